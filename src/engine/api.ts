@@ -1,0 +1,199 @@
+/**
+ * The public face of the engine: what `load` returns. The same interfaces are implemented in place (`local`) and by the
+ * proxy of the engine's own thread (`remote`).
+ */
+import type { DType } from "../tensor/dtype.js";
+import type { ChatMessage, EncodeOptions } from "../tokenizer/tokenizer.js";
+
+export interface LoadOptions {
+  /** Default "wasm". */
+  readonly backend?: "wasm" | "reference";
+  /** Threads of the kernels; default: the machine's cores. */
+  readonly threads?: number;
+  /** Run the engine in its own thread so that the caller's event loop stays free; default true. */
+  readonly thread?: boolean;
+  /** Most bytes that weights and one session's cache may take; default: what the machine has available. */
+  readonly memoryLimitBytes?: number;
+  readonly onProgress?: (progress: LoadProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface LoadProgress {
+  readonly phase: "resolve" | "download" | "header" | "weights" | "ready";
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  /** Known from phase "weights" on, before the memory is taken. */
+  readonly plan?: MemoryPlan;
+}
+
+/** What a model and one session take, in bytes. */
+export interface MemoryPlan {
+  readonly weightBytes: number;
+  /** Of the session that was asked for (default: full context of the trained length, f16). */
+  readonly cacheBytes: number;
+  readonly cacheTokens: number;
+  readonly activationBytes: number;
+  readonly availableBytes: number | null;
+}
+
+export interface ModelInfo {
+  readonly location: string;
+  readonly format: "gguf" | "safetensors";
+  readonly architecture: string;
+  readonly name: string | null;
+  readonly parameters: number;
+  readonly weightBytes: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headWidth: number;
+  readonly width: number;
+  readonly vocabulary: number;
+  /** Tokens that it was trained for. */
+  readonly trainedContext: number;
+  readonly dtypes: Readonly<Partial<Record<DType, number>>>;
+  readonly backend: "wasm" | "reference";
+  readonly threads: number;
+  readonly hasChatTemplate: boolean;
+}
+
+export interface Model {
+  readonly info: ModelInfo;
+  /** A new empty session. @throws PolicyError, ArgumentError at once */
+  session(options?: SessionOptions): Session;
+  encode(text: string, options?: EncodeOptions): Promise<Int32Array>;
+  decode(ids: ArrayLike<number>, options?: { readonly special?: boolean }): Promise<string>;
+  /** Each token as the vocabulary writes it. */
+  tokenTexts(ids: ArrayLike<number>): Promise<string[]>;
+  renderChat(messages: readonly ChatMessage[]): Promise<string>;
+  /** Bytes that a session with these options takes at most, and the weights. */
+  plan(options?: SessionOptions): Promise<MemoryPlan>;
+  /** Frees weights, sessions and threads. */
+  dispose(): Promise<void>;
+}
+
+export interface SessionOptions {
+  /** What it keeps and sees, e.g. "full", "recent:4096", "sinks:4,recent:4092", "recompute:256". Default "full". */
+  readonly context?: string;
+  /** Cache type: "f32", "f16", "q8", or keys and values apart: "q8/f16". Default "f16". */
+  readonly kv?: string;
+  /** Most tokens under `full`; default: the length the model was trained for. */
+  readonly contextLength?: number;
+  /** Tokens of a prefill chunk; default 256. Progress and cancellation happen between chunks. */
+  readonly chunk?: number;
+}
+
+export interface GenerateOptions {
+  /** Default: until an end token, a stop string, or (under `full`) the limit. */
+  readonly maxTokens?: number;
+  /** 0 = greedy. Default 0.8. */
+  readonly temperature?: number;
+  /** Keep the k most likely; 0 = off (default 40). */
+  readonly topK?: number;
+  /** Keep the smallest set with this probability; 1 = off (default 0.95). */
+  readonly topP?: number;
+  /** Drop tokens below this share of the best; 0 = off (default 0.05). */
+  readonly minP?: number;
+  /** Divides positive and multiplies negative logits of tokens seen; 1 = off (default). */
+  readonly repetitionPenalty?: number;
+  /** Subtracted once from tokens seen; default 0. */
+  readonly presencePenalty?: number;
+  /** Subtracted for each time seen; default 0. */
+  readonly frequencyPenalty?: number;
+  /** Last tokens that the penalties look at; default 64. */
+  readonly penaltyWindow?: number;
+  /** Added to the logits of these ids. */
+  readonly logitBias?: Readonly<Record<number, number>>;
+  /** Same seed, same text; default: drawn at random. */
+  readonly seed?: number;
+  /** Ends before the first of these; the string itself is not given out. */
+  readonly stop?: readonly string[];
+  /** Keep going at end tokens. Default false. */
+  readonly ignoreEnd?: boolean;
+  /** Give each part its log-probability and this many alternatives; undefined = none. */
+  readonly logprobs?: number;
+  readonly signal?: AbortSignal;
+  /** Prefill progress: tokens of the prompt read so far and in all. */
+  readonly onPrefill?: (done: number, total: number) => void;
+}
+
+/** Natural-log probability of a token from the raw logits (no temperature, no filters). */
+export interface TokenLogprob {
+  readonly id: number;
+  readonly text: string;
+  readonly logprob: number;
+}
+
+export interface Part {
+  /** Text that became certain; may be empty while a character or a stop string is incomplete. */
+  readonly text: string;
+  /** The token that was generated; undefined in a last part that only flushes held text. */
+  readonly id: number | undefined;
+  readonly logprob?: number;
+  readonly top?: readonly TokenLogprob[];
+  /** Only in the last part. */
+  readonly finish?: FinishReason;
+}
+
+/** `stop`: an end token or a stop string; `length`: maxTokens; `context`: `full` reached its limit; `cancelled`: the signal. */
+export type FinishReason = "stop" | "length" | "context" | "cancelled";
+
+/** What happened to the text so far. */
+export interface Usage {
+  /** Tokens that entered the session (prompts and answers). */
+  readonly seen: number;
+  /** Tokens whose keys and values are held now. */
+  readonly kept: number;
+  /** seen - kept: no later token can see them. */
+  readonly evicted: number;
+  /** How many of the newest tokens can be recalled; null = all that was seen. */
+  readonly horizon: number | null;
+  /** First tokens that are always kept (sinks). */
+  readonly sinks: number;
+  readonly cacheBytes: number;
+  readonly promptTokens: number;
+  readonly generatedTokens: number;
+  readonly prefillTokensPerSecond: number | null;
+  readonly decodeTokensPerSecond: number | null;
+}
+
+/** How well the model predicted a stretch of a text. */
+export interface ScorePart {
+  /** Index of the first token of the stretch in the text given, and how many. */
+  readonly start: number;
+  readonly count: number;
+  /** Natural-log probability of each token of the stretch given what the session saw before it. */
+  readonly logprobs: Float32Array;
+  /** Time for the stretch. */
+  readonly elapsedMs: number;
+  readonly usage: Usage;
+}
+
+export interface ScoreOptions {
+  /** Tokens read at once: 1 (default) measures the cost of decoding; more is faster. */
+  readonly batch?: number;
+  /** Parts are given out every so many tokens; default 64. */
+  readonly every?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Session {
+  readonly usage: Usage;
+  /** The policy in its canonical text form. */
+  readonly context: string;
+  /**
+   * Reads the prompt (text or ids) after what the session already holds and writes on. An empty session puts the start
+   * token first, where the vocabulary has one. Cancelling ends the iteration with finish "cancelled"; what was read and
+   * written stays in the session. @throws ContextFullError before anything is read, when the prompt cannot fit
+   */
+  generate(prompt: string | ArrayLike<number>, options?: GenerateOptions): AsyncGenerator<Part, void, undefined>;
+  /** Adds messages to the conversation, renders the chat template, and writes the assistant's answer. */
+  chat(messages: string | readonly ChatMessage[], options?: GenerateOptions): AsyncGenerator<Part, void, undefined>;
+  /** Reads a text and tells how well each token was predicted: perplexity, cost, memory. */
+  score(text: string | ArrayLike<number>, options?: ScoreOptions): AsyncGenerator<ScorePart, void, undefined>;
+  /** The conversation of `chat` so far. */
+  readonly messages: readonly ChatMessage[];
+  /** Empties it; options stay. */
+  reset(): Promise<void>;
+  dispose(): Promise<void>;
+}

@@ -1,0 +1,47 @@
+/**
+ * A checkpoint as every format presents it: metadata in GGUF's vocabulary of keys (`llama.block_count`, ...), tensors
+ * under GGUF's names (`blk.0.attn_q.weight`), tokenizer material. HF folders are translated by `hf-config.ts` and
+ * `hf-names.ts`, so that models read one vocabulary only.
+ */
+import type { DType } from "../tensor/dtype.js";
+import type { ByteSource } from "../util/platform.js";
+
+export type MetadataValue = string | number | bigint | boolean | readonly MetadataValue[] | Int32Array | Float32Array;
+export type Metadata = ReadonlyMap<string, MetadataValue>;
+
+export interface TensorEntry {
+  /** GGUF name. */
+  readonly name: string;
+  readonly dtype: DType;
+  /** [rows, cols] for matrices, [1, n] for vectors. Higher ranks are flattened into rows. */
+  readonly rows: number;
+  readonly cols: number;
+  readonly source: ByteSource;
+  /** Byte offset in the source, and length. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** What a tokenizer is built from. */
+export type TokenizerSource =
+  | { readonly kind: "gguf"; readonly metadata: Metadata }
+  | {
+      readonly kind: "hf";
+      readonly tokenizerJson: unknown;
+      readonly tokenizerConfig: unknown;
+      readonly specialTokensMap: unknown;
+    };
+
+export interface Checkpoint {
+  readonly format: "gguf" | "safetensors";
+  /** Where it was found, for messages. */
+  readonly location: string;
+  /** `general.architecture`. */
+  readonly architecture: string;
+  readonly metadata: Metadata;
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly tokenizer: TokenizerSource | undefined;
+  /** RoPE layout of the q and k weights; GGUF leaves it to the architecture (undefined), HF is always halves. */
+  readonly ropeLayout: "halves" | undefined;
+  close(): Promise<void>;
+}

@@ -1,0 +1,133 @@
+/**
+ * The Backend interface: the operations that models are made of. A backend dispatches synchronously and in order; only
+ * `read` is asynchronous, so model code has no `await`. These are the required operations; fused, optional ones will have
+ * defaults made of them.
+ *
+ * Memory of a step: `beginStep` drops all tensors and inputs of the step before. Tensors made outside any scope live
+ * until the next `beginStep`. `scope` runs one layer on one of two alternating arenas: its result lives until the scope
+ * after the next begins, so activations take the space of two layers, and nothing is allocated in a steady state.
+ */
+import type { DType } from "./dtype.js";
+import type { KvLayout, KvSlice, KvStore } from "./kv.js";
+import type { StepInput, Tensor, Weight, WeightSlot } from "./tensor.js";
+
+export type BackendName = "reference" | "wasm";
+
+/** How pairs are taken for RoPE: (2i, 2i+1) as in GGUF llama, or (i, i + dims/2) as in HF and NeoX. */
+export type RopeLayout = "interleaved" | "halves";
+
+/** Non-linearities of feed-forward layers. `gelu` is the tanh form. */
+export type Activation = "silu" | "gelu" | "relu";
+
+/**
+ * Rotations of the rows of a step. `values` is [rows, dims/2, 2]: cosine then sine of each pair's angle, times the
+ * scaling's magnitude. Head elements from `dims` on are left as they are (partial rotary).
+ */
+export interface Angles {
+  readonly layout: RopeLayout;
+  readonly dims: number;
+  readonly values: StepInput;
+}
+
+export interface AttentionCall {
+  /** Receives [T, H*Dv] in the columns of the slice's heads (G*Dv each); other columns are left alone. */
+  readonly out: Tensor;
+  /** One tensor of rotated queries [T, H*D] per range; may be the same tensor several times. */
+  readonly queries: readonly Tensor[];
+  /**
+   * i32 [T, R, 2] with R = queries.length: first slot and slot after the last that row t sees in range r. Empty ranges
+   * have both equal. Within a range, both bounds never decrease from row to row; ranges of a row do not overlap.
+   */
+  readonly spans: StepInput;
+  readonly slice: KvSlice;
+  /** G: query heads of one KV head. */
+  readonly group: number;
+  /** Multiplies q.k before the softmax. */
+  readonly scale: number;
+}
+
+export interface AppendCall {
+  /** Unrotated keys [T, Hkv*D] and values [T, Hkv*Dv] of all heads of the layer; the slice's heads are taken. */
+  readonly keys: Tensor;
+  readonly values: Tensor;
+  readonly slice: KvSlice;
+  /** First row goes to this slot, the next to the following ones. */
+  readonly slot: number;
+  /** Rotates the keys as they are written; absent: they are stored as they are. */
+  readonly angles?: Angles | undefined;
+}
+
+/** One layer as `scope` runs it. */
+export interface ScopeBody<I> {
+  forward(ops: Backend, x: Tensor, input: I): Tensor;
+}
+
+export interface WeightRequest {
+  readonly name: string;
+  readonly dtype: DType;
+  /** [rows = outputs, cols = inputs]; cols is a multiple of the type's block size. */
+  readonly rows: number;
+  readonly cols: number;
+  /** The layer that uses it, so that a layer's weights lie together; absent for embedding and head. */
+  readonly layer?: number | undefined;
+}
+
+export interface Backend {
+  readonly name: BackendName;
+  readonly threads: number;
+  /** Bytes taken now: weights, activations, caches. */
+  readonly memoryBytes: number;
+  /** Bytes that a model and its caches may take at most on this backend. */
+  readonly memoryLimitBytes: number;
+
+  // Weights and caches
+  /** Takes memory for a weight; the loader writes its bytes in place. @throws MemoryError */
+  allocWeight(request: WeightRequest): WeightSlot;
+  /** Called once after all weights are written. */
+  weightsLoaded(): void;
+  kvStore(layout: KvLayout): KvStore;
+  /** Bytes of one page group of this layout, without making a store. */
+  kvPageBytes(layout: KvLayout): number;
+
+  // A step
+  beginStep(): void;
+  input(values: Int32Array | Float32Array): StepInput;
+  scope<I>(body: ScopeBody<I>, x: Tensor, input: I): Tensor;
+  /** Finishes all dispatched work; resolves to the numbers, [rows*cols], valid until the next beginStep. */
+  read(x: Tensor): Promise<Float32Array>;
+
+  // Required operations. T rows; results are new tensors of the current arena unless said otherwise.
+  /** Uninitialised [rows, cols]. */
+  empty(rows: number, cols: number): Tensor;
+  /** Rows [start, start + count) of x, sharing its memory. */
+  rows(x: Tensor, start: number, count: number): Tensor;
+  /** Copies of the rows of x that `indices` (i32) names. */
+  gather(x: Tensor, indices: StepInput): Tensor;
+  /** Rows of the table, dequantised: [ids.length, C]. Ids must be in range (the caller checks). */
+  embed(table: Weight, ids: StepInput): Tensor;
+  /** x [T, in] times W^T [in, out] (+ bias [out]): [T, out]. Weights are dequantised inside. */
+  linear(x: Tensor, weight: Weight, bias?: Weight): Tensor;
+  /** x / sqrt(mean(x^2) + epsilon) * gain over groups of gain.cols columns (one group: a row; more: per head). */
+  rmsNorm(x: Tensor, gain: Weight, epsilon: number): Tensor;
+  /** a + b, same shape. */
+  add(a: Tensor, b: Tensor): Tensor;
+  /** activation(gate) * up, same shape. */
+  gated(gate: Tensor, up: Tensor, activation: Activation): Tensor;
+  /** Every head (headWidth columns) of x rotated by its row's angles. */
+  rotate(x: Tensor, headWidth: number, angles: Angles): Tensor;
+  /** Writes keys and values into pages. The table must already cover the slots. */
+  append(call: AppendCall): void;
+  /**
+   * Exact attention with online softmax over the spans: softmax over the union of a row's ranges. A row that sees
+   * nothing yields zeros.
+   */
+  attention(call: AttentionCall): void;
+  /**
+   * Copies the keys of the slots [0, count) of `from` into `to` (same slots, same layout), rotated by `angles`
+   * ([count, dims/2, 2], a row per slot), and the values as they are. For scalings whose base changes with length.
+   */
+  rotatePages(from: KvSlice, to: KvSlice, count: number, angles: Angles): void;
+
+  /** Gives everything back. Later calls throw. */
+  dispose(): Promise<void>;
+}

@@ -1,0 +1,50 @@
+/**
+ * The tokenizer as the engine uses it: text to ids and back, whatever vocabulary lies behind it.
+ */
+
+export interface EncodeOptions {
+  /** Put the start (and where the vocabulary says so, end) token; default true = as the vocabulary says. */
+  readonly addSpecial?: boolean;
+  /** Read `<|im_end|>` and the like as special tokens; default true. False: user text can't forge them. */
+  readonly parseSpecial?: boolean;
+}
+
+export interface Tokenizer {
+  readonly vocabSize: number;
+  readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
+  /** Every id that ends an answer: eos, eot, eom and the like. */
+  readonly endIds: ReadonlySet<number>;
+  /** Whether encode puts a start token by default. */
+  readonly addsBos: boolean;
+  /** Jinja source of the model's chat template. */
+  readonly chatTemplate: string | undefined;
+  encode(text: string, options?: EncodeOptions): Int32Array;
+  /** Invalid UTF-8 becomes U+FFFD; special tokens are left out unless `special`. */
+  decode(ids: ArrayLike<number>, options?: { readonly special?: boolean }): string;
+  /** The token as the vocabulary writes it. */
+  tokenText(id: number): string;
+  /** A decoder for one stream: push ids, get text as soon as it is whole characters. */
+  stream(options?: { readonly special?: boolean }): TokenStream;
+  /** Renders the chat template. @throws UnsupportedError without a template, ArgumentError for messages it refuses */
+  renderChat(messages: readonly ChatMessage[], options?: RenderOptions): string;
+}
+
+export interface TokenStream {
+  /** Text that became certain with this id; may be empty. Never half a character. */
+  push(id: number): string;
+  /** What is left at the end (U+FFFD for a broken character). */
+  end(): string;
+}
+
+export interface ChatMessage {
+  readonly role: "system" | "user" | "assistant" | "tool";
+  readonly content: string;
+}
+
+export interface RenderOptions {
+  /** End with the opening of the assistant's turn; default true. */
+  readonly addGenerationPrompt?: boolean;
+  /** Further variables of the template (tools, documents, date_string). */
+  readonly variables?: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,71 @@
+/**
+ * What Sluice needs from its surroundings (Node or a browser), as one interface. `src/index-node.ts` sets Node's;
+ * everything else asks here, so that it compiles and runs without Node's types.
+ */
+import { InternalError } from "./errors.js";
+
+/** Random access to the bytes of a model file. */
+export interface ByteSource {
+  /** Where it comes from, for messages. */
+  readonly name: string;
+  readonly size: number;
+  /** Fills `into` completely from `offset`. `into` may view shared memory. Fails with FormatError when bytes are missing. */
+  read(offset: number, into: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The far end of a thread: structured-clone messages both ways. */
+export interface Thread {
+  post(message: unknown, transfer?: readonly ArrayBuffer[]): void;
+  onMessage(listener: (message: unknown) => void): void;
+  /** The thread died of an uncaught error. */
+  onFailure(listener: (error: Error) => void): void;
+  /** Whether the thread keeps the process alive. Browsers ignore it. */
+  keepAlive(alive: boolean): void;
+  terminate(): Promise<void>;
+}
+
+export interface Platform {
+  readonly kind: "node" | "browser";
+  readonly cores: number;
+  /** Memory that a model may take now, in bytes; undefined when the platform does not say. */
+  availableMemoryBytes(): number | undefined;
+  /** The process's resident memory in bytes; undefined when the platform does not say. */
+  residentMemoryBytes(): number | undefined;
+  /** Opens a local file (Node) or a URL (browser, by range requests). @throws NotFoundError */
+  open(location: string): Promise<ByteSource>;
+  /** What lies at a location: names of a folder's entries, or "file", or undefined for nothing. */
+  list(location: string): Promise<readonly string[] | "file" | undefined>;
+  /** Starts a worker of the Wasm pool: a classic script given as source text, which may use `onmessage`/`postMessage`. */
+  spawnScript(source: string, name: string): Thread;
+  /** Starts the engine's thread. */
+  spawnEngine(): Thread;
+  /** Turns on engine features that are behind flags (relaxed SIMD in Node 20); call before the first compile. */
+  enableWasmFeatures(): void;
+  /** Fetches the files of a hub model into the standard cache; returns local locations. Absent in browsers for now. */
+  readonly hub?: Hub;
+}
+
+/** A remote repository of models. */
+export interface Hub {
+  /** Names of the files of a repository. @throws NotFoundError */
+  list(repo: string, signal?: AbortSignal): Promise<readonly { readonly path: string; readonly size: number }[]>;
+  /** The local location of a file, downloaded if need be. */
+  fetch(repo: string, path: string, options?: HubFetchOptions): Promise<string>;
+}
+
+export interface HubFetchOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
+}
+
+let current: Platform | undefined;
+
+export function setPlatform(platform: Platform): void {
+  current = platform;
+}
+
+export function platform(): Platform {
+  if (!current) throw new InternalError("No platform is set: import from 'sluice', not from a file inside it.");
+  return current;
+}
