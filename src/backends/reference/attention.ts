@@ -1,0 +1,112 @@
+/**
+ * Attention and cache writes as their definition: for every row and head, a softmax over the visible slots, in double
+ * precision, one key at a time.
+ */
+import type { Angles, AppendCall, AttentionCall } from "../../tensor/backend.js";
+import { type KvSlice, PAGE_TOKENS } from "../../tensor/kv.js";
+import { ReferenceKvStore, roundAs } from "./kv.js";
+import { own, ReferenceInput, tensor } from "./tensors.js";
+
+/** Rotates one head in place by row `row` of the angles. */
+export function rotateHead(head: Float32Array, angles: Angles, row: number): void {
+  const half = angles.dims / 2;
+  const { values } = own(ReferenceInput, angles.values);
+  for (let i = 0; i < half; i++) {
+    const cos = values[(row * half + i) * 2];
+    const sin = values[(row * half + i) * 2 + 1];
+    const first = angles.layout === "interleaved" ? 2 * i : i;
+    const second = angles.layout === "interleaved" ? 2 * i + 1 : i + half;
+    const x = head[first];
+    const y = head[second];
+    head[first] = x * cos - y * sin;
+    head[second] = x * sin + y * cos;
+  }
+}
+
+function memberAt(slice: KvSlice, index: number, slot: number) {
+  const store = own(ReferenceKvStore, slice.store);
+  return store.member(slice.table.page(Math.floor(slot / PAGE_TOKENS)), slice.member + index);
+}
+
+export function append(call: AppendCall): void {
+  const { slice } = call;
+  const { keyWidth, valueWidth, keyType, valueType } = slice.store.layout;
+  const keys = tensor(call.keys);
+  const values = tensor(call.values);
+  for (let row = 0; row < keys.rows; row++) {
+    const slot = call.slot + row;
+    const place = slot % PAGE_TOKENS;
+    for (let i = 0; i < slice.heads; i++) {
+      const head = slice.head + i;
+      const page = memberAt(slice, i, slot);
+      const rotated = keys.row(row).slice(head * keyWidth, (head + 1) * keyWidth);
+      if (call.angles) rotateHead(rotated, call.angles, row);
+      const key = roundAs(keyType, rotated);
+      for (let d = 0; d < keyWidth; d++) page.keys[d * PAGE_TOKENS + place] = key[d];
+      const value = roundAs(valueType, values.row(row).subarray(head * valueWidth, (head + 1) * valueWidth));
+      page.values.set(value, place * valueWidth);
+    }
+  }
+}
+
+export function rotatePages(from: KvSlice, to: KvSlice, count: number, angles: Angles): void {
+  const { keyWidth, valueWidth, keyType } = from.store.layout;
+  for (let slot = 0; slot < count; slot++) {
+    const place = slot % PAGE_TOKENS;
+    for (let i = 0; i < from.heads; i++) {
+      const source = memberAt(from, i, slot);
+      const target = memberAt(to, i, slot);
+      const key = new Float32Array(keyWidth);
+      for (let d = 0; d < keyWidth; d++) key[d] = source.keys[d * PAGE_TOKENS + place];
+      rotateHead(key, angles, slot);
+      const rounded = roundAs(keyType, key);
+      for (let d = 0; d < keyWidth; d++) target.keys[d * PAGE_TOKENS + place] = rounded[d];
+      target.values.set(source.values.subarray(place * valueWidth, (place + 1) * valueWidth), place * valueWidth);
+    }
+  }
+}
+
+export function attention(call: AttentionCall): void {
+  const { slice, group } = call;
+  const out = tensor(call.out);
+  for (let row = 0; row < out.rows; row++) {
+    for (let i = 0; i < slice.heads; i++) {
+      for (let g = 0; g < group; g++) attendHead(call, row, i, (slice.head + i) * group + g);
+    }
+  }
+}
+
+/** One query head of one row: scores of every visible slot, softmax, weighted sum of the values. */
+function attendHead(call: AttentionCall, row: number, index: number, head: number): void {
+  const { slice, queries } = call;
+  const { keyWidth, valueWidth } = slice.store.layout;
+  const spans = own(ReferenceInput, call.spans).values;
+  const slots: number[] = [];
+  const scores: number[] = [];
+  queries.forEach((rotated, range) => {
+    const query = tensor(rotated)
+      .row(row)
+      .subarray(head * keyWidth, (head + 1) * keyWidth);
+    const at = (row * queries.length + range) * 2;
+    for (let slot = spans[at]; slot < spans[at + 1]; slot++) {
+      const { keys } = memberAt(slice, index, slot);
+      let dot = 0;
+      for (let d = 0; d < keyWidth; d++) dot += query[d] * keys[d * PAGE_TOKENS + (slot % PAGE_TOKENS)];
+      slots.push(slot);
+      scores.push(dot * call.scale);
+    }
+  });
+  const most = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const weights = scores.map((score) => Math.exp(score - most));
+  const total = weights.reduce((a, b) => a + b, 0);
+  const sums = new Float64Array(valueWidth);
+  slots.forEach((slot, j) => {
+    const { values } = memberAt(slice, index, slot);
+    const offset = (slot % PAGE_TOKENS) * valueWidth;
+    for (let d = 0; d < valueWidth; d++) sums[d] += weights[j] * values[offset + d];
+  });
+  const result = tensor(call.out)
+    .row(row)
+    .subarray(head * valueWidth, (head + 1) * valueWidth);
+  for (let d = 0; d < valueWidth; d++) result[d] = total > 0 ? sums[d] / total : 0;
+}

@@ -1,0 +1,251 @@
+/**
+ * The key/value cache of one sequence under one policy: pages by retention group, ranges and rotations by step, one
+ * AttentionState per layer. Memory follows the policy, not the text.
+ */
+import { type RopeSpec, ropeFrequencies, writeAngles } from "../position/rope.js";
+import type { Angles, Backend } from "../tensor/backend.js";
+import type { KvType } from "../tensor/dtype.js";
+import { type KvLayout, type KvSlice, PAGE_TOKENS } from "../tensor/kv.js";
+import type { StepInput, Tensor } from "../tensor/tensor.js";
+import { ContextFullError } from "../util/errors.js";
+import { DynamicRotation } from "./dynamic-rotation.js";
+import type { AttentionShape, AttentionState, SequenceState } from "./mixer-state.js";
+import type { ContextPolicy } from "./policy.js";
+import { RetentionGroup } from "./retention.js";
+import { StepPlan } from "./step-plan.js";
+
+export interface KvCacheOptions {
+  readonly policy: ContextPolicy;
+  readonly keyType: KvType;
+  readonly valueType: KvType;
+  /** Most tokens when the policy frees none. */
+  readonly limit: number;
+}
+
+/** Everything that layers of one group and one rotation share in a step. */
+export interface StepInputs {
+  readonly plan: StepPlan;
+  readonly spans: StepInput;
+  /** Rotation of the keys (and of queries that are not moved); undefined without rope. */
+  readonly keyAngles: Angles | undefined;
+  /** Rotation of the queries of each range; the same object as keyAngles where no query is moved. */
+  readonly queryAngles: readonly (Angles | undefined)[];
+}
+
+export class KvCache implements SequenceState {
+  readonly layers: readonly LayerState[];
+  readonly groups: readonly RetentionGroup[];
+  seen = 0;
+  private pending = 0;
+  private readonly plans: ReadonlyMap<RetentionGroup, StepPlan>;
+  private readonly dynamicLimit: number;
+
+  constructor(
+    readonly backend: Backend,
+    shapes: readonly AttentionShape[],
+    readonly options: KvCacheOptions,
+  ) {
+    const { groups, layers } = arrange(this, backend, shapes, options);
+    this.groups = groups;
+    this.layers = layers;
+    this.plans = new Map(groups.map((group) => [group, new StepPlan()]));
+    this.dynamicLimit = Math.min(
+      ...shapes.map(({ rope }) =>
+        rope?.scaling.kind === "dynamic" ? rope.scaling.originalContext : Number.POSITIVE_INFINITY,
+      ),
+    );
+  }
+
+  get usedBytes(): number {
+    return this.groups.reduce((sum, group) => sum + group.store.usedBytes, 0);
+  }
+
+  get reservedBytes(): number {
+    return this.groups.reduce((sum, group) => sum + group.store.reservedBytes, 0);
+  }
+
+  /** Tokens held and visible: of the group that keeps most. */
+  get kept(): number {
+    return this.groups.reduce((most, group) => Math.max(most, group.kept(this.seen)), 0);
+  }
+
+  /** The newest tokens that can be recalled; null while nothing has been lost. */
+  get horizon(): number | null {
+    if (this.seen === 0) return null;
+    const newest = this.options.policy.visible(this.seen - 1).at(-1);
+    return newest && newest.start > 0 && this.kept < this.seen ? newest.end - newest.start : null;
+  }
+
+  /** Beyond the trained length dynamic NTK has another base for every token, so rows go one by one. */
+  stepLimit(wanted: number): number {
+    const { distance, budget } = this.options.policy;
+    if (this.dynamicLimit === Number.POSITIVE_INFINITY) return wanted;
+    // Distances in the cache differ from row to row as soon as something is evicted.
+    const reach = distance === "cache" ? Math.min(this.dynamicLimit, budget ?? this.dynamicLimit) : this.dynamicLimit;
+    return Math.max(1, Math.min(wanted, reach - this.seen));
+  }
+
+  begin(count: number): void {
+    const { policy, limit } = this.options;
+    const needed = this.seen + count;
+    if (policy.budget === undefined && needed > limit) throw contextFull(this.seen, count, limit);
+    for (const group of this.groups) {
+      if (this.pending > 0) group.truncate(this.seen);
+      group.evict(this.seen);
+    }
+    this.pending = 0;
+    for (const group of this.groups) group.store.reserve(group.missingPages(needed));
+    this.pending = count;
+    for (const group of this.groups) {
+      group.extend(needed);
+      this.plans.get(group)?.fill(group, policy, this.seen, count);
+    }
+    this.inputs.clear();
+  }
+
+  end(): void {
+    this.seen += this.pending;
+    this.pending = 0;
+  }
+
+  /** Shared inputs of the current step, uploaded by the first layer that asks. */
+  private readonly inputs = new Map<RetentionGroup, Map<RopeSpec | undefined, StepInputs>>();
+  private angleBuffer = new Float32Array(0);
+
+  stepInputs(group: RetentionGroup, rope: RopeSpec | undefined): StepInputs {
+    let byRope = this.inputs.get(group);
+    if (!byRope) {
+      byRope = new Map();
+      this.inputs.set(group, byRope);
+    }
+    const known = byRope.get(rope);
+    if (known) return known;
+    const made = this.upload(group, rope);
+    byRope.set(rope, made);
+    return made;
+  }
+
+  private upload(group: RetentionGroup, rope: RopeSpec | undefined): StepInputs {
+    const plan = this.plans.get(group) ?? new StepPlan();
+    const { ranges, count, spans } = plan;
+    const spanInput = this.backend.input(spans.subarray(0, count * ranges * 2));
+    if (!rope) return { plan, spans: spanInput, keyAngles: undefined, queryAngles: new Array(ranges).fill(undefined) };
+    const keyAngles = this.angles(rope, count, (row) => this.seen + row);
+    const queryAngles = plan.moved.map((moved, range) =>
+      moved ? this.angles(rope, count, (row) => plan.queryPositions[row * ranges + range]) : keyAngles,
+    );
+    return { plan, spans: spanInput, keyAngles, queryAngles };
+  }
+
+  /** Angles of `count` rows at the positions that `at` gives, under the frequencies for a text of `length`. */
+  angles(rope: RopeSpec, count: number, at: (row: number) => number, length = 0): Angles {
+    const frequencies = ropeFrequencies(rope, length);
+    const size = count * rope.dims;
+    if (this.angleBuffer.length < size) this.angleBuffer = new Float32Array(size);
+    for (let row = 0; row < count; row++) writeAngles(frequencies, at(row), this.angleBuffer, row);
+    return { layout: rope.layout, dims: rope.dims, values: this.backend.input(this.angleBuffer.subarray(0, size)) };
+  }
+
+  /** Frees all pages. */
+  dispose(): void {
+    for (const layer of this.layers) layer.dispose();
+    for (const group of this.groups) group.dispose();
+  }
+}
+
+/** The attention state of one layer: its place in its group, and the order of the backend's operations. */
+class LayerState implements AttentionState {
+  private readonly dynamic: DynamicRotation | undefined;
+
+  constructor(
+    private readonly cache: KvCache,
+    private readonly shape: AttentionShape,
+    private readonly group: RetentionGroup,
+    private readonly slice: KvSlice,
+  ) {
+    if (shape.rope?.scaling.kind === "dynamic") this.dynamic = new DynamicRotation(cache, shape.rope, group, slice);
+  }
+
+  attend(ops: Backend, q: Tensor, k: Tensor, v: Tensor, out: Tensor): void {
+    const { shape, slice } = this;
+    const group = shape.heads / shape.kvHeads;
+    const inputs = this.cache.stepInputs(this.group, this.dynamic ? undefined : shape.rope);
+    const slot = this.group.slotOf(this.cache.seen);
+    ops.append({ keys: k, values: v, slice, slot, angles: inputs.keyAngles });
+    if (this.dynamic) {
+      this.dynamic.attend(ops, { q, out, inputs, group, scale: shape.scale });
+      return;
+    }
+    const { keyAngles } = inputs;
+    const unmoved = keyAngles ? ops.rotate(q, shape.keyWidth, keyAngles) : q;
+    const queries = inputs.queryAngles.map((angles) =>
+      angles === keyAngles || !angles ? unmoved : ops.rotate(q, shape.keyWidth, angles),
+    );
+    ops.attention({ out, queries, spans: inputs.spans, slice, group, scale: shape.scale });
+  }
+
+  dispose(): void {
+    this.dynamic?.dispose();
+  }
+}
+
+/** Puts layers with the same layout and window into one retention group. */
+function arrange(cache: KvCache, backend: Backend, shapes: readonly AttentionShape[], options: KvCacheOptions) {
+  const layouts = kvLayouts(shapes, options);
+  const groups = layouts.map(({ layout, window }) => new RetentionGroup(backend, layout, options.policy, window));
+  const taken = groups.map(() => 0);
+  const layers = shapes.map((shape) => {
+    const index = layouts.findIndex((candidate) => candidate.key === groupKey(shape));
+    const group = groups[index];
+    const slice: KvSlice = {
+      store: group.store,
+      table: group.table,
+      member: taken[index],
+      head: 0,
+      heads: shape.kvHeads,
+    };
+    taken[index] += shape.kvHeads;
+    return new LayerState(cache, shape, group, slice);
+  });
+  return { groups, layers };
+}
+
+function groupKey({ keyWidth, valueWidth, window }: AttentionShape): string {
+  return `${keyWidth}/${valueWidth}/${window ?? ""}`;
+}
+
+/** The page layouts that these layers need, with the number of members of each. */
+export function kvLayouts(
+  shapes: readonly AttentionShape[],
+  types: { readonly keyType: KvType; readonly valueType: KvType },
+): { readonly key: string; readonly layout: KvLayout; readonly window: number | undefined }[] {
+  return [...new Set(shapes.map(groupKey))].map((key) => {
+    const members = shapes.filter((shape) => groupKey(shape) === key);
+    const { keyWidth, valueWidth, window } = members[0];
+    const count = members.reduce((sum, shape) => sum + shape.kvHeads, 0);
+    const { keyType, valueType } = types;
+    return { key, window, layout: { members: count, keyWidth, valueWidth, keyType, valueType } };
+  });
+}
+
+/** Most bytes that a cache of these layers takes when it holds `tokens` tokens and steps have up to `chunk` rows. */
+export function kvCacheBytes(
+  backend: Pick<Backend, "kvPageBytes">,
+  shapes: readonly AttentionShape[],
+  types: { readonly keyType: KvType; readonly valueType: KvType },
+  tokens: number,
+): number {
+  return kvLayouts(shapes, types).reduce((sum, { layout, window }) => {
+    const held = window === undefined ? tokens : Math.min(tokens, window);
+    return sum + (Math.ceil(held / PAGE_TOKENS) + 1) * backend.kvPageBytes(layout);
+  }, 0);
+}
+
+function contextFull(seen: number, count: number, limit: number): ContextFullError {
+  return new ContextFullError(
+    `The context is full: ${seen} tokens are held, ${count} more were to be read, and the limit is ${limit}. Nothing was ` +
+      `cut. Use a policy that frees tokens (for example "sinks:4,recent:${Math.max(1, limit - 4)}"), raise contextLength, ` +
+      `or shorten the text by ${seen + count - limit} tokens.`,
+    { seen, needed: seen + count, limit },
+  );
+}

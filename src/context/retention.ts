@@ -1,0 +1,119 @@
+/**
+ * A retention group: the layers and KV heads that keep the same tokens in the same layout. It owns one page store and
+ * one page table, and turns a policy's ranges of text positions into slots of that table.
+ */
+
+import type { Backend } from "../tensor/backend.js";
+import { type KvLayout, type KvStore, PAGE_TOKENS, type PageTable } from "../tensor/kv.js";
+import { InternalError } from "../util/errors.js";
+import { clipBelow, overlaps, type Range, totalLength } from "../util/ranges.js";
+import type { ContextPolicy } from "./policy.js";
+
+export class RetentionGroup {
+  readonly store: KvStore;
+  readonly table: PageTable;
+  /** Text page (position / P) of each table entry, ascending. */
+  private readonly textPages: number[] = [];
+
+  constructor(
+    backend: Backend,
+    readonly layout: KvLayout,
+    private readonly policy: ContextPolicy,
+    /** The model's own window of these layers. */
+    private readonly window: number | undefined,
+  ) {
+    this.store = backend.kvStore(layout);
+    this.table = this.store.table();
+  }
+
+  /** Ranges that the query at position t sees here: the policy's, cut by the model's own window. */
+  visible(t: number): Range[] {
+    const ranges = this.policy.visible(t);
+    return this.window === undefined ? ranges : clipBelow(ranges, t + 1 - this.window);
+  }
+
+  /** Tokens of a text of `seen` tokens that are held and visible. */
+  kept(seen: number): number {
+    return seen === 0 ? 0 : totalLength(this.visible(seen - 1));
+  }
+
+  /** Pages that must be added for positions up to `end`. */
+  missingPages(end: number): number {
+    const next = (this.textPages.at(-1) ?? -1) + 1;
+    return Math.max(0, Math.ceil(end / PAGE_TOKENS) - next);
+  }
+
+  /** Adds pages for positions up to `end`; `store.reserve` has made sure that they are there. */
+  extend(end: number): void {
+    for (let added = this.missingPages(end); added > 0; added--) {
+      this.textPages.push((this.textPages.at(-1) ?? -1) + 1);
+      this.table.push(this.store.alloc());
+    }
+  }
+
+  /** Frees all pages that the query at position `next` and later ones cannot see. */
+  evict(next: number): void {
+    const visible = this.visible(next);
+    if (pagesSpanned(visible, next) >= this.textPages.length) return;
+    const dead = (index: number) => {
+      const start = this.textPages[index] * PAGE_TOKENS;
+      return !overlaps(visible, start, start + PAGE_TOKENS);
+    };
+    // From the end, so that whole runs go at once and earlier indices stay true.
+    for (let end = this.textPages.length; end > 0; end--) {
+      if (!dead(end - 1)) continue;
+      let start = end - 1;
+      while (start > 0 && dead(start - 1)) start--;
+      this.drop(start, end - start);
+      end = start + 1;
+    }
+  }
+
+  /** Drops the pages that lie wholly at or after position `seen`: those of a step that failed. */
+  truncate(seen: number): void {
+    const keep = Math.ceil(seen / PAGE_TOKENS);
+    let start = this.textPages.length;
+    while (start > 0 && this.textPages[start - 1] >= keep) start--;
+    this.drop(start, this.textPages.length - start);
+  }
+
+  private drop(start: number, count: number): void {
+    if (count === 0) return;
+    for (let index = start; index < start + count; index++) this.store.free(this.table.page(index));
+    this.table.remove(start, count);
+    this.textPages.splice(start, count);
+  }
+
+  /** The slot of a text position whose page is held. */
+  slotOf(position: number): number {
+    const page = Math.floor(position / PAGE_TOKENS);
+    let low = 0;
+    let high = this.textPages.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.textPages[middle] < page) low = middle + 1;
+      else high = middle;
+    }
+    if (this.textPages[low] !== page) throw new InternalError(`Position ${position} is not held.`);
+    return low * PAGE_TOKENS + (position % PAGE_TOKENS);
+  }
+
+  /** The position of the token in a slot. */
+  positionOf(slot: number): number {
+    return this.textPages[Math.floor(slot / PAGE_TOKENS)] * PAGE_TOKENS + (slot % PAGE_TOKENS);
+  }
+
+  dispose(): void {
+    this.table.dispose();
+    this.store.dispose();
+  }
+}
+
+/** Pages that the ranges touch below `end`; a page between two ranges counts twice. */
+function pagesSpanned(ranges: readonly Range[], end: number): number {
+  return ranges.reduce((sum, range) => {
+    const stop = Math.min(range.end, end);
+    if (stop <= range.start) return sum;
+    return sum + Math.ceil(stop / PAGE_TOKENS) - Math.floor(range.start / PAGE_TOKENS);
+  }, 0);
+}

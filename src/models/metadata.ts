@@ -1,0 +1,58 @@
+/** Typed reading of a checkpoint's metadata under the keys of its architecture. */
+import type { Checkpoint, MetadataValue } from "../formats/checkpoint.js";
+import { FormatError } from "../util/errors.js";
+
+export class ModelMetadata {
+  constructor(readonly checkpoint: Checkpoint) {}
+
+  /** The value of `<architecture>.<key>`. */
+  private value(key: string): MetadataValue | undefined {
+    return this.checkpoint.metadata.get(this.full(key));
+  }
+
+  private full(key: string): string {
+    return `${this.checkpoint.architecture}.${key}`;
+  }
+
+  has(key: string): boolean {
+    return this.value(key) !== undefined;
+  }
+
+  /** A number. @throws FormatError when it is absent (and there is no fallback) or not a finite number */
+  number(key: string, fallback?: number): number {
+    const value = this.value(key);
+    if (value === undefined && fallback !== undefined) return fallback;
+    if (typeof value === "number" && Number.isFinite(value)) return value;
+    throw this.wrong(key, "a number", value);
+  }
+
+  /** A whole number in [1, 2^31). */
+  count(key: string, fallback?: number): number {
+    const value = this.number(key, fallback);
+    if (Number.isInteger(value) && value >= 1 && value < 2 ** 31) return value;
+    throw this.wrong(key, "a positive whole number", value);
+  }
+
+  text(key: string): string | undefined {
+    const value = this.value(key);
+    if (value === undefined || typeof value === "string") return value;
+    throw this.wrong(key, "a string", value);
+  }
+
+  hasTensor(name: string): boolean {
+    return this.checkpoint.tensors.has(name);
+  }
+
+  private wrong(key: string, expected: string, value: MetadataValue | undefined): FormatError {
+    const found =
+      value === undefined
+        ? "it is missing"
+        : `found ${JSON.stringify(value, (_, v) => (typeof v === "bigint" ? `${v}` : v))?.slice(0, 60)}`;
+    return new FormatError(
+      `${this.checkpoint.location}: the metadata key "${this.full(key)}" must be ${expected}; ${found}.`,
+      {
+        key: this.full(key),
+      },
+    );
+  }
+}
