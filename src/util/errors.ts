@@ -81,6 +81,22 @@ export class CancelledError extends SluiceError {
   }
 }
 
+/** A server that cannot be reached or refuses; `details.status` is the HTTP status, where there was an answer. */
+export class NetworkError extends SluiceError {
+  override readonly name = "NetworkError";
+  constructor(message: string, details?: ErrorDetails, options?: ErrorOptions) {
+    super("network", message, details, options);
+  }
+}
+
+/** Results that are not numbers: damaged weights, or values beyond the range of their type. */
+export class NumericError extends SluiceError {
+  override readonly name = "NumericError";
+  constructor(message: string, details?: ErrorDetails) {
+    super("not_a_number", message, details);
+  }
+}
+
 /** A broken promise of our own: please report it. */
 export class InternalError extends SluiceError {
   override readonly name = "InternalError";
