@@ -1,0 +1,53 @@
+/**
+ * Runs the same job on both engines in turn, several rounds, the order changing from round to round so that neither
+ * always meets the warmer machine.
+ */
+import { ENGINES, runJob } from "./child.mjs";
+
+/**
+ * @param {import("./child.mjs").Job} job
+ * @param {number} rounds
+ * @param {string} label for the progress on stderr
+ * @returns {Promise<Record<keyof typeof ENGINES, import("./child.mjs").Result[]>>}
+ */
+export async function compare(job, rounds, label) {
+  const results = Object.fromEntries(Object.keys(ENGINES).map((engine) => [engine, []]));
+  for (let round = 0; round < rounds; round++) {
+    const order = Object.keys(ENGINES);
+    if (round % 2 === 1) order.reverse();
+    for (const engine of order) {
+      process.stderr.write(`${label}: round ${round + 1} of ${rounds}, ${engine} ...\n`);
+      results[engine].push(await runJob(engine, job));
+    }
+  }
+  return results;
+}
+
+/** Values of one measure over all rounds, from every run with this name. */
+export function collect(results, name, measure) {
+  return results.flatMap(({ runs }) => runs.filter((run) => run.name === name).map(measure));
+}
+
+export const prefillRate = (run) => (run.promptTokens / run.prefillMs) * 1000;
+export const decodeRate = (run) => (run.decodeTokens / run.decodeMs) * 1000;
+
+/**
+ * How far two engines' next-token distributions lie apart, over the `count` likeliest tokens of the second.
+ * @param {[number, number][]} ours
+ * @param {[number, number][]} theirs
+ */
+export function agreement(ours, theirs, count = 10) {
+  const own = new Map(ours);
+  const likeliest = theirs.slice(0, count);
+  const differences = likeliest.filter(([id]) => own.has(id)).map(([id, logprob]) => Math.abs(own.get(id) - logprob));
+  const finite = [...ours, ...theirs].every(([, logprob]) => Number.isFinite(logprob));
+  return {
+    sameFirst: ours[0][0] === theirs[0][0],
+    shared: differences.length,
+    of: likeliest.length,
+    meanDifference: differences.reduce((sum, value) => sum + value, 0) / differences.length,
+    maxDifference: Math.max(...differences),
+    /** Different kernels round differently; more than this is a different model. */
+    sane: finite && differences.length * 2 >= likeliest.length && Math.max(...differences) < 1,
+  };
+}

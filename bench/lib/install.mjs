@@ -1,0 +1,45 @@
+/**
+ * Installs the peer: node-llama-cpp from the lock file without its optional packages (670 MB of GPU binaries), without
+ * install scripts (they would download), and then the one CPU binary package of this machine.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const FOLDER = fileURLToPath(new URL("..", import.meta.url));
+
+/** The package with llama.cpp's CPU library for each `platform-arch` (on Apple silicon it also holds Metal). */
+const BINARIES = {
+  "linux-x64": "linux-x64",
+  "linux-arm64": "linux-arm64",
+  "darwin-x64": "mac-x64",
+  "darwin-arm64": "mac-arm64-metal",
+  "win32-x64": "win-x64",
+  "win32-arm64": "win-arm64",
+};
+
+function npm(args) {
+  const { status, error } = spawnSync("npm", [...args, "--ignore-scripts", "--no-audit", "--no-fund"], {
+    cwd: FOLDER,
+    stdio: ["ignore", "ignore", "inherit"],
+    shell: process.platform === "win32",
+  });
+  if (status !== 0) throw new Error(`npm ${args[0]} failed in bench/ (${error?.message ?? `exit status ${status}`})`);
+}
+
+function version(folder) {
+  const file = `${FOLDER}/node_modules/${folder}/package.json`;
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).version : undefined;
+}
+
+/** Makes `import("node-llama-cpp")` work from this folder; does nothing when it already does. */
+export function installPeer() {
+  const wanted = JSON.parse(readFileSync(`${FOLDER}/package.json`, "utf8")).dependencies["node-llama-cpp"];
+  const platform = `${process.platform}-${process.arch}`;
+  const binary = BINARIES[platform];
+  if (!binary) throw new Error(`node-llama-cpp has no CPU binary for ${platform}; it has: ${Object.keys(BINARIES)}`);
+  if (version("node-llama-cpp") === wanted && version(`@node-llama-cpp/${binary}`) === wanted) return;
+  process.stderr.write(`Installing node-llama-cpp ${wanted} (${binary}, CPU only) into bench/node_modules ...\n`);
+  npm(["ci", "--omit=optional"]);
+  npm(["install", "--no-save", "--omit=optional", `@node-llama-cpp/${binary}@${wanted}`]);
+}

@@ -1,0 +1,170 @@
+/**
+ * One million tokens of books through `sinks:4,recent:508`, token by token: resident memory must not grow and a token must
+ * cost at the end what it cost at the beginning. Figures at every tenth of the way.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { readOptions, usageError, wholeNumber } from "./lib/options.mjs";
+import { figure, median, saveJson, table } from "./lib/report.mjs";
+import { importSluice } from "./lib/sluice.mjs";
+
+const HELP = `Usage: npm run bench -- million [options]
+
+  --shared FOLDER  holds models/stories260K.gguf and text/*.txt (../shared)
+  --model FILE     another model
+  --context TEXT   what the session keeps (sinks:4,recent:508)
+  --kv TYPE        cache type (f16)
+  --tokens N       in all (1000000); figures are taken at every tenth
+  --threads N      threads of the kernels (1: the model is too small for more)
+  --json FILE      all figures
+`;
+const LARGEST_GROWTH_BYTES = 10e6;
+const LARGEST_RATIO = 1.05;
+/** Tokens between two looks at the clock. */
+const EVERY = 1000;
+/** Characters encoded at once; books are cut at line ends. */
+const SLICE_CHARACTERS = 16_384;
+
+const options = readOptions(HELP, {
+  shared: { type: "string", default: fileURLToPath(new URL("../../shared", import.meta.url)) },
+  model: { type: "string" },
+  context: { type: "string", default: "sinks:4,recent:508" },
+  kv: { type: "string", default: "f16" },
+  tokens: { type: "string", default: "1000000" },
+  threads: { type: "string", default: "1" },
+});
+const modelPath = options.model ?? `${options.shared}/models/stories260K.gguf`;
+const textFolder = `${options.shared}/text`;
+for (const path of [modelPath, textFolder]) {
+  if (!existsSync(path)) usageError(`There is nothing at ${path}: give the folder with --shared FOLDER.`);
+}
+const total = wholeNumber("tokens", options.tokens, 10 * EVERY);
+const tenth = Math.floor(total / 10);
+
+/** Remembers every Wasm memory that the package makes from here on. */
+function watchWasmMemories() {
+  const memories = [];
+  const Memory = WebAssembly.Memory;
+  WebAssembly.Memory = class extends Memory {
+    constructor(descriptor) {
+      super(descriptor);
+      memories.push(this);
+    }
+  };
+  return () => memories.reduce((sum, memory) => sum + memory.buffer.byteLength, 0);
+}
+
+/** Slices of a text that end at line ends, of about SLICE_CHARACTERS. */
+function* slices(text) {
+  for (let start = 0; start < text.length; ) {
+    const line = text.indexOf("\n", start + SLICE_CHARACTERS);
+    const end = line < 0 ? text.length : line + 1;
+    yield text.slice(start, end);
+    start = end;
+  }
+}
+
+/** The first `count` ids of all books, one after another, from the first book again when they run out. */
+async function encodeBooks(model, count) {
+  const ids = new Int32Array(count);
+  const books = readdirSync(textFolder).filter((name) => name.endsWith(".txt"));
+  let filled = 0;
+  for (let book = 0; filled < count; book = (book + 1) % books.length) {
+    const text = readFileSync(`${textFolder}/${books.sort()[book]}`, "utf8");
+    for (const slice of slices(text)) {
+      const part = await model.encode(slice, { addSpecial: false, parseSpecial: false });
+      ids.set(part.subarray(0, count - filled), filled);
+      filled += Math.min(part.length, count - filled);
+      if (filled === count) break;
+    }
+  }
+  return ids;
+}
+
+/** Scores one tenth; returns its figures. */
+async function readTenth(session, ids, start, collectGarbage, wasmBytes) {
+  const perToken = [];
+  let elapsedMs = 0;
+  let logprob = 0;
+  for await (const part of session.score(ids.subarray(start, start + tenth), { batch: 1, every: EVERY })) {
+    perToken.push(part.elapsedMs / part.count);
+    elapsedMs += part.elapsedMs;
+    for (const one of part.logprobs) logprob += Number.isNaN(one) ? 0 : one;
+  }
+  collectGarbage();
+  const { seen, kept, cacheBytes } = session.usage;
+  return {
+    tokens: start + tenth,
+    seen,
+    kept,
+    cacheBytes,
+    msPerToken: elapsedMs / tenth,
+    medianMsPerToken: median(perToken),
+    perplexity: Math.exp(-logprob / tenth),
+    residentBytes: process.memoryUsage.rss(),
+    heapBytes: process.memoryUsage().heapUsed,
+    wasmBytes: wasmBytes(),
+  };
+}
+
+function row(figures) {
+  const mega = (bytes) => (bytes / 1e6).toFixed(2);
+  return [
+    String(figures.tokens),
+    figure(figures.msPerToken),
+    figure(figures.medianMsPerToken),
+    figure(figures.perplexity),
+    mega(figures.residentBytes),
+    mega(figures.wasmBytes),
+    mega(figures.heapBytes),
+    String(figures.kept),
+  ];
+}
+const HEAD = ["tokens", "ms/token", "median", "perplexity", "resident MB", "wasm MB", "heap MB", "kept"];
+
+setFlagsFromString("--expose-gc");
+const gc = runInNewContext("gc");
+const collectGarbage = () => {
+  gc();
+  gc();
+};
+const wasmBytes = watchWasmMemories();
+const { load } = await importSluice();
+const model = await load(modelPath, { threads: wholeNumber("threads", options.threads), thread: false });
+const encodeStart = performance.now();
+const ids = await encodeBooks(model, tenth * 10);
+process.stderr.write(`Encoded ${ids.length} tokens in ${((performance.now() - encodeStart) / 1000).toFixed(1)} s\n`);
+collectGarbage();
+
+const session = model.session({ context: options.context, kv: options.kv });
+const figures = [];
+for (let start = 0; start < ids.length; start += tenth) {
+  figures.push(await readTenth(session, ids, start, collectGarbage, wasmBytes));
+  process.stderr.write(`${HEAD.map((title, i) => `${title} ${row(figures.at(-1))[i]}`).join(", ")}\n`);
+}
+const [first, second] = figures;
+const last = figures[9];
+const growthBytes = last.residentBytes - first.residentBytes;
+const ratio = last.msPerToken / second.msPerToken;
+process.stdout.write(`\n${session.context}, cache ${options.kv}\n${table(HEAD, figures.map(row))}`);
+process.stdout.write(
+  `resident memory from token ${first.tokens} to ${last.tokens}: ${(growthBytes / 1e6).toFixed(2)} MB ` +
+    `(limit ${LARGEST_GROWTH_BYTES / 1e6} MB)\n` +
+    `ms per token, last ${tenth} over second ${tenth}: ${ratio.toFixed(3)} (limit ${LARGEST_RATIO}; ` +
+    `of the medians of ${EVERY}: ${(last.medianMsPerToken / second.medianMsPerToken).toFixed(3)})\n`,
+);
+const held = growthBytes < LARGEST_GROWTH_BYTES && ratio <= LARGEST_RATIO;
+process.stdout.write(held ? "Both limits are held.\n" : "A LIMIT IS BROKEN.\n");
+saveJson(options.json, {
+  model: modelPath,
+  context: session.context,
+  kv: options.kv,
+  growthBytes,
+  ratio,
+  held,
+  figures,
+});
+await model.dispose();
+process.exitCode = held ? 0 : 1;
