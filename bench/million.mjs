@@ -113,8 +113,8 @@ function row(figures) {
   const mega = (bytes) => (bytes / 1e6).toFixed(2);
   return [
     String(figures.tokens),
-    figure(figures.msPerToken),
-    figure(figures.medianMsPerToken),
+    figures.msPerToken.toFixed(4),
+    figures.medianMsPerToken.toFixed(4),
     figure(figures.perplexity),
     mega(figures.residentBytes),
     mega(figures.wasmBytes),

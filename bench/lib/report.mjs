@@ -9,14 +9,12 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** Four significant digits at most, never in exponents. */
+/** Three significant digits, three decimals below one, never in exponents. */
 export function figure(value) {
   if (!Number.isFinite(value)) return String(value);
-  const digits = Math.max(
-    0,
-    3 - Math.floor(Math.log10(Math.max(Math.abs(value), 1e-3))) - (Math.abs(value) < 1 ? 0 : 1),
-  );
-  return value.toFixed(Math.min(digits, 4));
+  if (Math.abs(value) < 1) return value.toFixed(3);
+  const before = Math.floor(Math.log10(Math.abs(value))) + 1;
+  return value.toFixed(Math.max(0, 3 - before));
 }
 
 /** The median and, with more than one value, the extremes behind it. */
