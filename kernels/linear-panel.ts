@@ -1,0 +1,316 @@
+// Matrix times many rows of activations (prefill). Eight weight rows are unpacked, 256 columns at a time, into a *panel*
+// in the L1 cache: [column or pair of columns][8 rows], lanes are weight rows, so nothing is summed across lanes. The panel
+// then meets every token of a tile, four at a time: 8 x 4 sums in registers, activations broadcast from memory.
+//
+// Sums of the tile's tokens lie in scratch, f32 [tokens][8], and take the chunks of 256 columns in order, whatever the
+// tile: results do not depend on how tokens are grouped.
+
+import { madd } from "./simd";
+import { blockBytes, blockShift, F32, hasOffsets, isFloat, unpackIntegers, unpackRow } from "./unpack";
+
+/** Columns of a panel, weight rows of a panel, and most tokens of a tile. */
+// @ts-ignore: decorator
+@inline
+export const PANEL_COLUMNS = 256;
+// @ts-ignore: decorator
+@inline
+export const PANEL_ROWS = 8;
+// @ts-ignore: decorator
+@inline
+export const TILE_TOKENS = 96;
+
+// Places in a thread's scratch memory.
+const UNPACKED: usize = 0; // 8 rows of 1024 bytes: f32 [256], or i16 [256], f32 scales [8], f32 offsets [16]
+const UNPACKED_STRIDE: usize = 1024;
+const UNPACKED_SCALES: usize = 512;
+const UNPACKED_OFFSETS: usize = 544;
+const PANEL: usize = 8192; // f32 [256][8] or i16 [128][8][2]
+const SCALES: usize = 16384; // f32 [8][8]
+const OFFSETS: usize = 16640; // f32 [16][8]
+/** Sums of a tile, f32 [tokens][8]. */
+// @ts-ignore: decorator
+@inline
+export const SUMS: usize = 17152;
+/** Scratch bytes of this file: 20,224. */
+// @ts-ignore: decorator
+@inline
+export const PANEL_SCRATCH_BYTES: usize = 17152 + 96 * 32;
+
+/** Eight rows of `count` 32-bit words to [count][8]. Rows at `from` + r * stride. */
+function interleave(from: usize, stride: usize, count: i32, to: usize): void {
+  for (let half: usize = 0; half < 2; half++) {
+    let r0 = from + half * 4 * stride;
+    let r1 = r0 + stride;
+    let r2 = r1 + stride;
+    let r3 = r2 + stride;
+    let out = to + (half << 4);
+    let i = 0;
+    for (; i + 4 <= count; i += 4) {
+      const a = v128.load(r0);
+      const b = v128.load(r1);
+      const c = v128.load(r2);
+      const d = v128.load(r3);
+      const ab0 = v128.shuffle<i32>(a, b, 0, 4, 1, 5);
+      const ab1 = v128.shuffle<i32>(a, b, 2, 6, 3, 7);
+      const cd0 = v128.shuffle<i32>(c, d, 0, 4, 1, 5);
+      const cd1 = v128.shuffle<i32>(c, d, 2, 6, 3, 7);
+      v128.store(out, v128.shuffle<i64>(ab0, cd0, 0, 2));
+      v128.store(out, v128.shuffle<i64>(ab0, cd0, 1, 3), 32);
+      v128.store(out, v128.shuffle<i64>(ab1, cd1, 0, 2), 64);
+      v128.store(out, v128.shuffle<i64>(ab1, cd1, 1, 3), 96);
+      r0 += 16;
+      r1 += 16;
+      r2 += 16;
+      r3 += 16;
+      out += 128;
+    }
+    for (; i < count; i++) {
+      store<u32>(out, load<u32>(r0));
+      store<u32>(out, load<u32>(r1), 4);
+      store<u32>(out, load<u32>(r2), 8);
+      store<u32>(out, load<u32>(r3), 12);
+      r0 += 4;
+      r1 += 4;
+      r2 += 4;
+      r3 += 4;
+      out += 32;
+    }
+  }
+}
+
+/**
+ * Columns [first, first + count) of weight rows [row, row + 8) to the panel; rows past `last` repeat it. `first` is a
+ * multiple of 256.
+ */
+function pack(
+  dtype: i32, weight: usize, stride: usize, row: i32, last: i32, first: i32, count: i32, scratch: usize,
+): void {
+  const skipped = (<usize>first >> blockShift(dtype)) * blockBytes(dtype);
+  for (let r = 0; r < PANEL_ROWS; r++) {
+    const from = weight + <usize>min(row + r, last) * stride + skipped;
+    const to = scratch + UNPACKED + <usize>r * UNPACKED_STRIDE;
+    if (isFloat(dtype)) unpackRow(dtype, from, count, to);
+    else unpackIntegers(dtype, from, count, to, to + UNPACKED_SCALES, to + UNPACKED_OFFSETS);
+  }
+  const from = scratch + UNPACKED;
+  if (isFloat(dtype)) return interleave(from, UNPACKED_STRIDE, count, scratch + PANEL);
+  interleave(from, UNPACKED_STRIDE, count >> 1, scratch + PANEL);
+  interleave(from + UNPACKED_SCALES, UNPACKED_STRIDE, count >> 5, scratch + SCALES);
+  if (hasOffsets(dtype)) interleave(from + UNPACKED_OFFSETS, UNPACKED_STRIDE, count >> 4, scratch + OFFSETS);
+}
+
+/** Adds panel times floats to the sums of four tokens: x [4][count] with `stride` bytes between tokens. */
+function floats4(panel: usize, count: i32, x0: usize, stride: usize, sums: usize): void {
+  let x1 = x0 + stride;
+  let x2 = x1 + stride;
+  let x3 = x2 + stride;
+  let a0 = v128.load(sums);
+  let b0 = v128.load(sums, 16);
+  let a1 = v128.load(sums, 32);
+  let b1 = v128.load(sums, 48);
+  let a2 = v128.load(sums, 64);
+  let b2 = v128.load(sums, 80);
+  let a3 = v128.load(sums, 96);
+  let b3 = v128.load(sums, 112);
+  for (const end = panel + ((<usize>count) << 5); panel < end; panel += 32) {
+    const wa = v128.load(panel);
+    const wb = v128.load(panel, 16);
+    const t0 = v128.load32_splat(x0);
+    a0 = madd(wa, t0, a0);
+    b0 = madd(wb, t0, b0);
+    const t1 = v128.load32_splat(x1);
+    a1 = madd(wa, t1, a1);
+    b1 = madd(wb, t1, b1);
+    const t2 = v128.load32_splat(x2);
+    a2 = madd(wa, t2, a2);
+    b2 = madd(wb, t2, b2);
+    const t3 = v128.load32_splat(x3);
+    a3 = madd(wa, t3, a3);
+    b3 = madd(wb, t3, b3);
+    x0 += 4;
+    x1 += 4;
+    x2 += 4;
+    x3 += 4;
+  }
+  v128.store(sums, a0);
+  v128.store(sums, b0, 16);
+  v128.store(sums, a1, 32);
+  v128.store(sums, b1, 48);
+  v128.store(sums, a2, 64);
+  v128.store(sums, b2, 80);
+  v128.store(sums, a3, 96);
+  v128.store(sums, b3, 112);
+}
+
+/** The same for one token. */
+function floats1(panel: usize, count: i32, x: usize, sums: usize): void {
+  let a = v128.load(sums);
+  let b = v128.load(sums, 16);
+  for (const end = panel + ((<usize>count) << 5); panel < end; panel += 32) {
+    const t = v128.load32_splat(x);
+    a = madd(v128.load(panel), t, a);
+    b = madd(v128.load(panel, 16), t, b);
+    x += 4;
+  }
+  v128.store(sums, a);
+  v128.store(sums, b, 16);
+}
+
+// @ts-ignore: decorator
+@inline
+function dot(w: v128, x: v128, sum: v128): v128 {
+  return i32x4.add(i32x4.dot_i16x8_s(w, x), sum);
+}
+
+/** sums += integers * weight scales * activation scale, for the eight rows of one token. */
+// @ts-ignore: decorator
+@inline
+function scaleInto(a: v128, b: v128, wa: v128, wb: v128, scale: usize, sums: usize): void {
+  const s = v128.load32_splat(scale);
+  v128.store(sums, madd(f32x4.convert_i32x4_s(a), f32x4.mul(wa, s), v128.load(sums)));
+  v128.store(sums, madd(f32x4.convert_i32x4_s(b), f32x4.mul(wb, s), v128.load(sums, 16)), 16);
+}
+
+/**
+ * Adds panel times quantised activations to the sums of four tokens, for `blocks` blocks of 32. x and xScales are
+ * those of the first token, `stride` bytes lie between tokens.
+ */
+function integers4(panel: usize, scales: usize, blocks: i32, x: usize, xScales: usize, stride: usize, sums: usize): void {
+  const stride2 = stride << 1;
+  const stride3 = stride2 + stride;
+  for (let block = 0; block < blocks; block++) {
+    let a0 = i32x4.splat(0);
+    let b0 = a0;
+    let a1 = a0;
+    let b1 = a0;
+    let a2 = a0;
+    let b2 = a0;
+    let a3 = a0;
+    let b3 = a0;
+    for (const end = x + 64; x < end; x += 8) {
+      const x1 = x + stride;
+      const x2 = x + stride2;
+      const x3 = x + stride3;
+      let wa = v128.load(panel);
+      let wb = v128.load(panel, 16);
+      let t = v128.load32_splat(x);
+      a0 = dot(wa, t, a0);
+      b0 = dot(wb, t, b0);
+      t = v128.load32_splat(x1);
+      a1 = dot(wa, t, a1);
+      b1 = dot(wb, t, b1);
+      t = v128.load32_splat(x2);
+      a2 = dot(wa, t, a2);
+      b2 = dot(wb, t, b2);
+      t = v128.load32_splat(x3);
+      a3 = dot(wa, t, a3);
+      b3 = dot(wb, t, b3);
+      wa = v128.load(panel, 32);
+      wb = v128.load(panel, 48);
+      t = v128.load32_splat(x, 4);
+      a0 = dot(wa, t, a0);
+      b0 = dot(wb, t, b0);
+      t = v128.load32_splat(x1, 4);
+      a1 = dot(wa, t, a1);
+      b1 = dot(wb, t, b1);
+      t = v128.load32_splat(x2, 4);
+      a2 = dot(wa, t, a2);
+      b2 = dot(wb, t, b2);
+      t = v128.load32_splat(x3, 4);
+      a3 = dot(wa, t, a3);
+      b3 = dot(wb, t, b3);
+      panel += 64;
+    }
+    const wa = v128.load(scales);
+    const wb = v128.load(scales, 16);
+    scaleInto(a0, b0, wa, wb, xScales, sums);
+    scaleInto(a1, b1, wa, wb, xScales + stride, sums + 32);
+    scaleInto(a2, b2, wa, wb, xScales + stride2, sums + 64);
+    scaleInto(a3, b3, wa, wb, xScales + stride3, sums + 96);
+    scales += 32;
+    xScales += 4;
+  }
+}
+
+/** The same for one token. */
+function integers1(panel: usize, scales: usize, blocks: i32, x: usize, xScales: usize, sums: usize): void {
+  for (let block = 0; block < blocks; block++) {
+    let a = i32x4.splat(0);
+    let b = a;
+    for (const end = x + 64; x < end; x += 4) {
+      const t = v128.load32_splat(x);
+      a = dot(v128.load(panel), t, a);
+      b = dot(v128.load(panel, 16), t, b);
+      panel += 32;
+    }
+    scaleInto(a, b, v128.load(scales), v128.load(scales, 16), xScales, sums);
+    scales += 32;
+    xScales += 4;
+  }
+}
+
+function panelFloats(count: i32, x: usize, stride: usize, tokens: i32, scratch: usize): void {
+  const panel = scratch + PANEL;
+  let sums = scratch + SUMS;
+  let t = 0;
+  for (; t + 4 <= tokens; t += 4) {
+    floats4(panel, count, x, stride, sums);
+    x += stride << 2;
+    sums += 128;
+  }
+  for (; t < tokens; t++) {
+    floats1(panel, count, x, sums);
+    x += stride;
+    sums += 32;
+  }
+}
+
+/** Offsets times the sums of the activations: a small product of floats, `count` / 16 columns wide. */
+function panelOffsets(count: i32, xSums: usize, stride: usize, tokens: i32, scratch: usize): void {
+  for (let t: usize = 0; t < <usize>tokens; t++) {
+    floats1(scratch + OFFSETS, count >> 4, xSums + t * stride, scratch + SUMS + (t << 5));
+  }
+}
+
+function panelIntegers(count: i32, x: usize, xScales: usize, stride: usize, tokens: i32, scratch: usize): void {
+  const panel = scratch + PANEL;
+  const scales = scratch + SCALES;
+  let sums = scratch + SUMS;
+  let t = 0;
+  for (; t + 4 <= tokens; t += 4) {
+    integers4(panel, scales, count >> 5, x, xScales, stride, sums);
+    x += stride << 2;
+    xScales += stride << 2;
+    sums += 128;
+  }
+  for (; t < tokens; t++) {
+    integers1(panel, scales, count >> 5, x, xScales, sums);
+    x += stride;
+    xScales += stride;
+    sums += 32;
+  }
+}
+
+/**
+ * Products of weight rows [row, row + 8) (rows past `last` repeat it) and `tokens` rows at x, to the sums in scratch.
+ * `x` holds floats for float weights, quantised rows (see quantise) otherwise; `stride` is in bytes.
+ */
+export function panelProducts(
+  dtype: i32, weight: usize, weightStride: usize, row: i32, last: i32, columns: i32, x: usize, stride: usize,
+  tokens: i32, scratch: usize,
+): void {
+  memory.fill(scratch + SUMS, 0, (<usize>tokens) << 5);
+  const xScales = x + ((<usize>columns) << 1);
+  const xSums = xScales + ((<usize>columns) >> 3);
+  for (let k = 0; k < columns; k += PANEL_COLUMNS) {
+    const count = min(PANEL_COLUMNS, columns - k);
+    const at = <usize>k;
+    pack(dtype, weight, weightStride, row, last, k, count, scratch);
+    if (isFloat(dtype)) {
+      panelFloats(count, x + (at << 2), stride, tokens, scratch);
+      continue;
+    }
+    panelIntegers(count, x + (at << 1), xScales + (at >> 3), stride, tokens, scratch);
+    if (hasOffsets(dtype)) panelOffsets(count, xSums + (at >> 2), stride, tokens, scratch);
+  }
+}

@@ -1,0 +1,146 @@
+// x times the transpose of a weight, in the weight's own format: out[t][r] = sum over k of x[t][k] w[r][k], + bias[r].
+//
+// Words at args, 32 bits each:
+//    0  dtype of the weight, ggml's number
+//    1  T, rows of x
+//    2  columns = inputs, a multiple of the block size
+//    3  rows of the weight = outputs
+//    4  x, address of f32 rows (read for f32, f16 and bf16 weights only)
+//    5  row stride of x in elements
+//    6  address of the quantised rows of x (see quantise; read for all other weights only)
+//    7  weight, address; any alignment
+//    8  bias, address, or 0
+//    9  dtype of the bias: f32, f16 or bf16
+//   10  out, address of f32 rows
+//   11  row stride of out in elements
+//   12  scratch of all threads: this thread's is at scratch + thread * SCRATCH_BYTES (at least PANEL_SCRATCH_BYTES each)
+// and, at byte COUNTER, a counter that is zero before the first thread starts: threads draw work from it.
+//
+// One item of work is a tile of weight rows and of tokens; its result does not depend on who computes it, so results are
+// the same bits for any number of threads. Few tokens: the weight is streamed once (linear-rows). More: panels.
+
+import { COUNTER, SCRATCH_BYTES } from "./abi";
+import { rowsBf16, rowsF16, rowsF32 } from "./linear-float-rows";
+import { PANEL_ROWS, panelProducts, SUMS, TILE_TOKENS } from "./linear-panel";
+import { rowsQ4_0, rowsQ4K, rowsQ6K, rowsQ8_0, rowsUnpacked } from "./linear-rows";
+import { loadHalf } from "./linear-simd";
+import { quantisedRowBytes } from "./quantise";
+import { BF16, F16, F32, isFloat, Q4_0, Q4_K, Q6_K, Q8_0, rowBytes } from "./unpack";
+
+/** From this many tokens on, unpacking into panels pays. */
+const PANEL_FROM_TOKENS = 4;
+
+/** Draws that each thread makes on average: enough to even out, few enough that the counter costs nothing. */
+const DRAWS = 8;
+
+function loadBias(dtype: i32, bias: usize, row: i32): f32 {
+  const at = <usize>row;
+  if (bias == 0) return 0;
+  if (dtype == F16) return loadHalf(bias + (at << 1));
+  if (dtype == BF16) return reinterpret<f32>((<u32>load<u16>(bias + (at << 1))) << 16);
+  return load<f32>(bias + (at << 2));
+}
+
+function fourRows(
+  dtype: i32, w0: usize, w1: usize, w2: usize, w3: usize, columns: i32, x: usize, scratch: usize,
+): v128 {
+  switch (dtype) {
+    case F32:
+      return rowsF32(w0, w1, w2, w3, columns, x);
+    case F16:
+      return rowsF16(w0, w1, w2, w3, columns, x);
+    case BF16:
+      return rowsBf16(w0, w1, w2, w3, columns, x);
+    case Q8_0:
+      return rowsQ8_0(w0, w1, w2, w3, columns, x);
+    case Q4_0:
+      return rowsQ4_0(w0, w1, w2, w3, columns, x);
+    case Q4_K:
+      return rowsQ4K(w0, w1, w2, w3, columns, x);
+    case Q6_K:
+      return rowsQ6K(w0, w1, w2, w3, columns, x);
+    default:
+      return rowsUnpacked(dtype, w0, w1, w2, w3, columns, x, scratch);
+  }
+}
+
+/** Writes up to eight sums of one token, from weight row `row` on, with their bias. */
+function finish(args: usize, token: i32, row: i32, sums: usize, count: i32): void {
+  const bias = <usize>load<u32>(args, 32);
+  const biasType = load<i32>(args, 36);
+  const out = <usize>load<u32>(args, 40) + ((<usize>token * load<u32>(args, 44) + <usize>row) << 2);
+  for (let i = 0; i < count; i++) {
+    const at = (<usize>i) << 2;
+    store<f32>(out + at, load<f32>(sums + at) + loadBias(biasType, bias, row + i));
+  }
+}
+
+/** Groups [first, end) of four weight rows with all tokens. */
+function streamRows(args: usize, first: i32, end: i32, x: usize, xStride: usize, scratch: usize): void {
+  const dtype = load<i32>(args);
+  const tokens = load<i32>(args, 4);
+  const columns = load<i32>(args, 8);
+  const rows = load<i32>(args, 12);
+  const weight = <usize>load<u32>(args, 28);
+  const stride = rowBytes(dtype, columns);
+  for (let group = first; group < end; group++) {
+    const row = group << 2;
+    const w0 = weight + <usize>row * stride;
+    const w1 = weight + <usize>min(row + 1, rows - 1) * stride;
+    const w2 = weight + <usize>min(row + 2, rows - 1) * stride;
+    const w3 = weight + <usize>min(row + 3, rows - 1) * stride;
+    for (let t = 0; t < tokens; t++) {
+      v128.store(scratch + SUMS, fourRows(dtype, w0, w1, w2, w3, columns, x + <usize>t * xStride, scratch));
+      finish(args, t, row, scratch + SUMS, min(4, rows - row));
+    }
+  }
+}
+
+/** Items [first, end): panels of eight weight rows, all panels of the first tile of tokens before those of the next. */
+function multiplyPanels(args: usize, first: i32, end: i32, x: usize, xStride: usize, scratch: usize): void {
+  const dtype = load<i32>(args);
+  const tokens = load<i32>(args, 4);
+  const columns = load<i32>(args, 8);
+  const rows = load<i32>(args, 12);
+  const weight = <usize>load<u32>(args, 28);
+  const stride = rowBytes(dtype, columns);
+  const panels = (rows + PANEL_ROWS - 1) / PANEL_ROWS;
+  const tile = tileTokens(tokens);
+  for (let item = first; item < end; item++) {
+    const token = (item / panels) * tile;
+    const row = (item % panels) * PANEL_ROWS;
+    const count = min(tile, tokens - token);
+    const from = x + <usize>token * xStride;
+    panelProducts(dtype, weight, stride, row, rows - 1, columns, from, xStride, count, scratch);
+    for (let t = 0; t < count; t++) {
+      finish(args, token + t, row, scratch + SUMS + ((<usize>t) << 5), min(PANEL_ROWS, rows - row));
+    }
+  }
+}
+
+/** Tokens of a tile: a multiple of four, tiles as even as can be. */
+function tileTokens(tokens: i32): i32 {
+  const tiles = (tokens + TILE_TOKENS - 1) / TILE_TOKENS;
+  return ((tokens + tiles - 1) / tiles + 3) & ~3;
+}
+
+export function linear(args: usize, thread: i32, threads: i32): void {
+  const dtype = load<i32>(args);
+  const tokens = load<i32>(args, 4);
+  const columns = load<i32>(args, 8);
+  const rows = load<i32>(args, 12);
+  const scratch = <usize>load<u32>(args, 48) + <usize>thread * SCRATCH_BYTES;
+  const x = <usize>(isFloat(dtype) ? load<u32>(args, 16) : load<u32>(args, 24));
+  const xStride = isFloat(dtype) ? (<usize>load<u32>(args, 20)) << 2 : <usize>quantisedRowBytes(columns);
+  const few = tokens < PANEL_FROM_TOKENS;
+  const tile = tileTokens(tokens);
+  const items = few ? (rows + 3) >> 2 : ((rows + PANEL_ROWS - 1) / PANEL_ROWS) * ((tokens + tile - 1) / tile);
+  const draw = max(1, items / (threads * DRAWS));
+  for (;;) {
+    const first = atomic.add<i32>(args + COUNTER, draw);
+    if (first >= items) return;
+    const end = min(first + draw, items);
+    if (few) streamRows(args, first, end, x, xStride, scratch);
+    else multiplyPanels(args, first, end, x, xStride, scratch);
+  }
+}

@@ -1,0 +1,135 @@
+// The formats with blocks of 32, unpacked: 32 integers with one scale, and one offset where the format has one
+// (w = scale * q + offset). Layouts as in src/quant. `S` picks what is written: i16 keeps integers, scale and offset
+// apart for the matrix products, f32 writes finished weights for embeddings.
+
+import { loadHalf } from "./linear-simd";
+import { madd } from "./simd";
+
+/** Elements k .. k+7 of the output: integers, or floats scaled and shifted. */
+// @ts-ignore: decorator
+@inline
+export function emit8<S>(out: usize, k: usize, q: v128, scale: v128, offset: v128): void {
+  if (isInteger<S>()) {
+    v128.store(out + (k << 1), q);
+  } else {
+    const at = out + (k << 2);
+    v128.store(at, madd(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(q)), scale, offset));
+    v128.store(at, madd(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(q)), scale, offset), 16);
+  }
+}
+
+/** A block of 32: its scale, and its offset for both halves of 16. */
+// @ts-ignore: decorator
+@inline
+export function emitScale<S>(scales: usize, scale: f32): void {
+  if (isInteger<S>()) store<f32>(scales, scale);
+}
+
+// @ts-ignore: decorator
+@inline
+export function emitOffset<S>(offsets: usize, offset: f32): void {
+  if (isInteger<S>()) {
+    store<f32>(offsets, offset);
+    store<f32>(offsets, offset, 4);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+export function low4(bytes: v128): v128 {
+  return v128.and(bytes, i16x8.splat(15));
+}
+
+// @ts-ignore: decorator
+@inline
+export function high4(bytes: v128): v128 {
+  return i16x8.shr_u(bytes, 4);
+}
+
+export function unpackQ8_0<S>(block: usize, out: usize, scales: usize): void {
+  const scale = loadHalf(block);
+  emitScale<S>(scales, scale);
+  const s = f32x4.splat(scale);
+  const zero = f32x4.splat(0);
+  for (let k: usize = 0; k < 32; k += 8) emit8<S>(out, k, v128.load8x8_s(block + k, 2), s, zero);
+}
+
+export function unpackQ4_0<S>(block: usize, out: usize, scales: usize): void {
+  const scale = loadHalf(block);
+  emitScale<S>(scales, scale);
+  const s = f32x4.splat(scale);
+  const zero = f32x4.splat(0);
+  const middle = i16x8.splat(8);
+  for (let k: usize = 0; k < 16; k += 8) {
+    const bytes = v128.load8x8_u(block + k, 2);
+    emit8<S>(out, k, i16x8.sub(low4(bytes), middle), s, zero);
+    emit8<S>(out, k + 16, i16x8.sub(high4(bytes), middle), s, zero);
+  }
+}
+
+export function unpackQ4_1<S>(block: usize, out: usize, scales: usize, offsets: usize): void {
+  const scale = loadHalf(block);
+  const offset = loadHalf(block + 2);
+  emitScale<S>(scales, scale);
+  emitOffset<S>(offsets, offset);
+  const s = f32x4.splat(scale);
+  const o = f32x4.splat(offset);
+  for (let k: usize = 0; k < 16; k += 8) {
+    const bytes = v128.load8x8_u(block + k, 4);
+    emit8<S>(out, k, low4(bytes), s, o);
+    emit8<S>(out, k + 16, high4(bytes), s, o);
+  }
+}
+
+/** Bits k .. k+7 of the 32 fifth bits, each worth 16 in its lane. */
+// @ts-ignore: decorator
+@inline
+function fifth8(bits: u32, k: usize): v128 {
+  const masks = i16x8(1, 2, 4, 8, 16, 32, 64, 128);
+  const set = i16x8.eq(v128.and(i16x8.splat(<i16>((bits >> <u32>k) & 255)), masks), masks);
+  return v128.and(set, i16x8.splat(16));
+}
+
+export function unpackQ5_0<S>(block: usize, out: usize, scales: usize): void {
+  const scale = loadHalf(block);
+  const bits = load<u32>(block, 2);
+  emitScale<S>(scales, scale);
+  const s = f32x4.splat(scale);
+  const zero = f32x4.splat(0);
+  const middle = i16x8.splat(16);
+  for (let k: usize = 0; k < 16; k += 8) {
+    const bytes = v128.load8x8_u(block + k, 6);
+    emit8<S>(out, k, i16x8.sub(v128.or(low4(bytes), fifth8(bits, k)), middle), s, zero);
+    emit8<S>(out, k + 16, i16x8.sub(v128.or(high4(bytes), fifth8(bits, k + 16)), middle), s, zero);
+  }
+}
+
+export function unpackQ5_1<S>(block: usize, out: usize, scales: usize, offsets: usize): void {
+  const scale = loadHalf(block);
+  const offset = loadHalf(block + 2);
+  const bits = load<u32>(block, 4);
+  emitScale<S>(scales, scale);
+  emitOffset<S>(offsets, offset);
+  const s = f32x4.splat(scale);
+  const o = f32x4.splat(offset);
+  for (let k: usize = 0; k < 16; k += 8) {
+    const bytes = v128.load8x8_u(block + k, 8);
+    emit8<S>(out, k, v128.or(low4(bytes), fifth8(bits, k)), s, o);
+    emit8<S>(out, k + 16, v128.or(high4(bytes), fifth8(bits, k + 16)), s, o);
+  }
+}
+
+export function unpackIq4Nl<S>(block: usize, out: usize, scales: usize): void {
+  const codebook = i8x16(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
+  const scale = loadHalf(block);
+  emitScale<S>(scales, scale);
+  const s = f32x4.splat(scale);
+  const zero = f32x4.splat(0);
+  const bytes = v128.load(block, 2);
+  const low = v128.swizzle(codebook, v128.and(bytes, i8x16.splat(15)));
+  const high = v128.swizzle(codebook, i8x16.shr_u(bytes, 4));
+  emit8<S>(out, 0, i16x8.extend_low_i8x16_s(low), s, zero);
+  emit8<S>(out, 8, i16x8.extend_high_i8x16_s(low), s, zero);
+  emit8<S>(out, 16, i16x8.extend_low_i8x16_s(high), s, zero);
+  emit8<S>(out, 24, i16x8.extend_high_i8x16_s(high), s, zero);
+}
