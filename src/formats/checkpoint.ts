@@ -22,6 +22,16 @@ export interface TensorEntry {
   readonly bytes: number;
 }
 
+/** A tensor whose element type Sluice has no kernel for: listed by `inspect`, refused when a model needs it. */
+export interface UnsupportedTensor {
+  readonly name: string;
+  /** As the file's format calls it: "mxfp4", "ggml type 99", "F8_E4M3". */
+  readonly type: string;
+  /** [rows, cols] as in TensorEntry. */
+  readonly rows: number;
+  readonly cols: number;
+}
+
 /** What a tokenizer is built from. */
 export type TokenizerSource =
   | { readonly kind: "gguf"; readonly metadata: Metadata }
@@ -40,6 +50,8 @@ export interface Checkpoint {
   readonly architecture: string;
   readonly metadata: Metadata;
   readonly tensors: ReadonlyMap<string, TensorEntry>;
+  /** Tensors of types that Sluice does not read, apart from `tensors`; absent = none. */
+  readonly unsupportedTensors?: ReadonlyMap<string, UnsupportedTensor>;
   readonly tokenizer: TokenizerSource | undefined;
   /** RoPE layout of the q and k weights; GGUF leaves it to the architecture (undefined), HF is always halves. */
   readonly ropeLayout: "halves" | undefined;

@@ -1,0 +1,182 @@
+/**
+ * A Hugging Face model folder as a Checkpoint: config.json, tokenizer files, and the weights as one safetensors file or as
+ * shards listed by `model.safetensors.index.json`. Names and metadata are translated to GGUF's.
+ */
+import { FormatError, NotFoundError } from "../util/errors.js";
+import type { ByteSource, Platform } from "../util/platform.js";
+import type { Checkpoint, TensorEntry, TokenizerSource, UnsupportedTensor } from "./checkpoint.js";
+import { metadataFromConfig, tiesEmbeddings } from "./hf-config.js";
+import { ggufTensorName } from "./hf-names.js";
+import { isObject, readJson, readJsonObject, readText } from "./json-file.js";
+import { joinLocation } from "./location.js";
+import { readSafetensors } from "./safetensors.js";
+
+export const INDEX_FILE = "model.safetensors.index.json";
+const SINGLE_FILE = "model.safetensors";
+
+type Files = Pick<Platform, "open">;
+
+/** What to open: a folder, the names in it, and a single weights file where the caller already chose one. */
+export interface HfFolder {
+  readonly folder: string;
+  readonly entries: readonly string[];
+  /** For messages and `Checkpoint.location`. */
+  readonly location: string;
+  readonly weightsFile?: string | undefined;
+}
+
+/** @throws FormatError, UnsupportedError, NotFoundError that names a missing file */
+export async function openHfFolder(request: HfFolder, files: Files): Promise<Checkpoint> {
+  const { folder, entries, location } = request;
+  if (!entries.includes("config.json")) {
+    throw new NotFoundError(`${folder} has no config.json, which a safetensors model needs beside its weights.`);
+  }
+  const configLocation = joinLocation(folder, "config.json");
+  const config = await readJsonObject(configLocation, files);
+  const generationConfig = entries.includes("generation_config.json")
+    ? await readJsonObject(joinLocation(folder, "generation_config.json"), files)
+    : undefined;
+  const metadata = metadataFromConfig(config, generationConfig, configLocation);
+  const tokenizer = await readTokenizer(folder, entries, files);
+  const weights = await openWeights(request, files);
+  try {
+    const tied = tiesEmbeddings(metadata, configLocation);
+    const architecture = String(metadata.get("general.architecture"));
+    const tensors = translate(weights.tensors, architecture, tied, location);
+    const unsupportedTensors = translate(weights.unsupported, architecture, tied, location);
+    const close = () => closeAll(weights.sources);
+    const format = "safetensors";
+    return {
+      format,
+      location,
+      architecture,
+      metadata,
+      tensors,
+      unsupportedTensors,
+      tokenizer,
+      ropeLayout: "halves",
+      close,
+    };
+  } catch (error) {
+    await closeAll(weights.sources);
+    throw error;
+  }
+}
+
+async function readTokenizer(
+  folder: string,
+  entries: readonly string[],
+  files: Files,
+): Promise<TokenizerSource | undefined> {
+  if (!entries.includes("tokenizer.json")) return undefined;
+  const read = (name: string) =>
+    entries.includes(name) ? readJson(joinLocation(folder, name), files) : Promise.resolve({});
+  const tokenizerConfig = await read("tokenizer_config.json");
+  // Newer folders keep the template in a file of its own, which then counts.
+  const template = entries.includes("chat_template.jinja")
+    ? { chat_template: await readText(joinLocation(folder, "chat_template.jinja"), files) }
+    : {};
+  return {
+    kind: "hf",
+    tokenizerJson: await read("tokenizer.json"),
+    tokenizerConfig: isObject(tokenizerConfig) ? { ...tokenizerConfig, ...template } : tokenizerConfig,
+    specialTokensMap: await read("special_tokens_map.json"),
+  };
+}
+
+interface Weights {
+  readonly sources: ByteSource[];
+  readonly tensors: Map<string, TensorEntry>;
+  readonly unsupported: Map<string, UnsupportedTensor>;
+}
+
+async function openWeights(request: HfFolder, files: Files): Promise<Weights> {
+  const { folder, entries } = request;
+  const index = request.weightsFile === undefined && entries.includes(INDEX_FILE);
+  const placed = index ? await readIndex(joinLocation(folder, INDEX_FILE), files) : undefined;
+  const names = placed ? [...new Set(placed.values())].sort() : [singleFile(request)];
+  const weights: Weights = { sources: [], tensors: new Map(), unsupported: new Map() };
+  try {
+    for (const name of names) await addFile(weights, joinLocation(folder, name), files);
+    for (const [tensor, file] of placed ?? []) checkPlaced(weights, tensor, file, folder);
+    return weights;
+  } catch (error) {
+    await closeAll(weights.sources);
+    throw error;
+  }
+}
+
+function singleFile({ folder, entries, weightsFile }: HfFolder): string {
+  if (weightsFile !== undefined) return weightsFile;
+  if (entries.includes(SINGLE_FILE)) return SINGLE_FILE;
+  const candidates = entries.filter((name) => name.endsWith(".safetensors"));
+  if (candidates.length === 1) return candidates[0];
+  throw new FormatError(
+    `${folder} has ${candidates.length} safetensors files but no ${INDEX_FILE}: ${candidates.slice(0, 10).join(", ")}. ` +
+      "Name the one to open.",
+  );
+}
+
+/** Tensor names to file names. @throws FormatError */
+export async function readIndex(location: string, files: Files): Promise<Map<string, string>> {
+  const { weight_map: map } = await readJsonObject(location, files);
+  if (!isObject(map)) throw new FormatError(`${location}: "weight_map" must be an object.`, { field: "weight_map" });
+  const placed = new Map<string, string>();
+  for (const [tensor, file] of Object.entries(map)) {
+    // A plain name: an index must not reach out of its folder.
+    if (typeof file !== "string" || !/^[^/\\]+\.safetensors$/.test(file)) {
+      throw new FormatError(`${location}: "weight_map" must name a .safetensors file of its folder for "${tensor}".`);
+    }
+    placed.set(tensor, file);
+  }
+  return placed;
+}
+
+async function addFile(weights: Weights, location: string, files: Files): Promise<void> {
+  const source = await openWeightsFile(location, files);
+  weights.sources.push(source);
+  const file = await readSafetensors(source);
+  for (const name of [...file.tensors.keys(), ...file.unsupported.keys()]) {
+    if (weights.tensors.has(name) || weights.unsupported.has(name)) {
+      throw new FormatError(`${location}: the tensor "${name}" is in another file of the model too.`, { tensor: name });
+    }
+  }
+  for (const [name, entry] of file.tensors) weights.tensors.set(name, entry);
+  for (const [name, entry] of file.unsupported) weights.unsupported.set(name, entry);
+}
+
+async function openWeightsFile(location: string, files: Files): Promise<ByteSource> {
+  try {
+    return await files.open(location);
+  } catch (error) {
+    if (!(error instanceof NotFoundError)) throw error;
+    throw new NotFoundError(`The weights file ${location} is missing.`, { location }, { cause: error });
+  }
+}
+
+function checkPlaced(weights: Weights, tensor: string, file: string, folder: string): void {
+  if (weights.tensors.has(tensor) || weights.unsupported.has(tensor)) return;
+  throw new FormatError(`${folder}: the index places the tensor "${tensor}" in ${file}, which does not have it.`, {
+    tensor,
+  });
+}
+
+function translate<T extends { readonly name: string }>(
+  entries: ReadonlyMap<string, T>,
+  architecture: string,
+  tied: boolean,
+  location: string,
+): Map<string, T> {
+  const translated = new Map<string, T>();
+  for (const [hfName, entry] of entries) {
+    const name = ggufTensorName(architecture, hfName);
+    if (name === undefined || (tied && name === "output.weight")) continue;
+    if (translated.has(name)) throw new FormatError(`${location}: two tensors mean "${name}".`, { tensor: hfName });
+    translated.set(name, { ...entry, name });
+  }
+  return translated;
+}
+
+async function closeAll(sources: readonly ByteSource[]): Promise<void> {
+  await Promise.all(sources.map((source) => source.close()));
+}

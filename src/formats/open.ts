@@ -1,0 +1,90 @@
+/** Opens a model: a GGUF file (any shard of a set), a safetensors file, or a folder with one of these in it. */
+import { FormatError, NotFoundError } from "../util/errors.js";
+import type { Platform } from "../util/platform.js";
+import type { Checkpoint } from "./checkpoint.js";
+import { describeForeign, SIGNATURE_BYTES } from "./foreign-file.js";
+import { isGguf } from "./gguf.js";
+import { openGguf } from "./gguf-checkpoint.js";
+import { INDEX_FILE, openHfFolder, readIndex } from "./hf-checkpoint.js";
+import { baseName, joinLocation, parentOf } from "./location.js";
+import { parseShardName } from "./shard-name.js";
+
+type Files = Pick<Platform, "open" | "list">;
+
+/**
+ * Reads the headers of the model at `location`; the weights stay in the files until someone reads their entries.
+ * @throws NotFoundError, FormatError, UnsupportedError
+ */
+export async function openCheckpoint(location: string, platform: Files): Promise<Checkpoint> {
+  const listed = await platform.list(location);
+  if (listed === undefined) {
+    throw new NotFoundError(`There is no file or folder ${location}. A model of the hub is written hf:user/repo.`, {
+      location,
+    });
+  }
+  return listed === "file" ? openFile(location, platform) : openFolder(location, listed, platform);
+}
+
+async function openFile(location: string, platform: Files): Promise<Checkpoint> {
+  const source = await platform.open(location);
+  let first: Uint8Array;
+  try {
+    first = new Uint8Array(Math.min(SIGNATURE_BYTES, source.size));
+    await source.read(0, first);
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+  if (isGguf(first)) return openGguf(source, location, platform);
+  await source.close();
+  if (location.endsWith(".safetensors")) return openSafetensors(location, platform);
+  throw new FormatError(
+    `${location} is neither a GGUF nor a .safetensors file: ${describeForeign(first)}. For a Hugging Face model, ` +
+      "give its folder.",
+    { offset: 0 },
+  );
+}
+
+/** A file that an index lists opens with all its siblings; another one alone. */
+async function openSafetensors(location: string, platform: Files): Promise<Checkpoint> {
+  const folder = parentOf(location);
+  const name = baseName(location);
+  const listed = await platform.list(folder);
+  const entries = Array.isArray(listed) ? listed : [];
+  const index = entries.includes(INDEX_FILE) ? await readIndex(joinLocation(folder, INDEX_FILE), platform) : undefined;
+  const indexed = index !== undefined && [...index.values()].includes(name);
+  return openHfFolder({ folder, entries, location, weightsFile: indexed ? undefined : name }, platform);
+}
+
+async function openFolder(location: string, entries: readonly string[], platform: Files): Promise<Checkpoint> {
+  if (entries.includes("config.json") && entries.some((name) => /\.safetensors(\.index\.json)?$/.test(name))) {
+    return openHfFolder({ folder: location, entries, location }, platform);
+  }
+  const candidates = ggufModels(entries);
+  if (candidates.length === 1) {
+    const file = joinLocation(location, candidates[0]);
+    return openGguf(await platform.open(file), file, platform);
+  }
+  const found =
+    candidates.length > 1
+      ? `${candidates.length} GGUF models; name one of them: ${list(candidates)}`
+      : `neither a .gguf file nor config.json with .safetensors files, but ${list(entries) || "nothing"}`;
+  throw new NotFoundError(`The folder ${location} has ${found}.`, { location });
+}
+
+/** GGUF files of a folder in order, sets of shards as their first one that is there. */
+function ggufModels(entries: readonly string[]): string[] {
+  const models = new Map<string, string>();
+  for (const name of entries.toSorted()) {
+    if (!name.endsWith(".gguf")) continue;
+    const shard = parseShardName(name);
+    const key = shard && shard.total > 1 ? `${shard.prefix}/${shard.total}` : name;
+    if (!models.has(key)) models.set(key, name);
+  }
+  return [...models.values()];
+}
+
+function list(names: readonly string[]): string {
+  const more = names.length > 20 ? ` and ${names.length - 20} more` : "";
+  return names.slice(0, 20).join(", ") + more;
+}
