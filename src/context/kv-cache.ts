@@ -85,10 +85,23 @@ export class KvCache implements SequenceState {
     return Math.max(1, Math.min(wanted, reach - this.seen));
   }
 
-  begin(count: number): void {
+  /** @throws ContextFullError when the policy frees nothing and `count` more tokens pass the limit */
+  admit(count: number): void {
     const { policy, limit } = this.options;
     const needed = this.seen + count;
-    if (policy.budget === undefined && needed > limit) throw contextFull(this.seen, count, limit);
+    if (policy.budget !== undefined || needed <= limit) return;
+    throw new ContextFullError(
+      `The context is full: ${this.seen} tokens are held, ${count} more were to be read, and the limit is ${limit}. ` +
+        `Nothing was cut. Use a policy that frees tokens (for example "sinks:4,recent:${Math.max(1, limit - 4)}"), ` +
+        `raise contextLength, or shorten the text by ${needed - limit} tokens.`,
+      { seen: this.seen, needed, limit },
+    );
+  }
+
+  begin(count: number): void {
+    const { policy } = this.options;
+    const needed = this.seen + count;
+    this.admit(count);
     for (const group of this.groups) {
       if (this.pending > 0) group.truncate(this.seen);
       group.evict(this.seen);
@@ -146,7 +159,14 @@ export class KvCache implements SequenceState {
     return { layout: rope.layout, dims: rope.dims, values: this.backend.input(this.angleBuffer.subarray(0, size)) };
   }
 
-  /** Frees all pages. */
+  /** Forgets everything; the memory stays for the next text. */
+  clear(): void {
+    for (const group of this.groups) group.truncate(0);
+    this.seen = 0;
+    this.pending = 0;
+  }
+
+  /** Gives all memory back. */
   dispose(): void {
     for (const layer of this.layers) layer.dispose();
     for (const group of this.groups) group.dispose();
@@ -239,13 +259,4 @@ export function kvCacheBytes(
     const held = window === undefined ? tokens : Math.min(tokens, window);
     return sum + (Math.ceil(held / PAGE_TOKENS) + 1) * backend.kvPageBytes(layout);
   }, 0);
-}
-
-function contextFull(seen: number, count: number, limit: number): ContextFullError {
-  return new ContextFullError(
-    `The context is full: ${seen} tokens are held, ${count} more were to be read, and the limit is ${limit}. Nothing was ` +
-      `cut. Use a policy that frees tokens (for example "sinks:4,recent:${Math.max(1, limit - 4)}"), raise contextLength, ` +
-      `or shorten the text by ${seen + count - limit} tokens.`,
-    { seen, needed: seen + count, limit },
-  );
 }

@@ -84,7 +84,7 @@ export interface SessionOptions {
 }
 
 export interface GenerateOptions {
-  /** Default: until an end token, a stop string, or (under `full`) the limit. */
+  /** Default: until an end token or a stop string; under `full` the limit then ends it with ContextFullError. */
   readonly maxTokens?: number;
   /** 0 = greedy. Default 0.8. */
   readonly temperature?: number;
@@ -135,12 +135,15 @@ export interface Part {
   readonly finish?: FinishReason;
 }
 
-/** `stop`: an end token or a stop string; `length`: maxTokens; `context`: `full` reached its limit; `cancelled`: the signal. */
-export type FinishReason = "stop" | "length" | "context" | "cancelled";
+/**
+ * `stop`: an end token or a stop string; `length`: maxTokens; `cancelled`: the signal. Reaching the limit under `full`
+ * is no reason to finish quietly: after the text so far was given out, ContextFullError is thrown.
+ */
+export type FinishReason = "stop" | "length" | "cancelled";
 
 /** What happened to the text so far. */
 export interface Usage {
-  /** Tokens that entered the session (prompts and answers). */
+  /** Tokens that were read: prompts and answers. The newest generated token is read with the step after it. */
   readonly seen: number;
   /** Tokens whose keys and values are held now. */
   readonly kept: number;

@@ -36,7 +36,7 @@ export function llamaLike(traits: LlamaTraits): Architecture {
       refuseExperts(meta);
       const sizes = readSizes(meta, traits);
       const rope = ropeFromMetadata(meta, traits.rope, sizes.keyWidth, auxiliary.get("rope_freqs.weight"));
-      const layers = Array.from({ length: meta.count("block_count") }, (_, i) => layer(meta, sizes, traits, rope, i));
+      const layers = Array.from({ length: blockCount(meta) }, (_, i) => layer(meta, sizes, traits, rope, i));
       const norm = rms("output_norm.weight", sizes.width, sizes.epsilon);
       const tied = !meta.hasTensor("output.weight");
       return {
@@ -51,6 +51,16 @@ export function llamaLike(traits: LlamaTraits): Architecture {
       } satisfies ModelSpec;
     },
   };
+}
+
+/** Bounded by the tensors that are there, so that a hostile count allocates nothing. */
+function blockCount(meta: ModelMetadata): number {
+  const count = meta.count("block_count");
+  const { location, tensors } = meta.checkpoint;
+  if (count <= tensors.size) return count;
+  throw new FormatError(`${location}: ${count} blocks are announced, but there are only ${tensors.size} tensors.`, {
+    count,
+  });
 }
 
 function readSizes(meta: ModelMetadata, traits: LlamaTraits): Sizes {

@@ -14,10 +14,14 @@ export interface ByteSource {
   close(): Promise<void>;
 }
 
-/** The far end of a thread: structured-clone messages both ways. */
-export interface Thread {
+/** One end of a line between threads: structured-clone messages both ways. */
+export interface ThreadPort {
   post(message: unknown, transfer?: readonly ArrayBuffer[]): void;
   onMessage(listener: (message: unknown) => void): void;
+}
+
+/** The far end of a thread that was started. Set its listeners in the same turn of the event loop. */
+export interface Thread extends ThreadPort {
   /** The thread died of an uncaught error. */
   onFailure(listener: (error: Error) => void): void;
   /** Whether the thread keeps the process alive. Browsers ignore it. */
@@ -40,6 +44,8 @@ export interface Platform {
   spawnScript(source: string, name: string): Thread;
   /** Starts the engine's thread. */
   spawnEngine(): Thread;
+  /** Lets waiting events (messages, timers, signals) run, then resolves. Cheap. */
+  yieldToEvents(): Promise<void>;
   /** Turns on engine features that are behind flags (relaxed SIMD in Node 20); call before the first compile. */
   enableWasmFeatures(): void;
   /** Fetches the files of a hub model into the standard cache; returns local locations. Absent in browsers for now. */

@@ -1,0 +1,12 @@
+/** Makes a backend by name. */
+import type { Backend, BackendName } from "../tensor/backend.js";
+import { ReferenceBackend } from "./reference/reference.js";
+import { createWasmBackend } from "./wasm/create.js";
+
+export interface BackendOptions {
+  readonly threads: number;
+}
+
+export async function createBackend(name: BackendName, options: BackendOptions): Promise<Backend> {
+  return name === "reference" ? new ReferenceBackend() : createWasmBackend(options);
+}

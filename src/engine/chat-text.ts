@@ -1,0 +1,42 @@
+/**
+ * What a turn of a conversation adds to the text that the model has already read: the chat template renders all messages
+ * at once, and only what is new is handed on, so that an endless chat never reads its past again.
+ */
+import type { ChatMessage, Tokenizer } from "../tokenizer/tokenizer.js";
+
+export interface Turn {
+  /** The text to read: special tokens are meant as such. */
+  readonly text: string;
+  /** The template changed what was read before (it drops or rewrites parts): the session must start over. */
+  readonly startOver: boolean;
+}
+
+export class ChatText {
+  /** Rendered text that the session holds, with the answers as they were written; undefined when that is not known. */
+  private held: string | undefined = "";
+
+  constructor(private readonly tokenizer: Tokenizer) {}
+
+  /** The text that `next` messages add after `past`, up to the opening of the assistant's turn. */
+  turn(past: readonly ChatMessage[], next: readonly ChatMessage[]): Turn {
+    const whole = this.tokenizer.renderChat([...past, ...next]);
+    const { held } = this;
+    const startOver = held === undefined || !whole.startsWith(held);
+    this.held = whole;
+    return { text: startOver ? whole : whole.slice(held.length), startOver };
+  }
+
+  /** The assistant wrote this after the last turn. */
+  answered(text: string): void {
+    this.held += text;
+  }
+
+  /** The last turn was not read to its end: the next one starts over. */
+  lost(): void {
+    this.held = undefined;
+  }
+
+  clear(): void {
+    this.held = "";
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * One run of `generate`: read the prompt in chunks, then sample, check, give out, read, until something ends it. State
+ * that outlives the run (cache, the newest token) belongs to the session.
+ */
+import type { TokenStream } from "../tokenizer/tokenizer.js";
+import { ArgumentError, CancelledError } from "../util/errors.js";
+import type { FinishReason, GenerateOptions, Part, TokenLogprob } from "./api.js";
+import type { LocalSession } from "./local-session.js";
+import { RecentIds } from "./recent-ids.js";
+import { logprobsOf, SAMPLING_RANGES, Sampler } from "./sampling.js";
+import { StopStrings } from "./stop-strings.js";
+
+/** What one look at the logits yields. */
+interface Drawn {
+  readonly id: number;
+  readonly logprob?: number;
+  readonly top?: readonly TokenLogprob[];
+}
+
+export class Generation {
+  private readonly sampler: Sampler;
+  private readonly stops: StopStrings;
+  private readonly decoded: TokenStream;
+  private readonly history: RecentIds;
+  private readonly maxTokens: number;
+
+  constructor(
+    private readonly session: LocalSession,
+    private readonly options: GenerateOptions,
+  ) {
+    const { tokenizer, info } = session.model;
+    this.sampler = new Sampler(options, info.vocabulary);
+    this.stops = new StopStrings(options.stop);
+    this.decoded = tokenizer.stream();
+    this.history = new RecentIds(options.penaltyWindow ?? SAMPLING_RANGES.penaltyWindow.default);
+    this.maxTokens = options.maxTokens ?? Number.POSITIVE_INFINITY;
+    if (!(this.maxTokens >= 0) || (Number.isFinite(this.maxTokens) && !Number.isInteger(this.maxTokens))) {
+      throw new ArgumentError(`maxTokens must be a whole number of at least 0; found ${options.maxTokens}.`);
+    }
+  }
+
+  async *run(prompt: Int32Array): AsyncGenerator<Part, void, undefined> {
+    let drawn: Drawn | undefined;
+    try {
+      drawn = await this.readPrompt(prompt);
+    } catch (error) {
+      if (!(error instanceof CancelledError)) throw error;
+      yield { text: "", id: undefined, finish: "cancelled" };
+      return;
+    }
+    for (let made = 1; drawn; made++) {
+      const part = this.part(drawn, made);
+      yield part;
+      if (part.finish) return;
+      drawn = await this.next(drawn.id);
+    }
+    yield { text: "", id: undefined, finish: "length" };
+  }
+
+  /** Reads the prompt; undefined when nothing is to be generated. */
+  private async readPrompt(prompt: Int32Array): Promise<Drawn | undefined> {
+    const { session } = this;
+    const { text, waiting } = session;
+    const ids = waiting === undefined ? prompt : Int32Array.of(waiting, ...prompt);
+    text.admit(ids.length);
+    if (ids.length === 0 && !session.nextLogits) {
+      throw new ArgumentError(
+        "There is nothing to start from: the prompt is empty and the vocabulary has no start token.",
+      );
+    }
+    for (const id of prompt) this.history.push(id);
+    const draws = this.maxTokens > 0;
+    if (ids.length === 0) return draws && session.nextLogits ? this.draw(session.nextLogits) : undefined;
+    session.promptTokens += prompt.length;
+    let drawn: Drawn | undefined;
+    for (let done = 0; done < ids.length; ) {
+      if (this.options.signal?.aborted) throw new CancelledError();
+      const count = text.limit(Math.min(session.settings.chunk, ids.length - done));
+      const last = done + count === ids.length;
+      const started = performance.now();
+      await text.read(ids.subarray(done, done + count), "last", (logits) => {
+        session.waiting = undefined;
+        if (last && draws) drawn = this.draw(logits);
+        else session.nextLogits = logits.slice();
+      });
+      session.prefillSpeed.add(count, performance.now() - started);
+      done += count;
+      this.options.onPrefill?.(done, ids.length);
+      await session.breathe();
+    }
+    return drawn;
+  }
+
+  /** Reads the newest token and draws the next. @throws ContextFullError */
+  private async next(id: number): Promise<Drawn> {
+    const { session } = this;
+    const started = performance.now();
+    session.text.admit(1);
+    const drawn = await session.text.read(Int32Array.of(id), "last", (logits) => {
+      session.waiting = undefined;
+      return this.draw(logits);
+    });
+    session.decodeSpeed.add(1, performance.now() - started);
+    return drawn;
+  }
+
+  /** Samples; the token then waits to be read. */
+  private draw(logits: Float32Array): Drawn {
+    const { session, options } = this;
+    const { id } = this.sampler.sample(logits, this.history.values);
+    this.history.push(id);
+    session.waiting = id;
+    session.nextLogits = undefined;
+    session.generatedTokens++;
+    if (options.logprobs === undefined) return { id };
+    const { logprob, top } = logprobsOf(logits, id, options.logprobs);
+    const { tokenizer } = session.model;
+    return { id, logprob, top: top.map((other) => ({ ...other, text: tokenizer.tokenText(other.id) })) };
+  }
+
+  /** What is given out for a token: the text that became certain, and whether this is the end. */
+  private part(drawn: Drawn, made: number): Part {
+    const { endIds } = this.session.model.tokenizer;
+    const ended = !this.options.ignoreEnd && endIds.has(drawn.id);
+    const { text, stopped } = this.stops.push(ended ? "" : this.decoded.push(drawn.id));
+    const finish = this.finish(ended || stopped, made);
+    if (!finish) return { ...drawn, text };
+    return { ...drawn, text: stopped ? text : text + this.rest(), finish };
+  }
+
+  private finish(stopped: boolean, made: number): FinishReason | undefined {
+    if (stopped) return "stop";
+    if (this.options.signal?.aborted) return "cancelled";
+    return made >= this.maxTokens ? "length" : undefined;
+  }
+
+  /** Text that was held back for a character or a stop string that never came. */
+  private rest(): string {
+    const { text, stopped } = this.stops.push(this.decoded.end());
+    return stopped ? text : text + this.stops.end();
+  }
+}

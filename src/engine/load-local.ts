@@ -1,0 +1,152 @@
+/** Loads a model into this thread: find it, read its header, plan memory, read the weights. */
+import { createBackend } from "../backends/create.js";
+import type { Checkpoint } from "../formats/checkpoint.js";
+import { openCheckpoint } from "../formats/open.js";
+import { resolveReference } from "../formats/reference.js";
+import { architectureOf } from "../models/index.js";
+import { ModelMetadata } from "../models/metadata.js";
+import { attentionShape } from "../nn/attention.js";
+import { Decoder } from "../nn/decoder.js";
+import type { ModelSpec } from "../nn/spec.js";
+import { weightShapes } from "../nn/weights.js";
+import type { Backend } from "../tensor/backend.js";
+import type { DType } from "../tensor/dtype.js";
+import { createTokenizer } from "../tokenizer/create.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { CancelledError, FormatError } from "../util/errors.js";
+import { platform } from "../util/platform.js";
+import type { LoadOptions, LoadProgress, ModelInfo } from "./api.js";
+import { loadWeights, matchWeights, readVector, type WeightEntry, weightBytes } from "./load-weights.js";
+import { LocalModel } from "./local-model.js";
+import { memoryPlan, requireMemory } from "./memory-plan.js";
+import { sessionSettings } from "./session-options.js";
+import { StepRunner } from "./step-runner.js";
+
+/**
+ * Loads a model from a file, a folder, or `hf:user/repo[:quant]`.
+ * @throws NotFoundError, FormatError, UnsupportedError, MemoryError, CancelledError; nothing stays behind
+ */
+export async function loadLocal(reference: string, options: LoadOptions = {}): Promise<LocalModel> {
+  const report = (progress: LoadProgress) => options.onProgress?.(progress);
+  report({ phase: "resolve", doneBytes: 0, totalBytes: 0 });
+  const location = await resolveReference(reference, platform(), {
+    signal: options.signal,
+    onProgress: (doneBytes, totalBytes) => report({ phase: "download", doneBytes, totalBytes }),
+  });
+  report({ phase: "header", doneBytes: 0, totalBytes: 0 });
+  const checkpoint = await openCheckpoint(location, platform());
+  try {
+    return await loadCheckpoint(checkpoint, options, report);
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+async function loadCheckpoint(
+  checkpoint: Checkpoint,
+  options: LoadOptions,
+  report: (progress: LoadProgress) => void,
+): Promise<LocalModel> {
+  const spec = await specOf(checkpoint);
+  const entries = matchWeights(checkpoint, weightShapes(spec));
+  const tokenizer = tokenizerOf(checkpoint, spec);
+  if (options.signal?.aborted) throw new CancelledError("Loading was cancelled.");
+  const backend = await createBackend(options.backend ?? "wasm", { threads: options.threads ?? platform().cores });
+  try {
+    const bytes = weightBytes(entries);
+    const limit = Math.min(
+      options.memoryLimitBytes ?? platform().availableMemoryBytes() ?? Number.POSITIVE_INFINITY,
+      backend.memoryLimitBytes,
+    );
+    const shapes = spec.layers.map((layer, index) => attentionShape(layer.mixer, index));
+    const plan = memoryPlan(
+      backend,
+      spec,
+      shapes,
+      bytes,
+      sessionSettings(),
+      Number.isFinite(limit) ? limit : undefined,
+    );
+    requireMemory(
+      `The weights of ${checkpoint.location} and one step need`,
+      bytes + plan.activationBytes,
+      limit,
+      "Choose a smaller quantisation or free memory.",
+    );
+    const weights = await loadWeights(backend, entries, {
+      onProgress: (doneBytes, totalBytes) => report({ phase: "weights", doneBytes, totalBytes, plan }),
+      signal: options.signal,
+    });
+    const decoder = new Decoder(spec, weights);
+    report({ phase: "ready", doneBytes: bytes, totalBytes: bytes, plan });
+    const info = infoOf(checkpoint, spec, entries, tokenizer, backend);
+    return new LocalModel({
+      decoder,
+      runner: new StepRunner(backend, decoder),
+      tokenizer,
+      info,
+      memoryLimitBytes: limit,
+    });
+  } catch (error) {
+    await backend.dispose();
+    throw error;
+  }
+}
+
+/** The architecture's spec, with the numbers of the small tensors that are part of it. */
+export async function specOf(checkpoint: Checkpoint): Promise<ModelSpec> {
+  const architecture = architectureOf(checkpoint.architecture);
+  const embedding = checkpoint.tensors.get("token_embd.weight");
+  if (!embedding) throw new FormatError(`${checkpoint.location}: the tensor "token_embd.weight" is missing.`);
+  const auxiliary = new Map<string, Float32Array>();
+  for (const name of architecture.auxiliary) {
+    const entry = checkpoint.tensors.get(name);
+    if (entry) auxiliary.set(name, await readVector(entry));
+  }
+  return architecture.build(new ModelMetadata(checkpoint), embedding.rows, auxiliary);
+}
+
+function tokenizerOf(checkpoint: Checkpoint, spec: ModelSpec): Tokenizer {
+  if (!checkpoint.tokenizer) {
+    throw new FormatError(
+      `${checkpoint.location}: there is no tokenizer (tokenizer.json, or tokenizer.ggml.* keys in a GGUF).`,
+    );
+  }
+  const tokenizer = createTokenizer(checkpoint.tokenizer);
+  if (tokenizer.vocabSize <= spec.vocabulary) return tokenizer;
+  throw new FormatError(
+    `${checkpoint.location}: the tokenizer has ${tokenizer.vocabSize} tokens, but the embedding only ${spec.vocabulary} rows.`,
+  );
+}
+
+function infoOf(
+  checkpoint: Checkpoint,
+  spec: ModelSpec,
+  entries: readonly WeightEntry[],
+  tokenizer: Tokenizer,
+  backend: Backend,
+): ModelInfo {
+  const dtypes: Partial<Record<DType, number>> = {};
+  for (const { entry } of entries) dtypes[entry.dtype] = (dtypes[entry.dtype] ?? 0) + 1;
+  const name = checkpoint.metadata.get("general.name");
+  const { mixer } = spec.layers[0];
+  return {
+    location: checkpoint.location,
+    format: checkpoint.format,
+    architecture: spec.architecture,
+    name: typeof name === "string" ? name : null,
+    parameters: entries.reduce((sum, { shape }) => sum + shape.rows * shape.cols, 0),
+    weightBytes: weightBytes(entries),
+    layers: spec.layers.length,
+    heads: mixer.heads,
+    kvHeads: mixer.kvHeads,
+    headWidth: mixer.keyWidth,
+    width: spec.width,
+    vocabulary: spec.vocabulary,
+    trainedContext: spec.contextLength,
+    dtypes,
+    backend: backend.name,
+    threads: backend.threads,
+    hasChatTemplate: tokenizer.chatTemplate !== undefined,
+  };
+}

@@ -1,0 +1,84 @@
+/** A loaded model in the engine's own thread: weights in a backend, tokenizer, sessions. */
+import type { Decoder } from "../nn/decoder.js";
+import type { ChatMessage, EncodeOptions, Tokenizer } from "../tokenizer/tokenizer.js";
+import type { MemoryPlan, Model, ModelInfo, SessionOptions } from "./api.js";
+import { LocalSession } from "./local-session.js";
+import { memoryPlan, requireMemory } from "./memory-plan.js";
+import { type SessionSettings, sessionSettings } from "./session-options.js";
+import type { StepRunner } from "./step-runner.js";
+
+export interface LocalModelParts {
+  readonly decoder: Decoder;
+  readonly runner: StepRunner;
+  readonly tokenizer: Tokenizer;
+  readonly info: ModelInfo;
+  /** Most bytes for weights and caches. */
+  readonly memoryLimitBytes: number;
+}
+
+export class LocalModel implements Model {
+  readonly info: ModelInfo;
+  readonly tokenizer: Tokenizer;
+  readonly runner: StepRunner;
+  private readonly sessions = new Set<LocalSession>();
+
+  constructor(private readonly parts: LocalModelParts) {
+    this.info = parts.info;
+    this.tokenizer = parts.tokenizer;
+    this.runner = parts.runner;
+  }
+
+  session(options?: SessionOptions): LocalSession {
+    const session = new LocalSession(this, sessionSettings(options));
+    this.sessions.add(session);
+    return session;
+  }
+
+  forgetSession(session: LocalSession): void {
+    this.sessions.delete(session);
+  }
+
+  async encode(text: string, options?: EncodeOptions): Promise<Int32Array> {
+    return this.tokenizer.encode(text, options);
+  }
+
+  async decode(ids: ArrayLike<number>, options?: { readonly special?: boolean }): Promise<string> {
+    return this.tokenizer.decode(ids, options);
+  }
+
+  async tokenTexts(ids: ArrayLike<number>): Promise<string[]> {
+    return Array.from(ids, (id) => this.tokenizer.tokenText(id));
+  }
+
+  async renderChat(messages: readonly ChatMessage[]): Promise<string> {
+    return this.tokenizer.renderChat(messages);
+  }
+
+  async plan(options?: SessionOptions): Promise<MemoryPlan> {
+    return this.planFor(sessionSettings(options));
+  }
+
+  private planFor(settings: SessionSettings): MemoryPlan {
+    const { decoder, memoryLimitBytes } = this.parts;
+    const { spec, attentionShapes } = decoder;
+    return memoryPlan(this.runner.backend, spec, attentionShapes, this.info.weightBytes, settings, memoryLimitBytes);
+  }
+
+  /** @throws MemoryError when the cache of such a session cannot fit beside what is taken already */
+  requireCache(settings: SessionSettings): void {
+    const { cacheBytes, activationBytes, cacheTokens } = this.planFor(settings);
+    const left = this.parts.memoryLimitBytes - this.runner.backend.memoryBytes;
+    requireMemory(
+      `A cache of ${cacheTokens} tokens needs`,
+      cacheBytes + activationBytes,
+      left,
+      "Choose a smaller contextLength, a policy with a budget such as sinks:4,recent:2044, or the cache type q8.",
+    );
+  }
+
+  async dispose(): Promise<void> {
+    for (const session of [...this.sessions]) await session.dispose();
+    await this.runner.idle();
+    await this.runner.backend.dispose();
+  }
+}

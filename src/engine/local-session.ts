@@ -1,0 +1,186 @@
+/**
+ * A session in the engine's own thread: one text without end, read and written under a policy.
+ */
+import type { ChatMessage } from "../tokenizer/tokenizer.js";
+import { ArgumentError } from "../util/errors.js";
+import { platform } from "../util/platform.js";
+import type { GenerateOptions, Part, ScoreOptions, ScorePart, Session, Usage } from "./api.js";
+import { ChatText } from "./chat-text.js";
+import { type ContextReader, contextReader } from "./context-reader.js";
+import { Generation } from "./generation.js";
+import type { LocalModel } from "./local-model.js";
+import { scoreText } from "./score.js";
+import type { SessionSettings } from "./session-options.js";
+import { Speed } from "./speed.js";
+
+export class LocalSession implements Session {
+  readonly context: string;
+  readonly messages: ChatMessage[] = [];
+  readonly prefillSpeed = new Speed();
+  readonly decodeSpeed = new Speed();
+  promptTokens = 0;
+  generatedTokens = 0;
+  /** Logits after the last token that was read, when no sampled token waits. */
+  nextLogits: Float32Array | undefined;
+  /** The newest sampled token, which the next step reads first. */
+  waiting: number | undefined;
+  private reader: ContextReader | undefined;
+  private readonly chatText: ChatText;
+  private busy = false;
+  private disposed = false;
+
+  constructor(
+    readonly model: LocalModel,
+    readonly settings: SessionSettings,
+  ) {
+    this.context = settings.policy.text;
+    this.chatText = new ChatText(model.tokenizer);
+  }
+
+  /** The reader is made on first use, so that a session costs nothing before. @throws MemoryError with figures */
+  get text(): ContextReader {
+    if (this.disposed) throw new ArgumentError("The session was disposed.");
+    if (!this.reader) {
+      this.model.requireCache(this.settings);
+      const { policy, keyType, valueType, contextLength } = this.settings;
+      const limit = contextLength ?? this.model.info.trainedContext;
+      this.reader = contextReader(this.model.runner, { policy, keyType, valueType, limit });
+    }
+    return this.reader;
+  }
+
+  get usage(): Usage {
+    const { reader } = this;
+    const seen = reader?.seen ?? 0;
+    const kept = reader?.kept ?? 0;
+    return {
+      seen,
+      kept,
+      evicted: seen - kept,
+      horizon: reader?.horizon ?? null,
+      sinks: this.settings.policy.sinks,
+      cacheBytes: reader?.cacheBytes ?? 0,
+      promptTokens: this.promptTokens,
+      generatedTokens: this.generatedTokens,
+      prefillTokensPerSecond: this.prefillSpeed.tokensPerSecond,
+      decodeTokensPerSecond: this.decodeSpeed.tokensPerSecond,
+    };
+  }
+
+  async *generate(
+    prompt: string | ArrayLike<number>,
+    options: GenerateOptions = {},
+  ): AsyncGenerator<Part, void, undefined> {
+    const ids =
+      typeof prompt === "string" ? this.model.tokenizer.encode(prompt, { addSpecial: false }) : this.checked(prompt);
+    yield* this.exclusively(() => new Generation(this, options).run(ids));
+  }
+
+  async *chat(
+    next: string | readonly ChatMessage[],
+    options: GenerateOptions = {},
+  ): AsyncGenerator<Part, void, undefined> {
+    const added: readonly ChatMessage[] = typeof next === "string" ? [{ role: "user", content: next }] : next;
+    yield* this.exclusively(() => this.answer(added, options));
+  }
+
+  async *score(
+    text: string | ArrayLike<number>,
+    options: ScoreOptions = {},
+  ): AsyncGenerator<ScorePart, void, undefined> {
+    const ids =
+      typeof text === "string" ? this.model.tokenizer.encode(text, { addSpecial: false }) : this.checked(text);
+    yield* this.exclusively(() => scoreText(this, ids, options));
+  }
+
+  private async *answer(
+    added: readonly ChatMessage[],
+    options: GenerateOptions,
+  ): AsyncGenerator<Part, void, undefined> {
+    const { text, startOver } = this.chatText.turn(this.messages, added);
+    if (startOver) this.forget();
+    const ids = this.opened(this.encode(text));
+    // The template closes the answer before with its own end token.
+    if (this.waiting !== undefined && this.model.tokenizer.endIds.has(this.waiting)) this.waiting = undefined;
+    let answer: string | undefined;
+    try {
+      for await (const part of new Generation(this, options).run(ids)) {
+        if (part.id !== undefined) answer = (answer ?? "") + part.text;
+        yield part;
+      }
+    } finally {
+      // Without a first token the turn was not read to its end: it counts as never said.
+      if (answer === undefined) this.chatText.lost();
+      else {
+        this.chatText.answered(answer);
+        this.messages.push(...added, { role: "assistant", content: answer });
+      }
+    }
+  }
+
+  private encode(text: string): Int32Array {
+    return this.model.tokenizer.encode(text, { addSpecial: false });
+  }
+
+  /** Puts the start token before the first text of a session; ids are taken as they are. */
+  private opened(ids: Int32Array): Int32Array {
+    const { bosId, addsBos } = this.model.tokenizer;
+    if (this.text.seen > 0 || this.waiting !== undefined || bosId === undefined) return ids;
+    if (ids[0] === bosId || !(addsBos || ids.length === 0)) return ids;
+    return Int32Array.of(bosId, ...ids);
+  }
+
+  /** One text cannot be written by two at once. */
+  private async *exclusively<T>(work: () => AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
+    if (this.busy) throw new ArgumentError("The session is busy: finish or cancel the running generation first.");
+    this.busy = true;
+    try {
+      yield* work();
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  private checked(ids: ArrayLike<number>): Int32Array {
+    const { vocabulary } = this.model.info;
+    for (let i = 0; i < ids.length; i++) {
+      if (Number.isInteger(ids[i]) && ids[i] >= 0 && ids[i] < vocabulary) continue;
+      throw new ArgumentError(
+        `Token id ${ids[i]} at index ${i} is not in the vocabulary: expected 0 to ${vocabulary - 1}.`,
+      );
+    }
+    return Int32Array.from(ids);
+  }
+
+  /** Lets cancel messages and timers through. */
+  breathe(): Promise<void> {
+    return platform().yieldToEvents();
+  }
+
+  private forget(): void {
+    this.reader?.dispose();
+    this.reader = undefined;
+    this.nextLogits = undefined;
+    this.waiting = undefined;
+  }
+
+  async reset(): Promise<void> {
+    if (this.busy) throw new ArgumentError("The session is busy: finish or cancel the running generation first.");
+    await this.model.runner.idle();
+    this.forget();
+    this.chatText.clear();
+    this.messages.length = 0;
+    this.promptTokens = 0;
+    this.generatedTokens = 0;
+    this.prefillSpeed.clear();
+    this.decodeSpeed.clear();
+  }
+
+  async dispose(): Promise<void> {
+    if (this.disposed) return;
+    await this.model.runner.idle();
+    this.forget();
+    this.disposed = true;
+    this.model.forgetSession(this);
+  }
+}

@@ -1,0 +1,48 @@
+/** Session options with nothing left open, checked at once so that mistakes show where they are made. */
+
+import type { ContextPolicy } from "../context/policy.js";
+import { parsePolicy } from "../context/policy-text.js";
+import { KV_TYPES, type KvType } from "../tensor/dtype.js";
+import { ArgumentError } from "../util/errors.js";
+import type { SessionOptions } from "./api.js";
+
+export interface SessionSettings {
+  readonly policy: ContextPolicy;
+  readonly keyType: KvType;
+  readonly valueType: KvType;
+  /** Undefined: the trained length. */
+  readonly contextLength: number | undefined;
+  readonly chunk: number;
+}
+
+const MOST_CHUNK = 4096;
+
+/** @throws PolicyError, ArgumentError */
+export function sessionSettings(options: SessionOptions = {}): SessionSettings {
+  const { contextLength, chunk = 256 } = options;
+  const policy = parsePolicy(options.context ?? "full");
+  if (contextLength !== undefined) whole("contextLength", contextLength, 2 ** 31 - 1);
+  whole("chunk", chunk, MOST_CHUNK);
+  return { policy, ...kvTypes(options.kv ?? "f16"), contextLength, chunk };
+}
+
+/** "q8" or "q8/f16" (keys / values). */
+function kvTypes(text: string): { keyType: KvType; valueType: KvType } {
+  const parts = text.split("/");
+  const [keyType, valueType] = [parts[0], parts.at(-1)].map((part) => KV_TYPES.find((type) => type === part));
+  if (parts.length > 2 || !keyType || !valueType) {
+    throw new ArgumentError(
+      `The cache type is one of ${KV_TYPES.join(", ")}, or keys and values apart such as "q8/f16"; found "${text}".`,
+      {
+        option: "kv",
+        found: text,
+      },
+    );
+  }
+  return { keyType, valueType };
+}
+
+function whole(option: string, value: number, most: number): void {
+  if (Number.isInteger(value) && value >= 1 && value <= most) return;
+  throw new ArgumentError(`${option} must be a whole number from 1 to ${most}; found ${value}.`, { option });
+}

@@ -1,0 +1,52 @@
+/**
+ * Runs steps of a decoder one at a time: logits are a view into the backend's memory that the next step overwrites, so
+ * whoever reads them does so before the next step may begin, whichever session asks for it.
+ */
+import type { SequenceState } from "../context/mixer-state.js";
+import type { Decoder } from "../nn/decoder.js";
+import type { Backend } from "../tensor/backend.js";
+
+/** Which rows' logits are wanted. */
+export type Wanted = "last" | "all";
+
+export class StepRunner {
+  private tail: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    readonly backend: Backend,
+    readonly decoder: Decoder,
+  ) {}
+
+  /**
+   * Reads `ids` into the state and hands the logits, [1 or ids.length, V], to `use`, which must be done with them when
+   * it returns. When the step fails, the state is as before.
+   */
+  run<R>(state: SequenceState, ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R): Promise<R> {
+    const result = this.tail.then(() => this.step(state, ids, wanted, use));
+    this.tail = result.catch(() => undefined);
+    return result;
+  }
+
+  private async step<R>(
+    state: SequenceState,
+    ids: Int32Array,
+    wanted: Wanted,
+    use: (logits: Float32Array) => R,
+  ): Promise<R> {
+    const { backend } = this;
+    const rows = ids.length;
+    backend.beginStep();
+    state.begin(rows);
+    const batch = { ids: backend.input(ids), rows, segments: [{ start: 0, count: rows, state }] };
+    const outputs = wanted === "last" && rows > 1 ? { outputs: backend.input(Int32Array.of(rows - 1)) } : {};
+    const logits = this.decoder.forward(backend, { ...batch, ...outputs });
+    const values = await backend.read(logits);
+    state.end();
+    return use(values);
+  }
+
+  /** Resolves when no step is running. */
+  async idle(): Promise<void> {
+    await this.tail;
+  }
+}

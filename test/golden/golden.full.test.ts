@@ -1,0 +1,142 @@
+/**
+ * Tiny models with next-token probabilities computed by llama.cpp (the README beside the files says how). Float32 files
+ * must agree within their own tolerance; reduced-precision files strictly with the expanded weights on the reference
+ * backend, and on average with llama.cpp's rounded activations on wasm. The shared collection is used where it is there.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Model, SessionOptions } from "../../src/engine/api.js";
+import { loadLocal } from "../../src/engine/load-local.js";
+import "../../src/index-node.js";
+import { ARCHITECTURES } from "../../src/models/index.js";
+
+interface GoldenRun {
+  readonly tokens: readonly number[];
+  readonly positions: readonly { readonly position: number; readonly top: readonly (readonly [number, number])[] }[];
+  readonly next_logprobs: readonly number[];
+  readonly greedy: {
+    readonly tokens: readonly number[];
+    readonly logprobs: readonly number[];
+    readonly min_margin: number;
+  };
+}
+
+interface Golden {
+  readonly name: string;
+  readonly architecture: string;
+  readonly about: string;
+  readonly tolerance: {
+    readonly logprob: number;
+    readonly mean_logprob?: number;
+    readonly dequantised_logprob?: number;
+  };
+  readonly runs: readonly GoldenRun[];
+  readonly runs_dequantised?: readonly GoldenRun[];
+}
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const shared = fileURLToPath(new URL("../../../shared/golden/", import.meta.url));
+const folder = existsSync(shared) ? shared : here;
+const goldens: Golden[] = readdirSync(folder)
+  .filter((file) => file.endsWith(".json"))
+  .map((file) => JSON.parse(readFileSync(join(folder, file), "utf8")));
+
+/** What the engine does not run yet; said, not hidden. */
+function unsupported({ architecture, name }: Golden): string | undefined {
+  if (!Object.hasOwn(ARCHITECTURES, architecture)) return `architecture ${architecture} is not supported yet`;
+  return name === "llama-moe" ? "mixtures of experts are not supported yet" : undefined;
+}
+
+const EXACT: SessionOptions = { context: "full", kv: "f32", contextLength: 1024 };
+
+/** Log-probability of every next token of the input. */
+async function nextLogprobs(model: Model, run: GoldenRun, batch: number): Promise<number[]> {
+  const session = model.session(EXACT);
+  const all: number[] = [];
+  for await (const part of session.score(run.tokens, { batch })) all.push(...part.logprobs);
+  await session.dispose();
+  return all;
+}
+
+/** The most likely tokens after the input's first `count` tokens. */
+async function topAfter(model: Model, run: GoldenRun, count: number): Promise<Map<number, number>> {
+  const session = model.session(EXACT);
+  const top = new Map<number, number>();
+  const options = { maxTokens: 1, temperature: 0, logprobs: 320, ignoreEnd: true };
+  for await (const part of session.generate(run.tokens.slice(0, count), options)) {
+    for (const { id, logprob } of part.top ?? []) top.set(id, logprob);
+  }
+  await session.dispose();
+  return top;
+}
+
+async function checkWithin(model: Model, run: GoldenRun, tolerance: number): Promise<void> {
+  const all = await nextLogprobs(model, run, 1);
+  expect(all.length).toBe(run.next_logprobs.length);
+  expect(worst(all, run.next_logprobs)).toBeLessThanOrEqual(tolerance);
+  expect(worst(await nextLogprobs(model, run, 19), all)).toBeLessThanOrEqual(tolerance);
+  for (const { position, top } of run.positions) {
+    const ours = await topAfter(model, run, position + 1);
+    for (const [id, probability] of top) {
+      expect(Math.abs((ours.get(id) ?? Number.NaN) - Math.log(probability))).toBeLessThanOrEqual(tolerance);
+    }
+  }
+}
+
+/** Greedy continuation: the same tokens wherever the margin is larger than the error allowed. */
+async function checkGreedy(model: Model, run: GoldenRun, tolerance: number): Promise<void> {
+  const session = model.session(EXACT);
+  const ids: number[] = [];
+  const logprobs: number[] = [];
+  const options = { maxTokens: run.greedy.tokens.length, temperature: 0, logprobs: 0, ignoreEnd: true };
+  for await (const part of session.generate(run.tokens, options)) {
+    if (part.id !== undefined) ids.push(part.id);
+    if (part.logprob !== undefined) logprobs.push(part.logprob);
+  }
+  await session.dispose();
+  if (run.greedy.min_margin > 2 * tolerance) expect(ids).toEqual(run.greedy.tokens);
+  const same = ids.findIndex((id, i) => id !== run.greedy.tokens[i]);
+  const agreed = same === -1 ? ids.length : same;
+  expect(worst(logprobs.slice(0, agreed), run.greedy.logprobs.slice(0, agreed))).toBeLessThanOrEqual(tolerance);
+}
+
+function worst(a: readonly number[], b: readonly number[]): number {
+  return a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
+}
+
+function mean(a: readonly number[], b: readonly number[]): number {
+  return a.reduce((sum, x, i) => sum + Math.abs(x - b[i]), 0) / a.length;
+}
+
+describe.each(["reference", "wasm"] as const)("on %s", (backend) => {
+  for (const golden of goldens) {
+    const reason = unsupported(golden);
+    if (reason) {
+      it.skip(`${golden.name}: ${reason}`, () => {});
+      continue;
+    }
+    describe(`${golden.name} (${golden.about})`, () => {
+      let model: Model;
+      beforeAll(async () => {
+        model = await loadLocal(join(folder, `${golden.name}.gguf`), { backend, threads: 2 });
+      });
+      afterAll(() => model?.dispose());
+      for (const [index, run] of golden.runs.entries()) {
+        const expanded = golden.runs_dequantised?.[index];
+        const { logprob, mean_logprob, dequantised_logprob } = golden.tolerance;
+        const strict = expanded && backend === "reference" && dequantised_logprob !== undefined;
+        it(`${run.tokens.length} tokens`, async () => {
+          if (strict) return checkWithin(model, expanded, dequantised_logprob);
+          if (mean_logprob === undefined) return checkWithin(model, run, logprob);
+          const all = await nextLogprobs(model, run, 1);
+          expect(mean(all, run.next_logprobs)).toBeLessThanOrEqual(mean_logprob);
+          expect(worst(all, run.next_logprobs)).toBeLessThanOrEqual(logprob);
+        });
+        it(`${run.tokens.length} tokens, then greedily`, () =>
+          strict ? checkGreedy(model, expanded, dequantised_logprob) : checkGreedy(model, run, logprob));
+      }
+    });
+  }
+});
