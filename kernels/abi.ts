@@ -1,0 +1,64 @@
+// The numbers that the kernels and their TypeScript caller share: opcodes, the command format, the control block.
+// Plain constants, so that both compilers read this one file.
+
+// A command is 32 words: opcode, flags, 29 words of arguments (i32 or f32, each kernel documents its own), and a counter
+// that starts at zero, from which threads may draw work items.
+export const COMMAND_BYTES = 128;
+export const COMMAND_ARGS = 8;
+// Byte offset of the counter from a command's arguments.
+export const COUNTER = 116;
+
+// Flags of a command.
+// All threads work on it; otherwise the first thread alone does.
+export const PARALLEL = 1;
+// All threads meet before it: it reads or overwrites what commands since the last meeting wrote or read.
+export const MEET_BEFORE = 2;
+
+// The control block: byte offsets. Words that different threads write lie in cache lines of their own.
+export const EPOCH = 0; // counts the lists handed out
+export const EPOCH_SLEEPERS = 4;
+export const LIST = 8; // address and length of the current list
+export const LIST_COUNT = 12;
+export const ARRIVED = 64; // threads that wait at the barrier
+export const GENERATION = 68; // counts the barriers passed
+export const GENERATION_SLEEPERS = 72;
+export const FAILURE = 128; // 0, or why the pool can no longer be used
+export const STOP = 132; // 1: the threads end
+export const CONTROL_BYTES = 192;
+
+// Values of FAILURE.
+export const FAILED_TRAP = 1; // a kernel trapped on some thread
+export const FAILED_STALL = 2; // a thread did not arrive in time
+
+// Opcodes.
+export const LINEAR = 1;
+export const QUANTISE = 2;
+export const EMBED = 3;
+export const RMS_NORM = 4;
+export const ADD = 5;
+export const GATED = 6;
+export const ROTATE = 7;
+export const GATHER = 8;
+export const APPEND = 9;
+export const ROTATE_PAGES = 10;
+export const ATTENTION = 11;
+export const ATTENTION_MERGE = 12;
+
+// Activations of GATED.
+export const SILU = 0;
+export const GELU = 1;
+export const RELU = 2;
+
+// Rotary layouts.
+export const INTERLEAVED = 0;
+export const HALVES = 1;
+
+// Cache types.
+export const KV_F32 = 0;
+export const KV_F16 = 1;
+export const KV_Q8 = 2;
+
+// Scratch memory of one thread, shared by all kernels; holds nothing between commands.
+export const SCRATCH_BYTES = 262144;
+// The widest attention head that the scratch memory is laid out for.
+export const MAX_HEAD_WIDTH = 512;

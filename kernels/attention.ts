@@ -1,0 +1,239 @@
+// Exact attention over pages with online softmax (FlashAttention; Dao et al. 2022), for decode, prefill and any policy.
+//
+// A row is one query head of one token: row = t * G + g of a KV head. An item is a tile of up to 32 rows x a KV head x,
+// where one sequence alone would not keep all threads busy, a chunk of a range's slots (then ATTENTION_MERGE joins the
+// partial results). Which item a thread gets has no influence on the numbers: they depend on the problem only.
+//
+// Arguments, bytes: 0 out, 4 its row bytes, 8 R query addresses, 12 their row bytes (all at the slice's first head), 16 R,
+// 20 spans (i32 [T][R][2]), 24 T, 28 D, 32 Dv, 36 G, 40 heads, 44 table, 48 offset of the first member in a page, 52 bytes
+// of a member, 56 bytes of its keys, 60 key type, 64 value type, 68 scale (f32), 72 scratch, 76 tiles, 80 chunks or 0,
+// 84 chunks' descriptions (i32 [chunks][3]: range, first slot, end), 88 partial results.
+import { COUNTER, MAX_HEAD_WIDTH, SCRATCH_BYTES } from "./abi";
+import { addValues, SCORE_STRIDE, scorePage } from "./attention-tile";
+import { keysAsF32, valuesAsF32 } from "./kv-page";
+import { exp4, max4, sum4 } from "./simd";
+
+const TILE_ROWS: i32 = 32;
+const BLOCK_SLOTS: i32 = 64;
+// The maximum before any slot was seen: finite, so that -inf - start is still -inf and not a NaN.
+const LEAST: f32 = -1e30;
+
+// The scratch of a thread: queries and sums [32][512], one page as f32, scores [32][64], then a word per row of each.
+const SUMS: usize = TILE_ROWS * MAX_HEAD_WIDTH * 4;
+const PAGE: usize = SUMS * 2;
+const SCORES: usize = PAGE + 16 * MAX_HEAD_WIDTH * 4;
+const MAXIMA: usize = SCORES + TILE_ROWS * SCORE_STRIDE;
+const TOTALS: usize = MAXIMA + TILE_ROWS * 4;
+const FACTORS: usize = TOTALS + TILE_ROWS * 4;
+const ONES: usize = FACTORS + TILE_ROWS * 4;
+
+export function attention(args: usize, thread: i32, threads: i32): void {
+  const tiles = load<i32>(args, 76);
+  const heads = load<i32>(args, 40);
+  const chunks = load<i32>(args, 80);
+  const scratch = load<usize>(args, 72) + usize(thread) * SCRATCH_BYTES;
+  for (let i: usize = 0; i < usize(TILE_ROWS); i++) store<f32>(scratch + i * 4, 1, ONES);
+  const items = tiles * heads * max(chunks, 1);
+  for (;;) {
+    // Later tiles see more and come first, so that the last items are small and threads end together.
+    const item = atomic.add<i32>(args + COUNTER, 1);
+    if (item >= items) return;
+    const unit = item / tiles;
+    attendTile(args, tiles - 1 - (item % tiles), unit % heads, unit / heads, scratch);
+  }
+}
+
+function attendTile(args: usize, tile: i32, head: i32, chunk: i32, scratch: usize): void {
+  const first = tile * TILE_ROWS;
+  const rows = min(TILE_ROWS, load<i32>(args, 24) * load<i32>(args, 36) - first);
+  memory.fill(scratch + SUMS, 0, usize(rows * load<i32>(args, 32)) * 4);
+  for (let i: usize = 0; i < usize(rows); i++) {
+    store<f32>(scratch + i * 4, LEAST, MAXIMA);
+    store<f32>(scratch + i * 4, 0, TOTALS);
+  }
+  if (load<i32>(args, 80) == 0) {
+    const ranges = load<i32>(args, 16);
+    for (let range = 0; range < ranges; range++) attendRange(args, range, 0, i32.MAX_VALUE, first, rows, head, scratch);
+    writeRows(args, first, rows, head, scratch);
+  } else {
+    const part = load<usize>(args, 84) + usize(chunk) * 12;
+    attendRange(args, load<i32>(part), load<i32>(part, 4), load<i32>(part, 8), first, rows, head, scratch);
+    writePartial(args, chunk, first, rows, head, scratch);
+  }
+}
+
+/** The slots of one range, cut to [from, to), for all rows of the tile. */
+function attendRange(
+  args: usize, range: i32, from: i32, to: i32, first: i32, rows: i32, head: i32, scratch: usize,
+): void {
+  const group = load<i32>(args, 36);
+  const spanBytes = usize(load<i32>(args, 16)) * 8;
+  const spans = load<usize>(args, 20) + usize(range) * 8;
+  let low = to;
+  let high = from;
+  let innerLow = from;
+  let innerHigh = to;
+  const last = (first + rows - 1) / group;
+  for (let t = first / group; t <= last; t++) {
+    const span = spans + usize(t) * spanBytes;
+    const lo = max(load<i32>(span), from);
+    const hi = min(load<i32>(span, 4), to);
+    innerLow = max(innerLow, lo);
+    innerHigh = min(innerHigh, hi);
+    if (lo >= hi) continue;
+    low = min(low, lo);
+    high = max(high, hi);
+  }
+  if (low >= high) return;
+  packQueries(args, range, first, rows, head, scratch);
+  for (let slot = low & ~15; slot < high; slot += BLOCK_SLOTS) {
+    const end = min(slot + BLOCK_SLOTS, high);
+    const pages = (end - slot + 15) >> 4;
+    scoreBlock(args, slot, pages, head, rows, scratch);
+    if (slot < innerLow || slot + pages * 16 > innerHigh) {
+      maskBlock(spans, spanBytes, group, first, rows, slot, pages, from, to, scratch + SCORES);
+    }
+    softmaxBlock(rows, pages, scratch);
+    addBlock(args, slot, max(slot, low), end, head, rows, scratch);
+  }
+}
+
+/** Queries of the tile, scaled, as [rows][D]. */
+function packQueries(args: usize, range: i32, first: i32, rows: i32, head: i32, scratch: usize): void {
+  const width = load<i32>(args, 28);
+  const group = load<i32>(args, 36);
+  const stride = load<usize>(args, 12);
+  const scale = v128.load32_splat(args, 68);
+  const queries = load<usize>(load<usize>(args, 8) + usize(range) * 4);
+  let out = scratch;
+  for (let row = first; row < first + rows; row++) {
+    const t = row / group;
+    const from = queries + usize(t) * stride + usize((head * group + row - t * group) * width) * 4;
+    const end = from + usize(width) * 4;
+    for (let at = from; at < end; at += 16) {
+      v128.store(out, f32x4.mul(v128.load(at), scale));
+      out += 16;
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function memberAt(args: usize, page: i32, head: i32): usize {
+  const start = load<usize>(load<usize>(args, 44) + usize(page) * 4);
+  return start + load<usize>(args, 48) + usize(head) * load<usize>(args, 52);
+}
+
+function scoreBlock(args: usize, slot: i32, pages: i32, head: i32, rows: i32, scratch: usize): void {
+  const width = load<i32>(args, 28);
+  for (let i = 0; i < pages; i++) {
+    const member = memberAt(args, (slot >> 4) + i, head);
+    const keys = keysAsF32(member, load<i32>(args, 60), width, scratch + PAGE);
+    scorePage(scratch, rows, width, keys, scratch + SCORES + usize(i) * 64);
+  }
+}
+
+/** Scores of slots outside of a row's span become -inf. */
+function maskBlock(
+  spans: usize, spanBytes: usize, group: i32, first: i32, rows: i32, slot: i32, pages: i32, from: i32, to: i32,
+  scores: usize,
+): void {
+  const none = f32x4.splat(-Infinity);
+  for (let row = 0; row < rows; row++) {
+    const span = spans + usize((first + row) / group) * spanBytes;
+    const lo = i32x4.splat(max(load<i32>(span), from));
+    const hi = i32x4.splat(min(load<i32>(span, 4), to));
+    let slots = i32x4.add(i32x4.splat(slot), i32x4(0, 1, 2, 3));
+    const end = scores + usize(pages) * 64;
+    for (let at = scores; at < end; at += 16) {
+      const seen = v128.and(i32x4.ge_s(slots, lo), i32x4.lt_s(slots, hi));
+      v128.store(at, v128.bitselect(v128.load(at), none, seen));
+      slots = i32x4.add(slots, i32x4.splat(4));
+    }
+    scores += SCORE_STRIDE;
+  }
+}
+
+/** Scores become weights e^(score - maximum); FACTORS tells by how much each row's sums so far shrink. */
+function softmaxBlock(rows: i32, pages: i32, scratch: usize): void {
+  let scores = scratch + SCORES;
+  for (let row: usize = 0; row < usize(rows); row++) {
+    const state = scratch + row * 4;
+    const end = scores + usize(pages) * 64;
+    let most = f32x4.splat(LEAST);
+    for (let at = scores; at < end; at += 16) most = f32x4.pmax(most, v128.load(at));
+    const before = load<f32>(state, MAXIMA);
+    const maximum = max(before, max4(most));
+    const maxima = f32x4.splat(maximum);
+    let total = f32x4.splat(0);
+    for (let at = scores; at < end; at += 16) {
+      const weight = expBelowZero(f32x4.sub(v128.load(at), maxima));
+      total = f32x4.add(total, weight);
+      v128.store(at, weight);
+    }
+    const factor: f32 = before == maximum ? f32(1) : f32x4.extract_lane(expBelowZero(f32x4.splat(before - maximum)), 0);
+    store<f32>(state, maximum, MAXIMA);
+    store<f32>(state, load<f32>(state, TOTALS) * factor + sum4(total), TOTALS);
+    store<f32>(state, factor, FACTORS);
+    scores += SCORE_STRIDE;
+  }
+}
+
+/** e^x for x <= 0, exactly zero far below, where exp4 stops. */
+// @ts-ignore: decorator
+@inline
+function expBelowZero(x: v128): v128 {
+  return v128.and(exp4(x), f32x4.gt(x, f32x4.splat(-87)));
+}
+
+/** Adds the weighted values of slots [low, high) of the block that starts at `slot`; no other slot's value is touched. */
+function addBlock(args: usize, slot: i32, low: i32, high: i32, head: i32, rows: i32, scratch: usize): void {
+  const width = load<i32>(args, 32);
+  const type = load<i32>(args, 64);
+  const keyBytes = load<usize>(args, 56);
+  let factors = scratch + FACTORS;
+  for (let start = slot; start < high; start += 16) {
+    const first = max(low - start, 0);
+    const last = min(high - start, 16);
+    const weights = scratch + SCORES + usize(start - slot) * 4;
+    const stored = memberAt(args, start >> 4, head) + keyBytes;
+    const values = valuesAsF32(stored, type, width, first, last, scratch + PAGE);
+    addValues(scratch + SUMS, rows, width, weights, factors, values, first, last);
+    factors = scratch + ONES;
+  }
+}
+
+/** Sums divided by totals, to the rows' places in `out`; a row that saw nothing becomes zeros. */
+function writeRows(args: usize, first: i32, rows: i32, head: i32, scratch: usize): void {
+  const width = load<i32>(args, 32);
+  const group = load<i32>(args, 36);
+  const stride = load<usize>(args, 4);
+  let from = scratch + SUMS;
+  for (let row = 0; row < rows; row++) {
+    const t = (first + row) / group;
+    const g = first + row - t * group;
+    const total = load<f32>(scratch + usize(row) * 4, TOTALS);
+    const inverse = f32x4.splat(total > 0 ? 1 / total : 0);
+    let out = load<usize>(args) + usize(t) * stride + usize((head * group + g) * width) * 4;
+    const end = from + usize(width) * 4;
+    for (; from < end; from += 16) {
+      v128.store(out, f32x4.mul(v128.load(from), inverse));
+      out += 16;
+    }
+  }
+}
+
+/** Partial results: [chunks][heads][T * G] records of maximum, total, two words of padding, sums [Dv]. */
+function writePartial(args: usize, chunk: i32, first: i32, rows: i32, head: i32, scratch: usize): void {
+  const width = load<i32>(args, 32);
+  const all = load<i32>(args, 24) * load<i32>(args, 36);
+  const bytes = usize(width) * 4;
+  const index = (chunk * load<i32>(args, 40) + head) * all + first;
+  let out = load<usize>(args, 88) + usize(index) * (bytes + 16);
+  for (let row: usize = 0; row < usize(rows); row++) {
+    store<f32>(out, load<f32>(scratch + row * 4, MAXIMA));
+    store<f32>(out, load<f32>(scratch + row * 4, TOTALS), 4);
+    memory.copy(out + 16, scratch + SUMS + row * bytes, bytes);
+    out += bytes + 16;
+  }
+}

@@ -1,0 +1,32 @@
+// Which kernel a command names.
+import {
+  ADD, APPEND, ATTENTION, ATTENTION_MERGE, EMBED, GATED, GATHER, LINEAR, QUANTISE, RMS_NORM, ROTATE, ROTATE_PAGES,
+} from "./abi";
+import { append, rotatePages } from "./append";
+import { attention } from "./attention";
+import { attentionMerge } from "./attention-merge";
+import { add, gated } from "./elementwise";
+import { linear } from "./linear";
+import { rmsNorm } from "./norm";
+import { quantise } from "./quantise";
+import { rotate } from "./rope";
+import { embed, gather } from "./rows";
+
+/** Runs this thread's share of a command. Traps on an unknown opcode. */
+export function execute(opcode: i32, args: usize, thread: i32, threads: i32): void {
+  switch (opcode) {
+    case LINEAR: return linear(args, thread, threads);
+    case QUANTISE: return quantise(args, thread, threads);
+    case EMBED: return embed(args, thread, threads);
+    case RMS_NORM: return rmsNorm(args, thread, threads);
+    case ADD: return add(args, thread, threads);
+    case GATED: return gated(args, thread, threads);
+    case ROTATE: return rotate(args, thread, threads);
+    case GATHER: return gather(args, thread, threads);
+    case APPEND: return append(args, thread, threads);
+    case ROTATE_PAGES: return rotatePages(args, thread, threads);
+    case ATTENTION: return attention(args, thread, threads);
+    case ATTENTION_MERGE: return attentionMerge(args, thread, threads);
+    default: unreachable();
+  }
+}

@@ -1,0 +1,14 @@
+// Entry of the kernels' module. The kernels are exported too: tests call them directly, and an exported function is never
+// inlined into the pool's endless loops, where the engine could not swap in its optimised code.
+export { heapBase, run, runAlone, work } from "./pool";
+export { execute } from "./execute";
+export { linear } from "./linear";
+export { quantise } from "./quantise";
+export { unpackRow } from "./unpack";
+export { embed, gather } from "./rows";
+export { rmsNorm } from "./norm";
+export { add, gated } from "./elementwise";
+export { rotate } from "./rope";
+export { append, rotatePages } from "./append";
+export { attention } from "./attention";
+export { attentionMerge } from "./attention-merge";

@@ -1,0 +1,27 @@
+// Rows by number: of an activation (gather) and of a weight in any format (embed).
+import { share } from "./simd";
+import { unpackRow } from "./unpack";
+
+/** Arguments: 0 x, 4 indices (i32), 8 out, 12 count, 16 bytes of a row. */
+export function gather(args: usize, thread: i32, threads: i32): void {
+  const count = load<i32>(args, 12);
+  const bytes = load<usize>(args, 16);
+  const end = share(count, thread + 1, threads);
+  for (let i = share(count, thread, threads); i < end; i++) {
+    const index = usize(load<i32>(load<usize>(args, 4) + usize(i) * 4));
+    memory.copy(load<usize>(args, 8) + usize(i) * bytes, load<usize>(args) + index * bytes, bytes);
+  }
+}
+
+/** Arguments: 0 table, 4 ids (i32), 8 out, 12 count, 16 columns, 20 bytes of a stored row, 24 type (ggml id). */
+export function embed(args: usize, thread: i32, threads: i32): void {
+  const count = load<i32>(args, 12);
+  const columns = load<i32>(args, 16);
+  const stored = load<usize>(args, 20);
+  const end = share(count, thread + 1, threads);
+  for (let i = share(count, thread, threads); i < end; i++) {
+    const id = usize(load<i32>(load<usize>(args, 4) + usize(i) * 4));
+    const out = load<usize>(args, 8) + usize(i) * usize(columns) * 4;
+    unpackRow(load<i32>(args, 24), load<usize>(args) + id * stored, columns, out);
+  }
+}

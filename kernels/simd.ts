@@ -1,0 +1,81 @@
+// Small vector functions that all kernels share: multiply-add, the exponential, half floats.
+
+/** a * b + c; fused where relaxed SIMD is compiled in. */
+// @ts-ignore: decorator
+@inline
+export function madd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
+  else return f32x4.add(f32x4.mul(a, b), c);
+}
+
+/** Sum of the four lanes. */
+// @ts-ignore: decorator
+@inline
+export function sum4(x: v128): f32 {
+  return f32x4.extract_lane(x, 0) + f32x4.extract_lane(x, 1) + (f32x4.extract_lane(x, 2) + f32x4.extract_lane(x, 3));
+}
+
+/** Largest of the four lanes. */
+// @ts-ignore: decorator
+@inline
+export function max4(x: v128): f32 {
+  return max(
+    max(f32x4.extract_lane(x, 0), f32x4.extract_lane(x, 1)),
+    max(f32x4.extract_lane(x, 2), f32x4.extract_lane(x, 3)),
+  );
+}
+
+/**
+ * e^x to about 1e-7 relative, for x clamped to [-87.3, 88.3]: x = n ln 2 + r, a polynomial in r (Cephes' expf), and n
+ * added to the exponent. ln 2 is taken in two parts so that n ln 2 is exact.
+ */
+// @ts-ignore: decorator
+@inline
+export function exp4(x: v128): v128 {
+  x = f32x4.min(f32x4.max(x, f32x4.splat(-87.3)), f32x4.splat(88.3));
+  const n = f32x4.nearest(f32x4.mul(x, f32x4.splat(1.44269504088896341)));
+  const r = f32x4.sub(
+    f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375))),
+    f32x4.mul(n, f32x4.splat(-2.12194440e-4)),
+  );
+  let p = madd(f32x4.splat(1.9875691500e-4), r, f32x4.splat(1.3981999507e-3));
+  p = madd(p, r, f32x4.splat(8.3334519073e-3));
+  p = madd(p, r, f32x4.splat(4.1665795894e-2));
+  p = madd(p, r, f32x4.splat(1.6666665459e-1));
+  p = madd(p, r, f32x4.splat(5.0000001201e-1));
+  p = f32x4.add(madd(p, f32x4.mul(r, r), r), f32x4.splat(1));
+  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23);
+  return f32x4.mul(p, power);
+}
+
+/** Four half floats, sign-extended to 32 bits, as f32: the bits are moved into place and the exponent rebased by 2^112. */
+// @ts-ignore: decorator
+@inline
+export function f16Bits(h: v128): v128 {
+  return f32x4.mul(v128.and(i32x4.shl(h, 13), i32x4.splat(0x8fffe000)), f32x4.splat(5.192296858534828e33));
+}
+
+/**
+ * Four f32 as half floats in the low 16 bits of each lane, rounded to nearest even; beyond 65504 they saturate, so that
+ * an outlier in a cache never becomes an infinity.
+ */
+// @ts-ignore: decorator
+@inline
+export function toF16(x: v128): v128 {
+  const sign = v128.and(i32x4.shr_u(x, 16), i32x4.splat(0x8000));
+  const bits = f32x4.min(f32x4.abs(x), f32x4.splat(65504));
+  const odd = v128.and(i32x4.shr_u(bits, 13), i32x4.splat(1));
+  // Rebases the exponent by -112 and adds just under half a unit of the last place that stays.
+  const normal = i32x4.shr_u(i32x4.add(i32x4.add(bits, i32x4.splat(<i32>0xc8000fff)), odd), 13);
+  // Below 2^-14, adding 0.5 aligns the mantissa with the result's and lets the addition do the rounding.
+  const tiny = i32x4.sub(f32x4.add(bits, f32x4.splat(0.5)), i32x4.splat(0x3f000000));
+  const isTiny = i32x4.lt_s(bits, i32x4.splat(0x38800000));
+  return v128.or(sign, v128.bitselect(tiny, normal, isTiny));
+}
+
+/** The first item of this thread's even share of `items`. */
+// @ts-ignore: decorator
+@inline
+export function share(items: i32, thread: i32, threads: i32): i32 {
+  return i32((i64(items) * thread) / threads);
+}

@@ -1,0 +1,42 @@
+/** Sizes of the cache's pages; the same as kernels/kv-page.ts lays them out. */
+import { KV_F16, KV_F32, KV_Q8, MAX_HEAD_WIDTH } from "../../../kernels/abi.js";
+import { KV_TYPES, type KvType } from "../../tensor/dtype.js";
+import { type KvLayout, PAGE_TOKENS } from "../../tensor/kv.js";
+import { ArgumentError, UnsupportedError } from "../../util/errors.js";
+
+/** Dims that share one scale in q8. */
+const Q8_GROUP = 32;
+
+export const KV_CODES: Readonly<Record<KvType, number>> = { f32: KV_F32, f16: KV_F16, q8: KV_Q8 };
+
+/** Bytes of a page of keys or values of one head. */
+export function kvBytes(type: KvType, width: number): number {
+  if (type === "f32") return PAGE_TOKENS * width * 4;
+  if (type === "f16") return PAGE_TOKENS * width * 2;
+  return PAGE_TOKENS * (width + Math.ceil(width / Q8_GROUP) * 4);
+}
+
+/** Bytes of one member: its keys, then its values. */
+export function memberBytes(layout: KvLayout): number {
+  return kvBytes(layout.keyType, layout.keyWidth) + kvBytes(layout.valueType, layout.valueWidth);
+}
+
+export function pageBytes(layout: KvLayout): number {
+  return layout.members * memberBytes(layout);
+}
+
+/** @throws UnsupportedError for head widths that the kernels are not made for */
+export function checkLayout(layout: KvLayout): void {
+  for (const width of [layout.keyWidth, layout.valueWidth]) {
+    if (Number.isInteger(width) && width >= 4 && width % 4 === 0 && width <= MAX_HEAD_WIDTH) continue;
+    throw new UnsupportedError(
+      `The wasm backend attends with heads of 4 to ${MAX_HEAD_WIDTH} elements, in steps of 4; this model's have ` +
+        `${width}. Use the reference backend.`,
+      { width },
+    );
+  }
+  for (const type of [layout.keyType, layout.valueType]) {
+    if (!KV_TYPES.includes(type))
+      throw new ArgumentError(`Unknown cache type ${type}; there are ${KV_TYPES.join(", ")}.`);
+  }
+}

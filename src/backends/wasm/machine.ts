@@ -1,0 +1,101 @@
+/** What the operations work with: memory, threads, the command list and the arenas of the running step. */
+import { SCRATCH_BYTES } from "../../../kernels/abi.js";
+import { DTYPES } from "../../tensor/dtype.js";
+import { Arena } from "./arena.js";
+import { CommandList } from "./command-list.js";
+import type { KernelFunction } from "./module.js";
+import type { Pool } from "./pool.js";
+import type { Space } from "./space.js";
+import { WasmInput, type WasmTensor, type WasmWeight } from "./tensors.js";
+
+export class Machine {
+  readonly commands: CommandList;
+  /** Scratch memory of all threads. */
+  readonly scratch: number;
+  private readonly step: Arena;
+  private readonly layers: readonly [Arena, Arena];
+  private layer = 0;
+  private scoped = false;
+  private arena: Arena;
+  private readonly inputs: WasmInput[] = [];
+  private inputCount = 0;
+  private readonly unpackRow: KernelFunction;
+
+  constructor(
+    readonly space: Space,
+    readonly pool: Pool,
+  ) {
+    this.scratch = space.allocate(SCRATCH_BYTES * pool.threads, "The threads' scratch memory");
+    this.commands = new CommandList(pool, space);
+    this.step = new Arena(space);
+    this.layers = [new Arena(space), new Arena(space)];
+    this.arena = this.step;
+    this.unpackRow = pool.kernel("unpackRow");
+  }
+
+  beginStep(): void {
+    this.commands.flush();
+    this.inputCount = 0;
+    this.arena = this.step;
+    this.scoped = false;
+    for (const arena of [this.step, ...this.layers]) {
+      arena.reset();
+      arena.consolidate();
+    }
+  }
+
+  /** Runs `body` on the layer arena whose turn it is; a scope in a scope shares its arena. */
+  scope<R>(body: () => R): R {
+    if (this.scoped) return body();
+    this.layer ^= 1;
+    this.arena = this.layers[this.layer];
+    this.arena.reset();
+    this.scoped = true;
+    try {
+      return body();
+    } finally {
+      this.arena = this.step;
+      this.scoped = false;
+    }
+  }
+
+  /** An uninitialised tensor of the running arena. */
+  empty(rows: number, cols: number): WasmTensor {
+    return this.arena.tensor(rows, cols, this.arena.allocate(rows * cols * 4));
+  }
+
+  /** A tensor object over memory that is there already. */
+  view(rows: number, cols: number, address: number): WasmTensor {
+    return this.arena.tensor(rows, cols, address);
+  }
+
+  /** Memory that lives as long as a tensor made now. */
+  allocate(bytes: number): number {
+    return this.arena.allocate(bytes);
+  }
+
+  /**
+   * Memory that the host writes at once, while commands of the same step still wait: never from a layer's arena, whose
+   * memory those commands may use.
+   */
+  allocateInput(bytes: number): number {
+    return this.step.allocate(bytes);
+  }
+
+  input(values: Int32Array | Float32Array): WasmInput {
+    const address = this.allocateInput(Math.max(4, values.length * 4));
+    (values instanceof Int32Array ? this.space.i32 : this.space.f32).set(values, address >>> 2);
+    if (this.inputCount === this.inputs.length) this.inputs.push(new WasmInput());
+    return this.inputs[this.inputCount++].set(values.length, address);
+  }
+
+  /** Address of a vector's elements as f32. */
+  vector(weight: WasmWeight): number {
+    if (weight.dtype === "f32" && weight.address % 4 === 0) return weight.address;
+    if (weight.expanded === 0) {
+      weight.expanded = this.space.allocate(weight.cols * 4, `The vector ${weight.name}`);
+      this.unpackRow(DTYPES[weight.dtype].ggml, weight.address, weight.cols, weight.expanded);
+    }
+    return weight.expanded;
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * The kernels' module: unpacked from base64, compiled once, with relaxed SIMD where the engine has it.
+ */
+import { InternalError } from "../../util/errors.js";
+import { PLAIN, RELAXED } from "./generated/kernels.js";
+
+export interface KernelModule {
+  readonly module: WebAssembly.Module;
+  readonly relaxed: boolean;
+}
+
+/** A function that a kernel module exports: 32-bit words in, a word or nothing out. */
+export type KernelFunction = (...words: number[]) => number;
+
+/** Compiles the relaxed build if the engine validates it and `relaxed` is not false. */
+export async function compileKernels(relaxed: boolean | undefined): Promise<KernelModule> {
+  const bytes = decode(RELAXED);
+  if (relaxed !== false && WebAssembly.validate(bytes)) {
+    return { module: await WebAssembly.compile(bytes), relaxed: true };
+  }
+  if (relaxed === true) throw new InternalError("Relaxed SIMD was asked for, but this engine does not have it.");
+  return { module: await WebAssembly.compile(decode(PLAIN)), relaxed: false };
+}
+
+function decode(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+function isKernelFunction(value: unknown): value is KernelFunction {
+  return typeof value === "function";
+}
+
+/** The exported function of that name. */
+export function kernelFunction(instance: WebAssembly.Instance, name: string): KernelFunction {
+  const value: unknown = instance.exports[name];
+  if (!isKernelFunction(value)) throw new InternalError(`The kernels' module does not export ${name}.`);
+  return value;
+}

@@ -1,0 +1,104 @@
+/** Commands of the operations that work row by row or element by element. */
+import * as abi from "../../../../kernels/abi.js";
+import type { Activation, Angles, RopeLayout } from "../../../tensor/backend.js";
+import type { Tensor, Weight } from "../../../tensor/tensor.js";
+import type { Machine } from "../machine.js";
+import { expect, own, WasmInput, WasmTensor, WasmWeight } from "../tensors.js";
+
+/** Nanoseconds per element of one thread, roughly; they only decide what is worth sharing. */
+const COST = { norm: 0.25, add: 0.1, gated: 0.6, rotate: 0.3, copy: 0.1, unpack: 0.3 } as const;
+
+const ACTIVATIONS: Readonly<Record<Activation, number>> = { silu: abi.SILU, gelu: abi.GELU, relu: abi.RELU };
+
+export const LAYOUTS: Readonly<Record<RopeLayout, number>> = { interleaved: abi.INTERLEAVED, halves: abi.HALVES };
+
+const shape = ({ rows, cols }: Tensor): string => `[${rows}, ${cols}]`;
+
+export function rmsNorm(machine: Machine, input: Tensor, gain: Weight, epsilon: number): Tensor {
+  const x = own(WasmTensor, input);
+  const gains = own(WasmWeight, gain);
+  expect(gains.rows === 1 && x.cols % gains.cols === 0, "rmsNorm", `${shape(x)} with a gain of ${shape(gains)}`);
+  const out = machine.empty(x.rows, x.cols);
+  machine.commands
+    .begin(abi.RMS_NORM, x.rows * x.cols * COST.norm)
+    .reads(x.address, x.bytes)
+    .word(machine.vector(gains))
+    .writes(out.address, out.bytes)
+    .word((x.rows * x.cols) / gains.cols)
+    .word(gains.cols)
+    .float(epsilon)
+    .end();
+  return out;
+}
+
+export function add(machine: Machine, left: Tensor, right: Tensor): Tensor {
+  const a = own(WasmTensor, left);
+  const b = own(WasmTensor, right);
+  expect(a.rows === b.rows && a.cols === b.cols, "add", `${shape(a)} and ${shape(b)}`);
+  const out = machine.empty(a.rows, a.cols);
+  machine.commands
+    .begin(abi.ADD, a.rows * a.cols * COST.add)
+    .reads(a.address, a.bytes)
+    .reads(b.address, b.bytes)
+    .writes(out.address, out.bytes)
+    .word(a.rows * a.cols)
+    .end();
+  return out;
+}
+
+export function gated(machine: Machine, gates: Tensor, ups: Tensor, activation: Activation): Tensor {
+  const gate = own(WasmTensor, gates);
+  const up = own(WasmTensor, ups);
+  expect(gate.rows === up.rows && gate.cols === up.cols, "gated", `${shape(gate)} and ${shape(up)}`);
+  const out = machine.empty(gate.rows, gate.cols);
+  machine.commands
+    .begin(abi.GATED, gate.rows * gate.cols * COST.gated)
+    .reads(gate.address, gate.bytes)
+    .reads(up.address, up.bytes)
+    .writes(out.address, out.bytes)
+    .word(gate.rows * gate.cols)
+    .word(ACTIVATIONS[activation])
+    .end();
+  return out;
+}
+
+export function rotate(machine: Machine, input: Tensor, headWidth: number, angles: Angles): Tensor {
+  const x = own(WasmTensor, input);
+  const values = own(WasmInput, angles.values);
+  expect(x.cols % headWidth === 0, "rotate", `${shape(x)} in heads of ${headWidth}`);
+  checkAngles("rotate", angles, x.rows, headWidth);
+  const out = machine.empty(x.rows, x.cols);
+  machine.commands
+    .begin(abi.ROTATE, x.rows * x.cols * COST.rotate)
+    .reads(x.address, x.bytes)
+    .writes(out.address, out.bytes)
+    .word(x.rows)
+    .word(x.cols / headWidth)
+    .word(headWidth)
+    .word(values.address)
+    .word(angles.dims)
+    .word(LAYOUTS[angles.layout])
+    .end();
+  return out;
+}
+
+/** Fails unless there are angles for `rows` rows of heads of `width` elements. */
+export function checkAngles(operation: string, angles: Angles, rows: number, width: number): void {
+  const { dims, values } = angles;
+  const fits = dims % 2 === 0 && dims <= width && values.length >= rows * dims;
+  expect(fits, operation, `${values.length} angle values of ${dims} dims for ${rows} rows of heads of ${width}`);
+}
+
+export function gather(machine: Machine, input: Tensor, indices: WasmInput): Tensor {
+  const x = own(WasmTensor, input);
+  const out = machine.empty(indices.length, x.cols);
+  machine.commands
+    .begin(abi.GATHER, out.rows * out.cols * COST.copy)
+    .reads(x.address, x.bytes)
+    .word(indices.address)
+    .writes(out.address, out.bytes)
+    .word(indices.length)
+    .word(x.cols * 4)
+    .end();
+  return out;
+}

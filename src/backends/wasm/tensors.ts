@@ -1,0 +1,61 @@
+/** Handles of the Wasm backend: addresses in its memory. */
+import type { DType } from "../../tensor/dtype.js";
+import type { StepInput, Tensor, Weight } from "../../tensor/tensor.js";
+import { InternalError } from "../../util/errors.js";
+
+/** Activations; the object is reused when its arena is. */
+export class WasmTensor implements Tensor {
+  rows = 0;
+  cols = 0;
+  address = 0;
+  /** The rows in the 16-bit form of kernels/quantise.ts, made by the first product that needs it; 0: not made. */
+  quantised = 0;
+
+  set(rows: number, cols: number, address: number): this {
+    this.rows = rows;
+    this.cols = cols;
+    this.address = address;
+    this.quantised = 0;
+    return this;
+  }
+
+  get bytes(): number {
+    return this.rows * this.cols * 4;
+  }
+}
+
+export class WasmWeight implements Weight {
+  /** A vector's copy in f32, made when a kernel first needs it; 0: not made. */
+  expanded = 0;
+
+  constructor(
+    readonly name: string,
+    readonly dtype: DType,
+    readonly rows: number,
+    readonly cols: number,
+    readonly address: number,
+    readonly bytes: number,
+  ) {}
+}
+
+export class WasmInput implements StepInput {
+  length = 0;
+  address = 0;
+
+  set(length: number, address: number): this {
+    this.length = length;
+    this.address = address;
+    return this;
+  }
+}
+
+/** Narrows a handle to this backend's class; a handle of another backend is a bug of the caller. */
+export function own<C>(kind: new (...args: never[]) => C, handle: object): C {
+  if (handle instanceof kind) return handle;
+  throw new InternalError(`A handle of another backend (${handle.constructor.name}) reached the wasm backend.`);
+}
+
+/** Fails when a caller's promise about shapes does not hold: kernels would read other tensors' memory. */
+export function expect(condition: boolean, operation: string, found: string): void {
+  if (!condition) throw new InternalError(`${operation} got ${found}.`);
+}
