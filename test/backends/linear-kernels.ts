@@ -1,0 +1,109 @@
+/** The matrix kernels of one Wasm build, called directly on a memory of their own. */
+import v8 from "node:v8";
+import { PLAIN, RELAXED } from "../../src/backends/wasm/generated/kernels.js";
+import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
+
+// Node 20 has relaxed SIMD behind this flag; later versions have it on.
+v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
+
+type Kernel = (args: number, thread: number, threads: number) => void;
+
+export interface LinearKernels {
+  readonly quantise: Kernel;
+  readonly linear: Kernel;
+  readonly unpackRow: (dtype: number, ptr: number, columns: number, out: number) => void;
+}
+
+export const BUILDS = { plain: PLAIN, relaxed: RELAXED };
+export type Build = keyof typeof BUILDS;
+
+/** A memory in which values lie where a test puts them. */
+export class KernelMemory {
+  readonly memory: WebAssembly.Memory;
+  readonly bytes: Uint8Array;
+  #end = 4096;
+
+  constructor(megabytes: number) {
+    this.memory = new WebAssembly.Memory({ initial: megabytes * 16, maximum: 65536, shared: true });
+    this.bytes = new Uint8Array(this.memory.buffer);
+  }
+
+  /** The address of `count` bytes, 64-byte aligned, or `skew` bytes past that. */
+  take(count: number, skew = 0): number {
+    const at = this.#end + skew;
+    this.#end = Math.ceil((at + count) / 64) * 64;
+    if (this.#end > this.bytes.length) throw new Error(`The test needs more than ${this.bytes.length} bytes.`);
+    return at;
+  }
+
+  floats(at: number, count: number): Float32Array {
+    return new Float32Array(this.memory.buffer, at, count);
+  }
+
+  words(at: number, count: number): Int32Array {
+    return new Int32Array(this.memory.buffer, at, count);
+  }
+
+  /** Forgets everything taken. */
+  clear(): void {
+    this.#end = 4096;
+  }
+}
+
+/** Compiled once for each build; instances share the module. */
+const modules = new Map<Build, WebAssembly.Module>();
+
+export function moduleOf(build: Build): WebAssembly.Module {
+  const made = modules.get(build) ?? new WebAssembly.Module(Buffer.from(BUILDS[build], "base64"));
+  modules.set(build, made);
+  return made;
+}
+
+export function linearKernels(build: Build, memory: WebAssembly.Memory): LinearKernels {
+  const { exports } = new WebAssembly.Instance(moduleOf(build), { env: { memory } });
+  return exports as unknown as LinearKernels;
+}
+
+/** Uniform numbers in [-1, 1), the same for the same seed (mulberry32). */
+export function uniform(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let x = Math.imul(state ^ (state >>> 15), state | 1);
+    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
+    return ((x ^ (x >>> 14)) >>> 0) / 2147483648 - 1;
+  };
+}
+
+/** Where each block type keeps its half-precision numbers. */
+const HALVES: Partial<Record<DType, readonly number[]>> = {
+  q4_0: [0],
+  q4_1: [0, 2],
+  q5_0: [0],
+  q5_1: [0, 2],
+  q8_0: [0],
+  iq4_nl: [0],
+  q2_k: [80, 82],
+  q3_k: [108],
+  q4_k: [0, 2],
+  q5_k: [0, 2],
+  q6_k: [208],
+};
+
+/** Stored weights with every bit pattern, but scales between 2^-8 and 2^-5 of either sign. */
+export function randomWeights(dtype: DType, rows: number, columns: number, seed: number): Uint8Array {
+  const next = uniform(seed);
+  const bytes = new Uint8Array(rows * rowBytes(dtype, columns));
+  if (dtype === "f32") return new Uint8Array(Float32Array.from({ length: rows * columns }, next).buffer);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = (next() + 1) * 128;
+  const { blockBytes } = DTYPES[dtype];
+  const upper = (at: number, exponent: number) => {
+    bytes[at + 1] = (bytes[at + 1] & 0x80) | (exponent << 2) | (bytes[at + 1] & 3);
+  };
+  for (let block = 0; block < bytes.length; block += blockBytes) {
+    for (const at of HALVES[dtype] ?? []) upper(block + at, 7 + (bytes[block + at] % 4));
+    if (dtype === "f16") upper(block, 12 + (bytes[block] % 3));
+    if (dtype === "bf16") bytes[block + 1] = (bytes[block + 1] & 0x80) | 0x3e;
+  }
+  return bytes;
+}
