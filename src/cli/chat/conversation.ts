@@ -1,0 +1,112 @@
+/**
+ * A conversation without end on one session: messages through the model's chat template, or (where it has none) plain
+ * continuation. Starting over under another policy, with another system prompt or from a file goes through here.
+ */
+import type { GenerateOptions, Model, Part, Session, SessionOptions } from "../../engine/api.js";
+import type { ChatMessage } from "../../tokenizer/tokenizer.js";
+
+export class Conversation {
+  #session: Session;
+  #options: SessionOptions;
+  /** Messages that the session has not read yet: the system prompt, or what was loaded from a file. */
+  #unread: ChatMessage[] = [];
+  #messages: ChatMessage[] = [];
+  #system: string | undefined;
+
+  /** @throws PolicyError, ArgumentError */
+  constructor(
+    readonly model: Model,
+    options: SessionOptions,
+    system?: string,
+  ) {
+    this.#options = options;
+    this.#session = model.session(options);
+    this.#system = system;
+    this.#begin();
+  }
+
+  get session(): Session {
+    return this.#session;
+  }
+
+  /** All messages so far, the system prompt among them. */
+  get messages(): readonly ChatMessage[] {
+    return [...this.#messages, ...this.#unread];
+  }
+
+  get system(): string | undefined {
+    return this.#system;
+  }
+
+  /** Whether messages go through a chat template; otherwise the text simply goes on. */
+  get templated(): boolean {
+    return this.model.info.hasChatTemplate;
+  }
+
+  /** The answer to a message. What was said counts as read once the answer has begun. */
+  async *answer(content: string, options: GenerateOptions): AsyncGenerator<Part, void, undefined> {
+    const asked: ChatMessage[] = [...this.#unread, { role: "user", content }];
+    const parts = this.templated
+      ? this.#session.chat(asked, options)
+      : this.#session.generate(asked.map(continuationText).join(""), options);
+    let text = "";
+    let begun = false;
+    try {
+      for await (const part of parts) {
+        begun = true;
+        text += part.text;
+        yield part;
+      }
+    } finally {
+      if (begun) {
+        this.#unread = [];
+        this.#messages.push(...asked, { role: "assistant", content: text });
+      }
+    }
+  }
+
+  /** Forgets everything but the system prompt. */
+  async reset(): Promise<void> {
+    await this.#session.reset();
+    this.#begin();
+  }
+
+  /** Starts over under another policy. @throws PolicyError, and then nothing has changed */
+  async changeContext(context: string): Promise<void> {
+    const options = { ...this.#options, context };
+    const next = this.model.session(options);
+    await this.#session.dispose();
+    this.#session = next;
+    this.#options = options;
+    this.#begin();
+  }
+
+  /** Starts over with another system prompt; an empty one removes it. */
+  async changeSystem(system: string): Promise<void> {
+    this.#system = system === "" ? undefined : system;
+    await this.reset();
+  }
+
+  /** Starts over with these messages, which are read together with the next one. */
+  async restore(messages: readonly ChatMessage[]): Promise<void> {
+    const first = messages[0];
+    this.#system = first?.role === "system" ? first.content : undefined;
+    await this.#session.reset();
+    this.#messages = [];
+    this.#unread = [...messages];
+  }
+
+  async dispose(): Promise<void> {
+    await this.#session.dispose();
+  }
+
+  #begin(): void {
+    this.#messages = [];
+    this.#unread = this.#system === undefined ? [] : [{ role: "system", content: this.#system }];
+  }
+}
+
+/** Without a template there are no roles; a system prompt is a paragraph before the text. */
+function continuationText({ role, content }: ChatMessage): string {
+  return role === "system" ? `${content}\n` : content;
+}

@@ -1,0 +1,217 @@
+/** `sluice chat`: a conversation without end, in constant memory. */
+import type { Command } from "commander";
+import type { GenerateOptions, Model, SessionOptions } from "../../engine/api.js";
+import { CancelledError } from "../../util/errors.js";
+import { Conversation } from "../chat/conversation.js";
+import { MessageInput } from "../chat/message-input.js";
+import { isSlashCommand, runSlashCommand } from "../chat/slash-commands.js";
+import { describeError, EXIT } from "../exit.js";
+import { formatCount } from "../figures.js";
+import { addGenerateOptions, type GenerateFlags, generateOptions } from "../generate-options.js";
+import { isCancellation, untilInterrupted } from "../interrupt.js";
+import type { Io, LineSource } from "../io.js";
+import { loadModel } from "../load-progress.js";
+import {
+  addLoadOptions,
+  addSessionOptions,
+  contextHelp,
+  exampleHelp,
+  type LoadFlags,
+  loadOptions,
+  MODEL_ARGUMENT,
+  type SessionFlags,
+  sessionOptions,
+} from "../model-options.js";
+import { PipedLines } from "../piped-lines.js";
+import { plainText, styles } from "../style.js";
+
+/** Answers end by themselves where there is a template; this only stops a model that does not find its end. */
+const MAX_ANSWER = 2048;
+/** Plain continuation has no end of its own. */
+const MAX_CONTINUATION = 256;
+const SINKS = 4;
+
+export interface ChatArguments extends LoadFlags, SessionFlags, GenerateFlags {
+  readonly model: string;
+  readonly system?: string;
+  readonly quiet?: boolean;
+}
+
+export function chatCommand(command: Command): Command {
+  command
+    .description("Talk with a model without end. /help lists the commands within.")
+    .argument("<model>", MODEL_ARGUMENT)
+    .option("--system <text>", "the system prompt");
+  addGenerateOptions(command, `${MAX_ANSWER}; ${MAX_CONTINUATION} without a chat template`);
+  addSessionOptions(command, `sinks:${SINKS},recent:N with N = trained length - ${SINKS}`);
+  return addLoadOptions(command)
+    .option("-q, --quiet", "only the answers")
+    .addHelpText(
+      "after",
+      contextHelp() +
+        exampleHelp([
+          "sluice chat model.gguf",
+          'sluice chat hf:user/repo:Q4_0 --system "Answer in one sentence." --kv q8',
+          'echo "What is a sluice?" | sluice chat model.gguf --quiet',
+        ]) +
+        "\nA piped input is one message a line; only the answers are written to standard output.\n",
+    );
+}
+
+/** @returns the exit code. @throws the typed errors of loading */
+export async function chat(args: ChatArguments, io: Io): Promise<number> {
+  let model: Model | undefined;
+  try {
+    const loaded = await untilInterrupted(io, async (signal) => {
+      model = await loadModel(io, args.model, { ...loadOptions(args), signal }, args.quiet === true);
+      return EXIT.ok;
+    });
+    if (!model || loaded !== EXIT.ok) return loaded;
+    const conversation = new Conversation(model, chatSession(model, args), args.system);
+    try {
+      return await new ChatLoop(conversation, args, io).run();
+    } finally {
+      await conversation.dispose();
+    }
+  } finally {
+    await model?.dispose();
+  }
+}
+
+function chatSession(model: Model, args: ChatArguments): SessionOptions {
+  const recent = Math.max(1, (model.info.trainedContext || 2048) - SINKS);
+  return { context: `sinks:${SINKS},recent:${recent}`, ...sessionOptions(args) };
+}
+
+class ChatLoop {
+  readonly #interactive: boolean;
+  readonly #lines: LineSource;
+  readonly #input = new MessageInput();
+  #failed = false;
+  #quit = false;
+
+  constructor(
+    private readonly conversation: Conversation,
+    private readonly args: ChatArguments,
+    private readonly io: Io,
+  ) {
+    this.#interactive = io.stdin.isTTY && io.stdout.isTTY;
+    this.#lines = this.#interactive ? io.openTerminal() : new PipedLines(io.stdin, io.interrupts);
+  }
+
+  async run(): Promise<number> {
+    try {
+      await this.#greet();
+      for (;;) {
+        const event = await this.#lines.next(this.#prompt());
+        if (event.kind === "end") return await this.#leave();
+        if (event.kind === "interrupt") {
+          if (!this.#interactive) return EXIT.interrupted;
+          await this.#interruptedAtPrompt(event.empty);
+          continue;
+        }
+        const message = this.#input.push(event.text);
+        if (message !== undefined) await this.#take(message);
+        if (this.io.outputClosed.aborted) return EXIT.ok;
+        if (this.#quit) return this.#code();
+      }
+    } finally {
+      this.#lines.close();
+    }
+  }
+
+  async #greet(): Promise<void> {
+    const { model, session, templated } = this.conversation;
+    if (this.args.quiet) return;
+    if (this.#interactive) {
+      await this.#tell(
+        `${plainText(model.info.name ?? model.info.location)}, context ${session.context}. /help lists the commands.`,
+      );
+    }
+    if (!templated) {
+      await this.#tell("This model has no chat template: what you write is a text, and the model goes on with it.");
+    }
+  }
+
+  #prompt(): string {
+    return this.#input.open ? ". " : "> ";
+  }
+
+  async #interruptedAtPrompt(empty: boolean): Promise<void> {
+    const open = this.#input.open;
+    this.#input.cancel();
+    await this.io.stdout.write("\n");
+    if (empty && !open) await this.#tell("Ctrl-D or /quit leaves.");
+  }
+
+  /** The last message may lack its end. */
+  async #leave(): Promise<number> {
+    const message = this.#input.end();
+    if (message !== undefined && !this.#interactive) await this.#take(message);
+    if (this.#interactive) await this.io.stdout.write("\n");
+    return this.#code();
+  }
+
+  #code(): number {
+    return this.#failed ? EXIT.failure : EXIT.ok;
+  }
+
+  async #take(message: string): Promise<void> {
+    if (message.trim() === "") return;
+    const { conversation, io } = this;
+    try {
+      if (isSlashCommand(message)) {
+        const tell = (text: string) => this.#tell(text);
+        const quit = () => {
+          this.#quit = true;
+        };
+        await runSlashCommand(message, { conversation, io, tell, quit });
+        return;
+      }
+      await this.#answer(message.startsWith("//") ? message.slice(1) : message);
+    } catch (error) {
+      // Nobody sees a failure in the middle of a pipe; the exit code tells.
+      this.#failed = !this.#interactive;
+      await io.stderr.write(describeError(error, io));
+    }
+  }
+
+  /** Writes the answer as it comes. The first Ctrl-C stops it; one more, before it has stopped, ends the program. */
+  async #answer(message: string): Promise<void> {
+    const { conversation, io } = this;
+    const controller = new AbortController();
+    const stop = io.interrupts.listen(() => {
+      if (controller.signal.aborted) io.interrupts.kill();
+      controller.abort(new CancelledError());
+    });
+    const signal = AbortSignal.any([controller.signal, io.outputClosed]);
+    try {
+      for await (const part of conversation.answer(message, { ...this.#options(), signal })) {
+        if (part.text !== "") await io.stdout.write(part.text);
+        if (part.finish === "length") await this.#cutNote();
+      }
+    } catch (error) {
+      if (!isCancellation(error)) throw error;
+    } finally {
+      stop();
+      await io.stdout.write("\n");
+    }
+    if (controller.signal.aborted) await this.#tell("(stopped)");
+  }
+
+  #options(): GenerateOptions {
+    const most = this.conversation.templated ? MAX_ANSWER : MAX_CONTINUATION;
+    return { maxTokens: most, ...generateOptions(this.args) };
+  }
+
+  async #cutNote(): Promise<void> {
+    if (!this.conversation.templated || this.args.quiet || !this.#interactive) return;
+    const most = this.args.maxTokens ?? MAX_ANSWER;
+    await this.#tell(`\n(stopped at ${formatCount(most)} tokens; --max-tokens allows more)`);
+  }
+
+  /** What is not part of the conversation stands on standard error, so that a pipe gets the answers alone. */
+  async #tell(text: string): Promise<void> {
+    await this.io.stderr.write(`${styles(this.io.stderr, this.io.env).dim(text)}\n`);
+  }
+}

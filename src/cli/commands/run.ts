@@ -1,0 +1,159 @@
+/** `sluice run`: one text goes on. Standard output gets the text alone, to the byte; all else goes to standard error. */
+import { type Command, Option } from "commander";
+import type { FinishReason, Model, Part, Session, TokenLogprob } from "../../engine/api.js";
+import { type ErrorDetails, SluiceError } from "../../util/errors.js";
+import { describeError, EXIT, UsageError } from "../exit.js";
+import { formatCount } from "../figures.js";
+import { addGenerateOptions, type GenerateFlags, generateOptions } from "../generate-options.js";
+import { untilInterrupted } from "../interrupt.js";
+import type { Io } from "../io.js";
+import { loadModel } from "../load-progress.js";
+import {
+  addLoadOptions,
+  addSessionOptions,
+  contextHelp,
+  exampleHelp,
+  type LoadFlags,
+  loadOptions,
+  MODEL_ARGUMENT,
+  type SessionFlags,
+  sessionOptions,
+} from "../model-options.js";
+import { integerIn } from "../option-values.js";
+import { StatusLines } from "../status-line.js";
+import { readText } from "../text-input.js";
+import { describeUsage } from "../usage-line.js";
+
+export interface RunArguments extends LoadFlags, SessionFlags, GenerateFlags {
+  readonly model: string;
+  readonly prompt?: string;
+  readonly file?: string;
+  readonly logprobs?: number;
+  readonly json?: boolean;
+  readonly stats?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** What a run gave, gathered from its parts. */
+interface Gathered {
+  text: string;
+  finish: FinishReason | null;
+  error: { readonly code: string; readonly message: string; readonly details: ErrorDetails } | null;
+  readonly ids: number[];
+  readonly logprobs: { readonly logprob: number; readonly top: readonly TokenLogprob[] }[];
+}
+
+export function runCommand(command: Command): Command {
+  command
+    .description("Go on with a text. Only the text is written to standard output.")
+    .argument("<model>", MODEL_ARGUMENT)
+    .option("-p, --prompt <text>", 'the text to go on with; "" starts from nothing')
+    .option("-f, --file <file>", "read the prompt from a UTF-8 file; - is standard input");
+  addGenerateOptions(command, "until the model ends, or the context is full");
+  addSessionOptions(command, "full");
+  return addLoadOptions(command)
+    .addOption(
+      new Option("--logprobs <n>", "with --json: each token's log-probability and n alternatives").argParser(
+        integerIn(0, 1000),
+      ),
+    )
+    .option("--json", "write one JSON object at the end instead of the text")
+    .option("--stats", "tell on standard error what was seen, kept, evicted, and the speed")
+    .option("-q, --quiet", "nothing but errors on standard error")
+    .addHelpText(
+      "after",
+      contextHelp() +
+        exampleHelp([
+          'sluice run model.gguf --prompt "Once upon a time" --max-tokens 200',
+          "sluice run hf:user/repo:Q4_0 --file book.txt --context sinks:4,recent:2044 --stats",
+          'echo "The capital of France is" | sluice run model.gguf --temperature 0 --max-tokens 8',
+        ]),
+    );
+}
+
+/** @returns the exit code. @throws UsageError and the engine's typed errors */
+export async function run(args: RunArguments, io: Io): Promise<number> {
+  if (args.logprobs !== undefined && !args.json) {
+    throw new UsageError("--logprobs goes with --json: standard output is the text alone otherwise.");
+  }
+  const prompt = await readText({ text: args.prompt, file: args.file, textOption: "--prompt TEXT" }, io);
+  return untilInterrupted(io, async (signal) => {
+    const model = await loadModel(io, args.model, { ...loadOptions(args), signal }, args.quiet === true);
+    try {
+      return await goOn(model, prompt, args, io, signal);
+    } finally {
+      await model.dispose();
+    }
+  });
+}
+
+async function goOn(model: Model, prompt: string, args: RunArguments, io: Io, signal: AbortSignal): Promise<number> {
+  const session = model.session(sessionOptions(args));
+  const gathered: Gathered = { text: "", finish: null, error: null, ids: [], logprobs: [] };
+  try {
+    await write(session, prompt, gathered, args, io, signal);
+  } catch (error) {
+    // What was written until then is not lost: under `full` a long text ends this way.
+    if (!args.json || !(error instanceof SluiceError)) throw error;
+    gathered.error = { code: error.code, message: error.message, details: error.details };
+    await io.stderr.write(describeError(error, io));
+  }
+  if (args.json) await io.stdout.write(`${JSON.stringify(await report(model, session, gathered, args))}\n`);
+  if (args.stats) await io.stderr.write(`${describeUsage(session.usage)}\n`);
+  return gathered.error === null ? EXIT.ok : EXIT.failure;
+}
+
+async function write(
+  session: Session,
+  prompt: string,
+  gathered: Gathered,
+  args: RunArguments,
+  io: Io,
+  signal: AbortSignal,
+): Promise<void> {
+  const status = new StatusLines(io, args.quiet);
+  const options = {
+    ...generateOptions(args),
+    ...(args.logprobs !== undefined && { logprobs: args.logprobs }),
+    signal,
+    onPrefill: (done: number, total: number) =>
+      void status.update(() => [`reading the prompt: ${formatCount(done)} of ${formatCount(total)} tokens`]),
+  };
+  try {
+    for await (const part of session.generate(prompt, options)) {
+      await status.clear();
+      gather(gathered, part, args.json === true);
+      if (!args.json && part.text !== "") await io.stdout.write(part.text);
+    }
+  } finally {
+    await status.clear();
+    // A shell's prompt should not stand behind the text; where the output is read by a program, it is the text alone.
+    if (!args.json && io.stdout.isTTY) await io.stdout.write("\n");
+  }
+}
+
+/** Texts without end must not gather in memory: what only the JSON object needs is gathered for it alone. */
+function gather(into: Gathered, part: Part, json: boolean): void {
+  if (part.finish) into.finish = part.finish;
+  if (!json) return;
+  into.text += part.text;
+  if (part.id !== undefined) into.ids.push(part.id);
+  if (part.logprob !== undefined) into.logprobs.push({ logprob: part.logprob, top: part.top ?? [] });
+}
+
+async function report(model: Model, session: Session, gathered: Gathered, args: RunArguments): Promise<object> {
+  const { text, ids, finish, error, logprobs } = gathered;
+  const texts = args.logprobs === undefined ? [] : await model.tokenTexts(ids);
+  return {
+    model: model.info.location,
+    context: session.context,
+    text,
+    ids,
+    finish,
+    ...(error !== null && { error }),
+    usage: session.usage,
+    ...(args.logprobs !== undefined && {
+      logprobs: logprobs.map((entry, index) => ({ id: ids[index], text: texts[index], ...entry })),
+    }),
+  };
+}

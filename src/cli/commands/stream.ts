@@ -1,0 +1,212 @@
+/** `sluice stream`: perplexity and cost of several context policies, side by side over a long text. */
+import { type Command, Option } from "commander";
+import { parsePolicy } from "../../context/policy-text.js";
+import type { Model, Session } from "../../engine/api.js";
+import { EXIT, UsageError } from "../exit.js";
+import { formatCount } from "../figures.js";
+import { isCancellation, untilInterrupted } from "../interrupt.js";
+import type { Io } from "../io.js";
+import { loadModel } from "../load-progress.js";
+import {
+  addLoadOptions,
+  contextHelp,
+  exampleHelp,
+  type LoadFlags,
+  loadOptions,
+  MODEL_ARGUMENT,
+} from "../model-options.js";
+import { cacheType, gather, integerIn, policyText } from "../option-values.js";
+import { LiveProgress } from "../stream/live-progress.js";
+import { Measurement, type PolicyResult } from "../stream/measurement.js";
+import { reportJson, resultTable } from "../stream/report.js";
+import { styles } from "../style.js";
+import { readTextFile } from "../text-input.js";
+
+export interface StreamArguments extends LoadFlags {
+  readonly model: string;
+  readonly file: readonly string[];
+  readonly context: readonly string[];
+  readonly maxTokens?: number;
+  readonly kv?: string;
+  readonly batch: number;
+  readonly json?: string;
+  readonly quiet?: boolean;
+}
+
+export function streamCommand(command: Command): Command {
+  command
+    .description("Read a long text under several context policies; compare perplexity, time and memory.")
+    .argument("<model>", MODEL_ARGUMENT)
+    .addOption(
+      new Option("-f, --file <file>", "a UTF-8 text; may be repeated, texts are read one after another; - is stdin")
+        .argParser(gather)
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option("--context <policy>", "a policy to measure; may be repeated")
+        .argParser((text: string, before: readonly string[] = []) => gather(policyText(text), before))
+        .makeOptionMandatory(),
+    )
+    .option("--max-tokens <n>", "read only the first n tokens (default: all)", integerIn(1))
+    .option("--kv <type>", "cache type: f32, f16, q8, or keys/values apart: q8/f16 (default: f16)", cacheType)
+    .option("--batch <n>", "tokens read at once; 1 measures the cost of decoding", integerIn(1, 65_536), 1)
+    .option("--json <file>", "write everything, curves included, to a file; - is standard output")
+    .option("-q, --quiet", "no progress");
+  return addLoadOptions(command).addHelpText(
+    "after",
+    contextHelp() +
+      exampleHelp([
+        "sluice stream model.gguf --file book.txt --context full --context sinks:4,recent:2044",
+        "sluice stream model.gguf --file a.txt --file b.txt --context recompute:256 --context sinks:4,recent:252 \\",
+        "  --max-tokens 4000 --json out.json",
+      ]),
+  );
+}
+
+/** @returns the exit code. @throws UsageError and the engine's typed errors */
+export async function stream(args: StreamArguments, io: Io): Promise<number> {
+  const texts: string[] = [];
+  for (const file of args.file) texts.push(await readTextFile(file, io));
+  return untilInterrupted(io, async (signal) => {
+    const model = await loadModel(io, args.model, { ...loadOptions(args), signal }, args.quiet === true);
+    try {
+      const ids = await encodeTexts(model, texts, args.maxTokens);
+      if (ids.length === 0) throw new UsageError("There is no text to read: the files are empty.");
+      return await measureAll(model, ids, args, io, signal);
+    } finally {
+      await model.dispose();
+    }
+  });
+}
+
+/** The texts' tokens one after another, cut after `most`; texts that are not reached are not encoded. */
+async function encodeTexts(
+  model: Model,
+  texts: readonly string[],
+  most = Number.POSITIVE_INFINITY,
+): Promise<Int32Array> {
+  const pieces: Int32Array[] = [];
+  let length = 0;
+  for (const text of texts) {
+    if (length >= most) break;
+    // Books are text: what looks like a special token in them is none.
+    const ids = await model.encode(text, { addSpecial: false, parseSpecial: false });
+    const piece = ids.subarray(0, most - length);
+    pieces.push(piece);
+    length += piece.length;
+  }
+  const all = new Int32Array(length);
+  let offset = 0;
+  for (const piece of pieces) {
+    all.set(piece, offset);
+    offset += piece.length;
+  }
+  return all;
+}
+
+async function measureAll(
+  model: Model,
+  ids: Int32Array,
+  args: StreamArguments,
+  io: Io,
+  signal: AbortSignal,
+): Promise<number> {
+  const names = args.context.map((context) => parsePolicy(context).text);
+  await warnBeyondTraining(model, names, ids.length, args, io);
+  const runs = names.map((): Measurement | undefined => undefined);
+  const live = new LiveProgress(io, names, runs, args.quiet === true);
+  const results: PolicyResult[] = [];
+  try {
+    for (const [index, name] of names.entries()) {
+      if (signal.aborted) break;
+      const run = new Measurement(name, ids.length);
+      runs[index] = run;
+      results.push(await measure(model, ids, run, args, live, signal));
+    }
+  } finally {
+    await live.clear();
+  }
+  await writeResults(model, ids.length, results, args, io, signal.aborted);
+  return results.some((result) => result.error !== null) ? EXIT.failure : EXIT.ok;
+}
+
+/** Reads the whole text under one policy. What goes wrong becomes part of the result, so that the others still run. */
+async function measure(
+  model: Model,
+  ids: Int32Array,
+  run: Measurement,
+  args: StreamArguments,
+  live: LiveProgress,
+  signal: AbortSignal,
+): Promise<PolicyResult> {
+  let session: Session | undefined;
+  let error: string | null = null;
+  try {
+    session = model.session({
+      context: run.context,
+      ...(args.kv !== undefined && { kv: args.kv }),
+      // One more for the start token; without it `full` would end where the training did.
+      ...(run.context === "full" && { contextLength: ids.length + 1 }),
+    });
+    for await (const part of session.score(ids, {
+      batch: args.batch,
+      every: partLength(ids.length, args.batch),
+      signal,
+    })) {
+      run.add(part);
+      await live.update(run);
+    }
+  } catch (thrown) {
+    if (!isCancellation(thrown)) error = thrown instanceof Error ? thrown.message : String(thrown);
+  } finally {
+    await session?.dispose();
+  }
+  await live.policyEnded(run);
+  return run.result({ complete: run.tokens >= ids.length && error === null, error });
+}
+
+/** Tokens of a part: some hundreds of parts in a short text, so that medians and curves have something to stand on. */
+function partLength(tokens: number, batch: number): number {
+  return Math.max(batch, Math.min(64, Math.max(1, Math.round(tokens / 400))));
+}
+
+async function warnBeyondTraining(
+  model: Model,
+  names: readonly string[],
+  tokens: number,
+  args: StreamArguments,
+  io: Io,
+): Promise<void> {
+  const { trainedContext } = model.info;
+  if (args.quiet || !names.includes("full") || tokens + 1 <= trainedContext) return;
+  await io.stderr.write(
+    `note: full reads ${formatCount(tokens)} tokens, beyond the ${formatCount(trainedContext)} that the model was trained for\n`,
+  );
+}
+
+async function writeResults(
+  model: Model,
+  tokens: number,
+  results: readonly PolicyResult[],
+  args: StreamArguments,
+  io: Io,
+  interrupted: boolean,
+): Promise<void> {
+  // With JSON on standard output the table moves to standard error.
+  const output = args.json === "-" ? io.stderr : io.stdout;
+  if (results.length > 0) {
+    await output.write(`${resultTable(results, styles(output, io.env).bold).join("\n")}\n`);
+  }
+  if (args.json === undefined) return;
+  const text = reportJson({
+    model: model.info,
+    sluiceVersion: io.version,
+    text: { files: args.file, tokens },
+    kv: args.kv ?? null,
+    batch: args.batch,
+    interrupted,
+    policies: results,
+  });
+  if (args.json === "-") await io.stdout.write(text);
+  else await io.files.write(args.json, text);
+}

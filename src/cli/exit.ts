@@ -1,0 +1,56 @@
+/** Exit codes, and how an error is shown: `error: message`, the wrong place of a policy, a hint; never a stack trace. */
+import { CommanderError } from "commander";
+import { ArgumentError, CancelledError, PolicyError, SluiceError } from "../util/errors.js";
+import type { Io } from "./io.js";
+import { plainText, styles } from "./style.js";
+
+export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130 } as const;
+
+/** Wrong use of the command line that the option parser cannot see. */
+export class UsageError extends ArgumentError {}
+
+const HINTS: Readonly<Record<string, string>> = {
+  bad_format: "the file may be incomplete or of another kind; `sluice inspect MODEL` shows what can be read of it",
+  unsupported: "`sluice inspect MODEL` shows what the file contains",
+  not_found: "check the path; a model of the hub is written hf:user/repo, hf:user/repo:Q4_0 or hf:user/repo/file.gguf",
+  context_full: "let old tokens go (--context sinks:4,recent:2044), or give more room (--context-length N)",
+  out_of_memory: "a smaller context (--context, --context-length), cache type (--kv q8) or model needs less",
+  internal: "SLUICE_DEBUG=1 shows where it happened",
+};
+const UNEXPECTED_HINT = "SLUICE_DEBUG=1 shows where it happened";
+
+/** Shows an error on standard error and returns the exit code for it. */
+export async function presentError(error: unknown, io: Io): Promise<number> {
+  // The option parser has already written its own message.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof CancelledError && io.outputClosed.aborted) return EXIT.ok;
+  await io.stderr.write(describeError(error, io));
+  return error instanceof ArgumentError || error instanceof PolicyError ? EXIT.usage : EXIT.failure;
+}
+
+/** The lines that are shown for an error, with a newline at the end. */
+export function describeError(error: unknown, io: Io): string {
+  const style = styles(io.stderr, io.env);
+  const [first, ...more] = plainText(messageOf(error)).split("\n");
+  const lines = [`${style.red("error:")} ${first}`];
+  if (error instanceof PolicyError) lines.push(...pointAt(error.details.text, error.details.position));
+  lines.push(...more.map((line) => `  ${line}`));
+  const hint = error instanceof SluiceError ? HINTS[error.code] : UNEXPECTED_HINT;
+  if (hint) lines.push(style.dim(`hint: ${hint}`));
+  if (io.env.SLUICE_DEBUG === "1" && error instanceof Error && error.stack) lines.push(error.stack);
+  return `${lines.join("\n")}\n`;
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message || error.name;
+}
+
+/** The text with a caret under the character at `position`; nothing when the error does not carry both. */
+function pointAt(text: unknown, position: unknown): string[] {
+  if (typeof text !== "string" || typeof position !== "number") return [];
+  // Control characters would shift the caret.
+  const shown = [...text].map((character) => (character < " " ? " " : character)).join("");
+  const offset = Math.min(Math.max(position, 0), text.length);
+  return [`  ${shown}`, `  ${" ".repeat([...text.slice(0, offset)].length)}^`];
+}

@@ -1,0 +1,74 @@
+/** What a session's cache takes, computed from a checkpoint's figures: layers x KV heads x widths x tokens. */
+import { kvCacheBytes } from "../../context/kv-cache.js";
+import { sessionSettings } from "../../engine/session-options.js";
+import type { KvType } from "../../tensor/dtype.js";
+import { type KvLayout, PAGE_TOKENS } from "../../tensor/kv.js";
+import type { CheckpointSummary } from "./summary.js";
+
+export interface CacheMemory {
+  /** The policy in its canonical text form. */
+  readonly context: string;
+  readonly kv: string;
+  /** Tokens held at most; null when neither the policy nor the checkpoint tells. */
+  readonly tokens: number | null;
+  /** Null when a figure that it takes is missing. */
+  readonly bytes: number | null;
+  readonly bytesPerToken: number | null;
+}
+
+export interface CacheQuestion {
+  readonly context: string;
+  readonly kv: string;
+  /** Tokens under `full`; default: what the model was trained for. */
+  readonly contextLength?: number | undefined;
+}
+
+/** @throws PolicyError, ArgumentError */
+export function cacheMemory(summary: CheckpointSummary, question: CacheQuestion): CacheMemory {
+  const { policy, chunk, ...types } = sessionSettings({ context: question.context, kv: question.kv });
+  const tokens = policy.budget ?? question.contextLength ?? summary.trainedContext;
+  const common = { context: policy.text, kv: question.kv, tokens };
+  const shapes = attentionShapes(summary);
+  if (!shapes) return { ...common, bytes: null, bytesPerToken: null };
+  const bytesPerToken = shapes.reduce(
+    (sum, shape) => sum + shape.kvHeads * memberTokenBytes({ ...shape, ...types }),
+    0,
+  );
+  // During a long prefill the chunk being read is held beside the budget.
+  const most = tokens === null ? null : tokens + (policy.budget === undefined ? 0 : chunk);
+  const bytes = most === null ? null : kvCacheBytes({ kvPageBytes: pageBytes }, shapes, types, most);
+  return { ...common, bytes, bytesPerToken };
+}
+
+/** Layers without KV heads keep no cache. */
+function attentionShapes(summary: CheckpointSummary) {
+  const { kvHeads, keyWidth, valueWidth, window } = summary;
+  if (!kvHeads || keyWidth === null || valueWidth === null) return undefined;
+  return kvHeads
+    .map((count, layer) => ({
+      layer,
+      heads: count,
+      kvHeads: count,
+      keyWidth,
+      valueWidth,
+      scale: 1,
+      // Only mistral's window holds for every layer, as the models have it.
+      window: summary.architecture === "mistral" && window !== null ? window : undefined,
+    }))
+    .filter((shape) => shape.kvHeads > 0);
+}
+
+function pageBytes(layout: KvLayout): number {
+  return layout.members * PAGE_TOKENS * memberTokenBytes(layout);
+}
+
+/** Bytes of one token in one KV head. */
+function memberTokenBytes({ keyWidth, valueWidth, keyType, valueType }: Omit<KvLayout, "members">): number {
+  return vectorBytes(keyWidth, keyType) + vectorBytes(valueWidth, valueType);
+}
+
+/** q8 has one f32 scale for each group of at most 32 dims. */
+function vectorBytes(width: number, type: KvType): number {
+  if (type === "q8") return width + 4 * Math.ceil(width / 32);
+  return width * (type === "f16" ? 2 : 4);
+}

@@ -1,0 +1,43 @@
+/** Metadata values for a report: long lists and texts are shortened, with their length. */
+import type { MetadataValue } from "../../formats/checkpoint.js";
+import { formatCount } from "../figures.js";
+import { oneLine } from "../style.js";
+
+const LIST_ITEMS = 6;
+const TEXT_CHARACTERS = 72;
+const JSON_ITEMS = 32;
+
+/** One line: `llama`, `[1, 2, 3, ... 32,000 in all]`, `"{% for ..." (1,204 characters)`. */
+export function metadataText(value: MetadataValue): string {
+  if (typeof value === "string") return shortText(value);
+  if (!isList(value)) return String(value);
+  const items = Array.from(value.slice(0, LIST_ITEMS), listItem);
+  if (value.length > LIST_ITEMS) items.push(`... ${formatCount(value.length)} in all`);
+  return `[${items.join(", ")}]`;
+}
+
+/** A value as JSON has it: lists beyond 32 items become { count, first }, integers beyond 2^53 texts. */
+export function metadataJson(value: MetadataValue): unknown {
+  if (typeof value === "bigint") return String(value);
+  if (!isList(value)) return value;
+  const first = Array.from(value.slice(0, JSON_ITEMS), metadataJson);
+  return value.length > JSON_ITEMS ? { count: value.length, first } : first;
+}
+
+function isList(value: MetadataValue): value is readonly MetadataValue[] | Int32Array | Float32Array {
+  return typeof value === "object";
+}
+
+function listItem(value: MetadataValue): string {
+  if (typeof value === "string") return `"${shorten(value, 24)}"`;
+  return isList(value) ? `list of ${formatCount(value.length)}` : String(value);
+}
+
+function shortText(text: string): string {
+  const shown = shorten(text, TEXT_CHARACTERS);
+  return text.length > TEXT_CHARACTERS ? `${shown} (${formatCount(text.length)} characters)` : shown;
+}
+
+function shorten(text: string, most: number): string {
+  return oneLine(text.length > most ? `${text.slice(0, most - 3)}...` : text);
+}

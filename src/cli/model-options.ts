@@ -1,0 +1,69 @@
+/** The options that commands share: how a model is loaded, and what a session keeps of its text. */
+import { type Command, Option } from "commander";
+import { policyHelp } from "../context/policy-text.js";
+import type { LoadOptions, SessionOptions } from "../engine/api.js";
+import { byteSize, cacheType, integerIn, policyText } from "./option-values.js";
+
+export const MODEL_ARGUMENT = "a .gguf or .safetensors file, a model folder, or hf:user/repo[:quant]";
+
+export interface LoadFlags {
+  readonly backend?: "wasm" | "reference";
+  readonly threads?: number;
+  readonly memoryLimit?: number;
+}
+
+export interface SessionFlags {
+  readonly context?: string;
+  readonly kv?: string;
+  readonly contextLength?: number;
+}
+
+/** --backend, --threads, --memory-limit. */
+export function addLoadOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--backend <name>", "what computes; reference is slow, plain TypeScript")
+        .choices(["wasm", "reference"])
+        .default("wasm"),
+    )
+    .option("--threads <n>", "threads of the kernels (default: the machine's cores)", integerIn(1, 256))
+    .option("--memory-limit <size>", "most memory for weights and cache, e.g. 8GB (default: what is free)", byteSize);
+}
+
+/** --context, --kv, --context-length. */
+export function addSessionOptions(command: Command, defaultContext: string): Command {
+  return command
+    .option("--context <policy>", `what of the text stays visible (default: ${defaultContext})`, policyText)
+    .option("--kv <type>", "cache type: f32, f16, q8, or keys/values apart: q8/f16 (default: f16)", cacheType)
+    .option("--context-length <n>", "most tokens under full (default: what the model was trained for)", integerIn(1));
+}
+
+export function loadOptions(flags: LoadFlags): LoadOptions {
+  return {
+    ...(flags.backend !== undefined && { backend: flags.backend }),
+    ...(flags.threads !== undefined && { threads: flags.threads }),
+    ...(flags.memoryLimit !== undefined && { memoryLimitBytes: flags.memoryLimit }),
+  };
+}
+
+export function sessionOptions(flags: SessionFlags): SessionOptions {
+  return {
+    ...(flags.context !== undefined && { context: flags.context }),
+    ...(flags.kv !== undefined && { kv: flags.kv }),
+    ...(flags.contextLength !== undefined && { contextLength: flags.contextLength }),
+  };
+}
+
+/** For the end of a command's help: the forms that --context takes. */
+export function contextHelp(): string {
+  return `\nContext policies:\n${indent(policyHelp())}\n`;
+}
+
+/** For the end of a command's help. */
+export function exampleHelp(examples: readonly string[]): string {
+  return `\nExamples:\n${indent(examples.join("\n"))}\n`;
+}
+
+function indent(text: string): string {
+  return text.replace(/^/gm, "  ");
+}

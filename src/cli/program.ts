@@ -1,0 +1,71 @@
+/** The command line as a whole: parses the arguments, runs one command, shows its error, returns the exit code. */
+import { Command } from "commander";
+import { type ChatArguments, chat, chatCommand } from "./commands/chat.js";
+import { type InspectArguments, inspect, inspectCommand } from "./commands/inspect.js";
+import { type PullArguments, pull, pullCommand } from "./commands/pull.js";
+import { type RunArguments, run, runCommand } from "./commands/run.js";
+import { type StreamArguments, stream, streamCommand } from "./commands/stream.js";
+import { type TokenizeArguments, tokenize, tokenizeCommand } from "./commands/tokenize.js";
+import { EXIT, presentError } from "./exit.js";
+import type { Io } from "./io.js";
+
+type Flags<Arguments, Positional extends keyof Arguments> = Omit<Arguments, Positional>;
+
+/**
+ * @param argv without the interpreter and the script
+ * @returns 0 success, 1 failure, 2 wrong usage, 130 interrupted; never rejects
+ */
+export async function runCli(argv: readonly string[], io: Io): Promise<number> {
+  let code: number = EXIT.ok;
+  // The parser writes help and errors without waiting.
+  const writes: Promise<void>[] = [];
+  const program = createProgram(io, writes, async (work) => {
+    code = await work;
+  });
+  try {
+    await program.parseAsync(argv, { from: "user" });
+  } catch (error) {
+    code = await presentError(error, io);
+  }
+  await Promise.all(writes);
+  return code;
+}
+
+/** `writes` gathers what the parser writes; `finish` receives the running command. */
+function createProgram(io: Io, writes: Promise<void>[], finish: (work: Promise<number>) => Promise<void>): Command {
+  const program = new Command("sluice")
+    .description("Sluice: long texts through language models, in constant memory.")
+    .version(io.version, "-V, --version", "write the version")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void writes.push(io.stdout.write(text)),
+      writeErr: (text) => void writes.push(io.stderr.write(text)),
+      getOutHelpWidth: () => io.stdout.columns,
+      getErrHelpWidth: () => io.stderr.columns,
+    })
+    .showSuggestionAfterError()
+    .helpCommand("help [command]", "show the help of a command")
+    .addHelpText("after", "\nExit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted.\n");
+
+  const hint = (name: string) => program.command(name).showHelpAfterError(`hint: see sluice ${name} --help`);
+  runCommand(hint("run")).action((model: string, flags: Flags<RunArguments, "model">) =>
+    finish(run({ ...flags, model }, io)),
+  );
+  chatCommand(hint("chat")).action((model: string, flags: Flags<ChatArguments, "model">) =>
+    finish(chat({ ...flags, model }, io)),
+  );
+  streamCommand(hint("stream")).action((model: string, flags: Flags<StreamArguments, "model">) =>
+    finish(stream({ ...flags, model }, io)),
+  );
+  inspectCommand(hint("inspect")).action((model: string, flags: Flags<InspectArguments, "model">) =>
+    finish(inspect({ ...flags, model }, io)),
+  );
+  tokenizeCommand(hint("tokenize")).action(
+    (model: string, text: string | undefined, flags: Flags<TokenizeArguments, "model" | "text">) =>
+      finish(tokenize({ ...flags, model, ...(text !== undefined && { text }) }, io)),
+  );
+  pullCommand(hint("pull")).action((reference: string, flags: Flags<PullArguments, "reference">) =>
+    finish(pull({ ...flags, reference }, io)),
+  );
+  return program;
+}

@@ -1,0 +1,55 @@
+/** The real Sluice behind the commands, imported when a command first needs it. */
+import { availableParallelism } from "node:os";
+import type { LoadProgress } from "../engine/api.js";
+import type { FetchOptions, Runtime } from "./runtime.js";
+
+export const nodeRuntime: Runtime = {
+  cores: availableParallelism(),
+
+  async load(reference, options) {
+    const { load } = await import("../index-node.js");
+    return load(reference, options);
+  },
+
+  async openCheckpoint(reference, options) {
+    const location = await resolve(reference, options);
+    const { openCheckpoint, platform } = await files();
+    return openCheckpoint(location, platform());
+  },
+
+  async openTokenizer(checkpoint) {
+    const { createTokenizer } = await import("../tokenizer/create.js");
+    const { NotFoundError } = await import("../util/errors.js");
+    if (!checkpoint.tokenizer) throw new NotFoundError(`${checkpoint.location} has no tokenizer.`);
+    return createTokenizer(checkpoint.tokenizer);
+  },
+
+  pull: resolve,
+
+  async architectures() {
+    const { ARCHITECTURES } = await import("../models/index.js");
+    return Object.keys(ARCHITECTURES);
+  },
+};
+
+/** The local path of a reference, downloaded if need be. */
+async function resolve(reference: string, { signal, onProgress }: FetchOptions): Promise<string> {
+  const { resolveReference, platform } = await files();
+  const report = (progress: LoadProgress) => onProgress?.(progress);
+  report({ phase: "resolve", doneBytes: 0, totalBytes: 0 });
+  return resolveReference(reference, platform(), {
+    ...(signal && { signal }),
+    onProgress: (doneBytes, totalBytes) => report({ phase: "download", doneBytes, totalBytes }),
+  });
+}
+
+async function files() {
+  // Sets Node's platform.
+  await import("../index-node.js");
+  const [{ openCheckpoint }, { resolveReference }, { platform }] = await Promise.all([
+    import("../formats/open.js"),
+    import("../formats/reference.js"),
+    import("../util/platform.js"),
+  ]);
+  return { openCheckpoint, resolveReference, platform };
+}

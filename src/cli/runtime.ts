@@ -1,0 +1,27 @@
+/**
+ * What the commands need of Sluice itself, as one interface: the tests put a fake in its place, and `runtime-node.ts`
+ * imports the real one only when it is first needed, so that `--help` answers at once.
+ */
+import type { LoadOptions, LoadProgress, Model } from "../engine/api.js";
+import type { Checkpoint } from "../formats/checkpoint.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+
+export interface FetchOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: LoadProgress) => void;
+}
+
+export interface Runtime {
+  /** @throws SluiceError of every kind */
+  load(reference: string, options: LoadOptions): Promise<Model>;
+  /** Opens a model file or folder without reading weights, downloading it first where the reference is a hub's. */
+  openCheckpoint(reference: string, options: FetchOptions): Promise<Checkpoint>;
+  /** @throws FormatError, UnsupportedError, NotFoundError (a checkpoint without a tokenizer) */
+  openTokenizer(checkpoint: Checkpoint): Promise<Tokenizer>;
+  /** Fetches a hub model into the cache; resolves to its local path. */
+  pull(reference: string, options: FetchOptions): Promise<string>;
+  /** Architectures (`general.architecture`) that Sluice runs. */
+  architectures(): Promise<readonly string[]>;
+  /** The machine's cores, for reports. */
+  readonly cores: number;
+}

@@ -1,0 +1,183 @@
+/**
+ * What one policy did on a text: perplexity and cost, gathered part by part from `session.score`. Figures are medians and
+ * sums over parts, so a single slow moment (compilation, another process) does not move them.
+ */
+import type { ScorePart, Usage } from "../../engine/api.js";
+
+/** Share of the text that "start" and "end" of the cost mean. */
+const EDGE_SHARE = 0.1;
+/** First tokens left out of the cost at the start: they pay for compilation and first allocation. */
+const WARM_UP_TOKENS = 8;
+const CURVE_POINTS = 200;
+
+interface PartFigures {
+  readonly start: number;
+  readonly count: number;
+  readonly logprobSum: number;
+  readonly elapsedMs: number;
+  readonly usage: Usage;
+}
+
+/** A stretch of the text on the curve of a policy. */
+export interface CurvePoint {
+  /** Tokens of the text up to the end of the stretch. */
+  readonly tokens: number;
+  /** Perplexity of the stretch alone, and of everything up to its end. */
+  readonly perplexity: number;
+  readonly runningPerplexity: number;
+  readonly msPerToken: number;
+  readonly cacheBytes: number;
+  readonly kept: number;
+}
+
+export interface PolicyResult {
+  /** The policy in its canonical text form. */
+  readonly context: string;
+  /** Tokens that were scored; fewer than asked for after an interruption or an error. */
+  readonly tokens: number;
+  readonly complete: boolean;
+  /** Why it stopped early; null when it did not, or was interrupted. */
+  readonly error: string | null;
+  readonly perplexity: number;
+  readonly perplexityLastQuarter: number;
+  /** Medians over the first and the last tenth of the tokens. */
+  readonly msPerTokenStart: number;
+  readonly msPerTokenEnd: number;
+  readonly elapsedMs: number;
+  /** The most that the cache held at the end of any part. */
+  readonly cacheBytes: number;
+  readonly kept: number;
+  readonly evicted: number;
+  readonly horizon: number | null;
+  readonly sinks: number;
+  readonly curve: readonly CurvePoint[];
+}
+
+export class Measurement {
+  #parts: PartFigures[] = [];
+  #logprobs: Float32Array;
+  #end = 0;
+  #count = 0;
+  #logprobSum = 0;
+  #elapsedMs = 0;
+
+  /** @param total tokens of the whole text */
+  constructor(
+    readonly context: string,
+    readonly total: number,
+  ) {
+    this.#logprobs = new Float32Array(total).fill(Number.NaN);
+  }
+
+  /** Tokens read so far. */
+  get tokens(): number {
+    return this.#end;
+  }
+
+  get elapsedMs(): number {
+    return this.#elapsedMs;
+  }
+
+  get perplexity(): number {
+    return perplexityOf(this.#logprobSum, this.#count);
+  }
+
+  /** Tokens per second over the last parts, null before there are any. */
+  get recentRate(): number | null {
+    const last = this.#parts.slice(-8);
+    const ms = last.reduce((sum, part) => sum + part.elapsedMs, 0);
+    return ms > 0 ? (1000 * last.reduce((sum, part) => sum + part.count, 0)) / ms : null;
+  }
+
+  add(part: ScorePart): void {
+    const logprobSum = part.logprobs.reduce((sum, value) => sum + value, 0);
+    const { start, count, elapsedMs, usage } = part;
+    this.#parts.push({ start, count, logprobSum, elapsedMs, usage });
+    this.#logprobs.set(part.logprobs.subarray(0, Math.max(0, this.total - start)), Math.min(start, this.total));
+    this.#end = start + count;
+    this.#count += count;
+    this.#logprobSum += logprobSum;
+    this.#elapsedMs += elapsedMs;
+  }
+
+  result(outcome: { readonly complete: boolean; readonly error: string | null }): PolicyResult {
+    const usage = this.#parts.at(-1)?.usage;
+    return {
+      context: this.context,
+      tokens: this.tokens,
+      ...outcome,
+      perplexity: this.perplexity,
+      perplexityLastQuarter: this.#perplexityFrom(Math.floor(this.tokens * 0.75)),
+      ...this.#edges(),
+      elapsedMs: this.#elapsedMs,
+      cacheBytes: this.#parts.reduce((most, part) => Math.max(most, part.usage.cacheBytes), 0),
+      kept: usage?.kept ?? 0,
+      evicted: usage?.evicted ?? 0,
+      horizon: usage?.horizon ?? null,
+      sinks: usage?.sinks ?? 0,
+      curve: this.#curve(),
+    };
+  }
+
+  #perplexityFrom(first: number): number {
+    let sum = 0;
+    let count = 0;
+    for (const logprob of this.#logprobs.subarray(first, this.#end)) {
+      if (Number.isNaN(logprob)) continue;
+      sum += logprob;
+      count += 1;
+    }
+    return perplexityOf(sum, count);
+  }
+
+  #edges(): { msPerTokenStart: number; msPerTokenEnd: number } {
+    const parts = this.#parts;
+    const startEnd = Math.max(this.tokens * EDGE_SHARE, 1);
+    const endStart = this.tokens - startEnd;
+    const warm = parts.filter((part) => part.start >= WARM_UP_TOKENS && part.start < startEnd);
+    // A text of one or two parts has no warm stretch: better the first than nothing.
+    const first = warm.length > 0 ? warm : parts.filter((part) => part.start + part.count > WARM_UP_TOKENS).slice(0, 1);
+    const last = parts.filter((part) => part.start + part.count > endStart);
+    return { msPerTokenStart: medianCost(first), msPerTokenEnd: medianCost(last) };
+  }
+
+  #curve(): CurvePoint[] {
+    const points: CurvePoint[] = [];
+    const stretch = Math.ceil(this.#parts.length / CURVE_POINTS);
+    let sum = 0;
+    let count = 0;
+    for (let at = 0; at < this.#parts.length; at += stretch) {
+      const parts = this.#parts.slice(at, at + stretch);
+      const last = parts[parts.length - 1];
+      const stretchCount = total(parts, "count");
+      const stretchSum = total(parts, "logprobSum");
+      sum += stretchSum;
+      count += stretchCount;
+      points.push({
+        tokens: last.start + last.count,
+        perplexity: perplexityOf(stretchSum, stretchCount),
+        runningPerplexity: perplexityOf(sum, count),
+        msPerToken: total(parts, "elapsedMs") / stretchCount,
+        cacheBytes: last.usage.cacheBytes,
+        kept: last.usage.kept,
+      });
+    }
+    return points;
+  }
+}
+
+function total(parts: readonly PartFigures[], figure: "count" | "logprobSum" | "elapsedMs"): number {
+  return parts.reduce((sum, part) => sum + part[figure], 0);
+}
+
+function perplexityOf(logprobSum: number, count: number): number {
+  return count > 0 ? Math.exp(-logprobSum / count) : Number.NaN;
+}
+
+/** Median of the parts' ms per token; NaN for none. */
+function medianCost(parts: readonly PartFigures[]): number {
+  const costs = parts.map((part) => part.elapsedMs / part.count).sort((a, b) => a - b);
+  if (costs.length === 0) return Number.NaN;
+  const middle = Math.floor(costs.length / 2);
+  return costs.length % 2 === 1 ? costs[middle] : (costs[middle - 1] + costs[middle]) / 2;
+}

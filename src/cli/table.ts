@@ -1,0 +1,36 @@
+/** Plain-text tables: columns as wide as their widest cell, two spaces between them. */
+
+export interface Column {
+  readonly header: string;
+  /** Figures are set to the right. */
+  readonly align: "left" | "right";
+}
+
+/**
+ * @param rows as many cells a row as there are columns
+ * @param emphasise applied to the header line
+ * @returns lines without newline
+ */
+export function tableLines(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  emphasise: (header: string) => string = (header) => header,
+): string[] {
+  const widths = columns.map((column, index) =>
+    rows.reduce((width, row) => Math.max(width, displayWidth(row[index])), displayWidth(column.header)),
+  );
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, index) => {
+        const padding = " ".repeat(widths[index] - displayWidth(cell));
+        return columns[index].align === "right" ? padding + cell : cell + padding;
+      })
+      .join("  ")
+      .trimEnd();
+  return [emphasise(line(columns.map((column) => column.header))), ...rows.map(line)];
+}
+
+/** Code points, not UTF-16 units; wide scripts may still stand a little off. */
+function displayWidth(text: string): number {
+  return [...text].length;
+}
