@@ -14,52 +14,16 @@ import type {
 import { rowBytes } from "../../tensor/dtype.js";
 import type { KvLayout, KvSlice, KvStore } from "../../tensor/kv.js";
 import type { StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
-import { ArgumentError, InternalError } from "../../util/errors.js";
-import { platform } from "../../util/platform.js";
+import { InternalError } from "../../util/errors.js";
 import { checkLayout, pageBytes } from "./kv-layout.js";
 import { type KvOwner, WasmKvStore } from "./kv-store.js";
-import { Machine } from "./machine.js";
-import { compileKernels } from "./module.js";
+import type { Machine } from "./machine.js";
 import { attention } from "./ops/attention.js";
 import * as cacheOps from "./ops/cache.js";
 import * as rowOps from "./ops/elementwise.js";
 import * as linearOps from "./ops/linear.js";
-import { Pool } from "./pool.js";
-import { Space } from "./space.js";
+import type { Space } from "./space.js";
 import { expect, own, WasmInput, WasmTensor, WasmWeight } from "./tensors.js";
-
-const MOST_THREADS = 256;
-
-export interface WasmBackendOptions {
-  /** Threads of the kernels, the caller's included; default: the machine's cores. */
-  readonly threads?: number | undefined;
-  /** Force the relaxed (true) or the plain (false) SIMD build; default: relaxed where the engine has it. */
-  readonly relaxed?: boolean | undefined;
-  /** Most bytes that weights, caches and activations may take; default and at most: one memory, 4 GiB. */
-  readonly maxMemoryBytes?: number | undefined;
-}
-
-/** Compiles the kernels and starts the threads. @throws ArgumentError, MemoryError, InternalError */
-export async function createWasmBackend(options: WasmBackendOptions = {}): Promise<WasmBackend> {
-  const threads = options.threads ?? Math.min(platform().cores, MOST_THREADS);
-  const bytes = options.maxMemoryBytes ?? 2 ** 32;
-  if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
-    throw new ArgumentError(`threads must be a whole number from 1 to ${MOST_THREADS}, not ${threads}.`, { threads });
-  }
-  if (!(bytes >= 2 ** 20)) {
-    throw new ArgumentError(`maxMemoryBytes must be at least 1048576, not ${bytes}.`, { maxMemoryBytes: bytes });
-  }
-  platform().enableWasmFeatures();
-  const { module, relaxed } = await compileKernels(options.relaxed);
-  const space = new Space(bytes);
-  const pool = await Pool.start(module, space, threads);
-  try {
-    return new WasmBackend(new Machine(space, pool), relaxed);
-  } catch (error) {
-    await pool.dispose();
-    throw error;
-  }
-}
 
 export class WasmBackend implements Backend, KvOwner {
   readonly name = "wasm";

@@ -9,7 +9,7 @@ import type { Space } from "./space.js";
 
 const CAPACITY = 512;
 /** Work below this is not worth a meeting of threads, in nanoseconds of one thread. */
-const PARALLEL_NS = 5000;
+export const PARALLEL_NS = 5000;
 /** Ranges remembered between meetings; when there are more, threads simply meet. */
 const MOST_RANGES = 96;
 
@@ -76,6 +76,7 @@ export class CommandList {
   constructor(
     private readonly pool: Pool,
     space: Space,
+    private readonly parallelNs: number,
   ) {
     const bytes = CAPACITY * abi.COMMAND_BYTES;
     this.list = space.allocate(bytes, "The command list");
@@ -126,7 +127,7 @@ export class CommandList {
   }
 
   end(): void {
-    const parallel = this.pool.threads > 1 && this.cost >= PARALLEL_NS;
+    const parallel = this.pool.threads > 1 && this.cost >= this.parallelNs;
     let flags = parallel ? abi.PARALLEL : 0;
     if (this.pool.threads > 1) {
       if (this.own.conflicts(this.byAll) || (parallel && this.own.conflicts(this.byOne))) {

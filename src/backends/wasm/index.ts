@@ -1,2 +1,3 @@
 /** Public face of the Wasm backend. */
-export { createWasmBackend, WasmBackend, type WasmBackendOptions } from "./backend.js";
+export { WasmBackend } from "./backend.js";
+export { createWasmBackend, type WasmBackendOptions } from "./create.js";

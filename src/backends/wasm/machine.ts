@@ -24,9 +24,10 @@ export class Machine {
   constructor(
     readonly space: Space,
     readonly pool: Pool,
+    parallelNs: number,
   ) {
     this.scratch = space.allocate(SCRATCH_BYTES * pool.threads, "The threads' scratch memory");
-    this.commands = new CommandList(pool, space);
+    this.commands = new CommandList(pool, space, parallelNs);
     this.step = new Arena(space);
     this.layers = [new Arena(space), new Arena(space)];
     this.arena = this.step;

@@ -1,7 +1,7 @@
 /**
  * The kernels' module: unpacked from base64, compiled once, with relaxed SIMD where the engine has it.
  */
-import { InternalError } from "../../util/errors.js";
+import { InternalError, UnsupportedError } from "../../util/errors.js";
 import { PLAIN, RELAXED } from "./generated/kernels.js";
 
 export interface KernelModule {
@@ -15,11 +15,14 @@ export type KernelFunction = (...words: number[]) => number;
 /** Compiles the relaxed build if the engine validates it and `relaxed` is not false. */
 export async function compileKernels(relaxed: boolean | undefined): Promise<KernelModule> {
   const bytes = decode(RELAXED);
+  const plain = decode(PLAIN);
   if (relaxed !== false && WebAssembly.validate(bytes)) {
     return { module: await WebAssembly.compile(bytes), relaxed: true };
   }
-  if (relaxed === true) throw new InternalError("Relaxed SIMD was asked for, but this engine does not have it.");
-  return { module: await WebAssembly.compile(decode(PLAIN)), relaxed: false };
+  if (relaxed === true) throw new UnsupportedError("Relaxed SIMD was asked for, but this JavaScript engine lacks it.");
+  if (!WebAssembly.validate(plain))
+    throw new UnsupportedError("This JavaScript engine lacks WebAssembly SIMD or threads.");
+  return { module: await WebAssembly.compile(plain), relaxed: false };
 }
 
 function decode(base64: string): Uint8Array<ArrayBuffer> {
