@@ -20,14 +20,29 @@ export interface Tokenizer {
   /** Jinja source of the model's chat template. */
   readonly chatTemplate: string | undefined;
   encode(text: string, options?: EncodeOptions): Int32Array;
-  /** Invalid UTF-8 becomes U+FFFD; special tokens are left out unless `special`. */
-  decode(ids: ArrayLike<number>, options?: { readonly special?: boolean }): string;
+  /** Invalid UTF-8 becomes U+FFFD; special tokens are left out unless `special`; ids without a token show nothing. */
+  decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
   /** The token as the vocabulary writes it. */
   tokenText(id: number): string;
   /** A decoder for one stream: push ids, get text as soon as it is whole characters. */
-  stream(options?: { readonly special?: boolean }): TokenStream;
+  stream(options?: DecodeOptions): TokenStream;
   /** Renders the chat template. @throws UnsupportedError without a template, ArgumentError for messages it refuses */
   renderChat(messages: readonly ChatMessage[], options?: RenderOptions): string;
+  /**
+   * The ids of the rendered chat, with its start token where the vocabulary puts one. The template's special tokens are
+   * read as such, the messages' are not: a message that says `<|im_end|>` stays plain text. @throws as `renderChat`
+   */
+  encodeChat(messages: readonly ChatMessage[], options?: RenderOptions): Int32Array;
+}
+
+export interface DecodeOptions {
+  /** Show special tokens; default false. */
+  readonly special?: boolean;
+  /**
+   * Text went before these ids, so a leading space is part of the text; default false: the space that some vocabularies
+   * put before a text is taken away. True for an answer after a prompt.
+   */
+  readonly continues?: boolean;
 }
 
 export interface TokenStream {

@@ -1,0 +1,92 @@
+/**
+ * Finds the tokens that are read as such before the text is cut into words: special tokens (`<|im_end|>`) and ones added
+ * by the user. Leftmost first, of several at one place the longest: a trie over UTF-16 units.
+ */
+export interface AddedToken {
+  readonly id: number;
+  readonly text: string;
+  /** Read only where the caller lets special tokens be parsed. */
+  readonly special: boolean;
+  /** Takes the white space before (after) it. */
+  readonly lstrip?: boolean;
+  readonly rstrip?: boolean;
+  /** Not found inside a word. */
+  readonly singleWord?: boolean;
+}
+
+interface Node {
+  readonly children: Map<number, Node>;
+  token: AddedToken | undefined;
+}
+
+export type Section = { readonly text: string; readonly start: number } | { readonly token: AddedToken };
+
+const WORD_CHARACTER = /[\p{L}\p{N}_]/u;
+
+export class AddedTokens {
+  readonly #root: Node = { children: new Map(), token: undefined };
+  readonly #hasPlain: boolean;
+  readonly #hasSpecial: boolean;
+
+  constructor(tokens: readonly AddedToken[]) {
+    for (const token of tokens) if (token.text !== "") this.#insert(token);
+    this.#hasPlain = tokens.some((token) => !token.special);
+    this.#hasSpecial = tokens.some((token) => token.special);
+  }
+
+  /** Cuts a text into added tokens and the text between them. */
+  *sections(text: string, parseSpecial: boolean): Generator<Section, void, undefined> {
+    let start = 0;
+    for (const { token, at } of this.find(text, parseSpecial)) {
+      if (at < start) continue; // inside white space that the token before took
+      const before = text.slice(start, at);
+      const kept = token.lstrip ? before.trimEnd() : before;
+      if (kept !== "") yield { text: kept, start };
+      yield { token };
+      start = at + token.text.length;
+      if (token.rstrip) while (/^\s$/.test(text.charAt(start))) start++;
+    }
+    if (start < text.length) yield { text: text.slice(start), start };
+  }
+
+  /** All added tokens of a text, in order, without overlaps. */
+  *find(text: string, parseSpecial: boolean): Generator<{ token: AddedToken; at: number }, void, undefined> {
+    if (!this.#hasPlain && !(parseSpecial && this.#hasSpecial)) return;
+    const first = this.#root.children;
+    for (let at = 0; at < text.length; ) {
+      const token = first.has(text.charCodeAt(at)) ? this.#longest(text, at, parseSpecial) : undefined;
+      if (token) yield { token, at };
+      at += token ? token.text.length : 1;
+    }
+  }
+
+  #longest(text: string, at: number, parseSpecial: boolean): AddedToken | undefined {
+    let best: AddedToken | undefined;
+    let node = this.#root.children.get(text.charCodeAt(at));
+    for (let end = at + 1; node; end++) {
+      const { token } = node;
+      if (token && (parseSpecial || !token.special) && fits(token, text, at, end)) best = token;
+      node = end < text.length ? node.children.get(text.charCodeAt(end)) : undefined;
+    }
+    return best;
+  }
+
+  #insert(token: AddedToken): void {
+    let node = this.#root;
+    for (let i = 0; i < token.text.length; i++) {
+      const unit = token.text.charCodeAt(i);
+      let child = node.children.get(unit);
+      if (!child) {
+        child = { children: new Map(), token: undefined };
+        node.children.set(unit, child);
+      }
+      node = child;
+    }
+    node.token ??= token;
+  }
+}
+
+function fits(token: AddedToken, text: string, start: number, end: number): boolean {
+  if (!token.singleWord) return true;
+  return !WORD_CHARACTER.test(text.charAt(start - 1)) && !WORD_CHARACTER.test(text.charAt(end));
+}

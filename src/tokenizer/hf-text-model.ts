@@ -1,0 +1,90 @@
+/** The text model of a tokenizer.json: normalizer, added tokens of the normalized text, pre-tokenizer, word encoder. */
+/// <reference path="./huggingface-modules.d.ts" />
+import { SequenceNormalizer, SequencePreTokenizer } from "@huggingface/tokenizers";
+import { UnsupportedError } from "../util/errors.js";
+import { AddedTokens } from "./added-tokens.js";
+import type { HfAddedToken } from "./from-hf.js";
+import type { IdList } from "./id-list.js";
+import { type Fields, fieldsOf, listOf, textOf } from "./json-fields.js";
+import type { TextModel, TextPlace } from "./text-model.js";
+
+export interface WordEncoder {
+  encodeWord(word: string, out: IdList): void;
+}
+
+/** Makes the word encoder, once the pre-tokenizer has told whether tokens are spelled in byte characters. */
+export type MakeWordEncoder = (byteLevel: boolean) => WordEncoder;
+
+const NORMALIZERS = new Set(
+  "BertNormalizer Precompiled Sequence Replace NFC NFD NFKC NFKD Strip StripAccents Lowercase Prepend".split(" "),
+);
+const PRE_TOKENIZERS = new Set(
+  "BertPreTokenizer Sequence Whitespace WhitespaceSplit Metaspace ByteLevel Split Punctuation Digits Replace FixedLength".split(
+    " ",
+  ),
+);
+/** The cut that ByteLevel makes itself, unless told not to. */
+const GPT2_SPLIT = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+export class HfTextModel implements TextModel {
+  readonly #normalizer: SequenceNormalizer;
+  readonly #preTokenizer: SequencePreTokenizer;
+  readonly #normalizedTokens: AddedTokens;
+  readonly #encoder: WordEncoder;
+  readonly #prefixesSpace: boolean;
+
+  constructor(json: Fields, added: readonly HfAddedToken[], makeEncoder: MakeWordEncoder) {
+    this.#normalizer = new SequenceNormalizer({
+      type: "Sequence",
+      normalizers: steps(json.normalizer, "normalizers").map((step) => known(step, NORMALIZERS, "normalizer")),
+    });
+    const cuts = steps(json.pre_tokenizer, "pretokenizers");
+    const byteLevel = cuts.findLast((step) => step.type === "ByteLevel");
+    this.#prefixesSpace = byteLevel?.add_prefix_space === true;
+    // The model spells bytes itself, once for each new word: here ByteLevel only cuts.
+    const kept = cuts.flatMap((step) => (step === byteLevel ? byteLevelCut(step) : [step]));
+    this.#preTokenizer = new SequencePreTokenizer({
+      type: "Sequence",
+      pretokenizers: kept.map((step) => known(step, PRE_TOKENIZERS, "pre_tokenizer")),
+    });
+    this.#normalizedTokens = new AddedTokens(
+      added
+        .filter((token) => token.normalized)
+        .map((token) => ({ ...token, text: this.#normalizer.normalize(token.text) })),
+    );
+    this.#encoder = makeEncoder(byteLevel !== undefined);
+  }
+
+  encode(text: string, place: TextPlace, out: IdList): void {
+    const normalized = this.#normalizer.normalize(text);
+    for (const section of this.#normalizedTokens.sections(normalized, place.parseSpecial)) {
+      if ("token" in section) out.push(section.token.id);
+      else this.#encodePlain(section.text, place.first && section.start === 0, out);
+    }
+  }
+
+  #encodePlain(text: string, first: boolean, out: IdList): void {
+    const spaced = this.#prefixesSpace && !text.startsWith(" ") ? ` ${text}` : text;
+    const words = this.#preTokenizer.pre_tokenize(spaced, { section_index: first ? 0 : 1 });
+    for (const word of words) this.#encoder.encodeWord(word, out);
+  }
+}
+
+/** The steps of a normalizer or pre-tokenizer, sequences flattened. */
+function steps(value: unknown, list: string, depth = 0): Fields[] {
+  if (value === undefined || value === null) return [];
+  const fields = fieldsOf(value, `tokenizer.json: ${list}`);
+  if (fields.type !== "Sequence" || depth > 8) return [fields];
+  return listOf(fields[list], `tokenizer.json: ${list}`).flatMap((step) => steps(step, list, depth + 1));
+}
+
+function byteLevelCut(step: Fields): Fields[] {
+  if (step.use_regex === false) return [];
+  return [{ type: "Split", pattern: { Regex: GPT2_SPLIT }, behavior: "Isolated", invert: false }];
+}
+
+function known(step: Fields, types: ReadonlySet<string>, what: string): Fields {
+  const type = textOf(step.type) ?? "";
+  if (types.has(type)) return step;
+  throw new UnsupportedError(`tokenizer.json: the ${what} "${type}" isn't supported.`, { type });
+}

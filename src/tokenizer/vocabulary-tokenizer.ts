@@ -1,0 +1,93 @@
+/** The tokenizer put together from its parts: added tokens, text model, token bytes, chat template. */
+import type { AddedTokens } from "./added-tokens.js";
+import { ChatTemplate, markMessages } from "./chat-template.js";
+import { IdList } from "./id-list.js";
+import type { TextModel } from "./text-model.js";
+import { decodeIds, type TokenBytes, Utf8TokenStream } from "./token-stream.js";
+import type { ChatMessage, DecodeOptions, EncodeOptions, RenderOptions, Tokenizer, TokenStream } from "./tokenizer.js";
+import type { Vocabulary } from "./vocabulary.js";
+
+export interface TokenizerParts {
+  readonly vocabulary: Vocabulary;
+  /** Read as tokens before the text model sees the text. */
+  readonly addedTokens: AddedTokens;
+  readonly model: TextModel;
+  readonly bytes: TokenBytes;
+  readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
+  readonly endIds: ReadonlySet<number>;
+  /** Ids that go before and after every text by default. */
+  readonly prefix: readonly number[];
+  readonly suffix: readonly number[];
+  readonly chatTemplate: string | undefined;
+}
+
+export class VocabularyTokenizer implements Tokenizer {
+  readonly vocabSize: number;
+  readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
+  readonly endIds: ReadonlySet<number>;
+  readonly addsBos: boolean;
+  readonly chatTemplate: string | undefined;
+  readonly #parts: TokenizerParts;
+  readonly #template: ChatTemplate;
+
+  constructor(parts: TokenizerParts) {
+    this.#parts = parts;
+    this.vocabSize = parts.vocabulary.texts.length;
+    this.bosId = parts.bosId;
+    this.eosId = parts.eosId;
+    this.endIds = parts.endIds;
+    this.addsBos = parts.bosId !== undefined && parts.prefix.includes(parts.bosId);
+    this.chatTemplate = parts.chatTemplate;
+    this.#template = new ChatTemplate(parts.chatTemplate, {
+      bos_token: this.#textOf(parts.bosId),
+      eos_token: this.#textOf(parts.eosId),
+    });
+  }
+
+  encode(text: string, options: EncodeOptions = {}): Int32Array {
+    const { addSpecial = true, parseSpecial = true } = options;
+    const out = new IdList();
+    if (addSpecial) out.pushAll(this.#parts.prefix);
+    this.#encodeSections(text, parseSpecial, (plain) => plain, out);
+    if (addSpecial) out.pushAll(this.#parts.suffix);
+    return out.toArray();
+  }
+
+  decode(ids: ArrayLike<number>, options?: DecodeOptions): string {
+    return decodeIds(this.#parts.bytes, ids, options);
+  }
+
+  tokenText(id: number): string {
+    return this.#textOf(id);
+  }
+
+  stream(options?: DecodeOptions): TokenStream {
+    return new Utf8TokenStream(this.#parts.bytes, options);
+  }
+
+  renderChat(messages: readonly ChatMessage[], options?: RenderOptions): string {
+    return this.#template.render(messages, options);
+  }
+
+  encodeChat(messages: readonly ChatMessage[], options?: RenderOptions): Int32Array {
+    const marked = markMessages(messages, this.#parts.addedTokens);
+    const out = new IdList();
+    this.#encodeSections(this.renderChat(marked.messages, options), true, marked.unmark, out);
+    const ids = out.toArray();
+    if (!this.addsBos || this.bosId === undefined || ids[0] === this.bosId) return ids;
+    return Int32Array.of(this.bosId, ...ids);
+  }
+
+  #encodeSections(text: string, parseSpecial: boolean, plain: (text: string) => string, out: IdList): void {
+    for (const section of this.#parts.addedTokens.sections(text, parseSpecial)) {
+      if ("token" in section) out.push(section.token.id);
+      else this.#parts.model.encode(plain(section.text), { first: section.start === 0, parseSpecial }, out);
+    }
+  }
+
+  #textOf(id: number | undefined): string {
+    return (id === undefined ? undefined : this.#parts.vocabulary.texts[id]) ?? "";
+  }
+}
