@@ -1,5 +1,7 @@
 import { defineConfig } from "vitest/config";
 
+const setupFiles = ["test/support/set-platform.ts"];
+
 /** `fast` runs in `npm run check`; `full` (files named *.full.test.ts) needs the built package and more time. */
 export default defineConfig({
   test: {
@@ -9,10 +11,11 @@ export default defineConfig({
           name: "fast",
           include: ["test/**/*.test.ts"],
           exclude: ["test/**/*.full.test.ts"],
+          setupFiles,
           testTimeout: 60_000,
         },
       },
-      { test: { name: "full", include: ["test/**/*.full.test.ts"], testTimeout: 300_000 } },
+      { test: { name: "full", include: ["test/**/*.full.test.ts"], setupFiles, testTimeout: 300_000 } },
     ],
   },
 });

@@ -1,7 +1,7 @@
 /** Makes a backend by name. */
 import type { Backend, BackendName } from "../tensor/backend.js";
 import { ReferenceBackend } from "./reference/reference.js";
-import { createWasmBackend } from "./wasm/create.js";
+import { createWasmBackend } from "./wasm/index.js";
 
 export interface BackendOptions {
   readonly threads: number;

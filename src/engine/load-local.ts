@@ -11,7 +11,7 @@ import type { ModelSpec } from "../nn/spec.js";
 import { weightShapes } from "../nn/weights.js";
 import type { Backend } from "../tensor/backend.js";
 import type { DType } from "../tensor/dtype.js";
-import { createTokenizer } from "../tokenizer/create.js";
+import { createTokenizer } from "../tokenizer/create-tokenizer.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { CancelledError, FormatError } from "../util/errors.js";
 import { platform } from "../util/platform.js";

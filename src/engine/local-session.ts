@@ -71,8 +71,7 @@ export class LocalSession implements Session {
     prompt: string | ArrayLike<number>,
     options: GenerateOptions = {},
   ): AsyncGenerator<Part, void, undefined> {
-    const ids =
-      typeof prompt === "string" ? this.model.tokenizer.encode(prompt, { addSpecial: false }) : this.checked(prompt);
+    const ids = typeof prompt === "string" ? this.opened(this.encode(prompt)) : this.checked(prompt);
     yield* this.exclusively(() => new Generation(this, options).run(ids));
   }
 
@@ -88,9 +87,9 @@ export class LocalSession implements Session {
     text: string | ArrayLike<number>,
     options: ScoreOptions = {},
   ): AsyncGenerator<ScorePart, void, undefined> {
-    const ids =
-      typeof text === "string" ? this.model.tokenizer.encode(text, { addSpecial: false }) : this.checked(text);
-    yield* this.exclusively(() => scoreText(this, ids, options));
+    const ids = typeof text === "string" ? this.opened(this.encode(text)) : this.checked(text);
+    const opening = typeof text === "string" && this.text.seen === 0 && ids[0] === this.model.tokenizer.bosId ? 1 : 0;
+    yield* this.exclusively(() => scoreText(this, ids, opening, options));
   }
 
   private async *answer(

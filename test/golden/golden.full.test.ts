@@ -9,7 +9,6 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Model, SessionOptions } from "../../src/engine/api.js";
 import { loadLocal } from "../../src/engine/load-local.js";
-import "../../src/index-node.js";
 import { ARCHITECTURES } from "../../src/models/index.js";
 
 interface GoldenRun {

@@ -1,0 +1,129 @@
+/**
+ * The proxy's end of the line to the engine's thread: matches replies to requests, keeps the process alive while
+ * something is pending and only then, and fails everything at once when the thread dies.
+ */
+import { ArgumentError, InternalError, MemoryError, SluiceError } from "../../util/errors.js";
+import type { Thread } from "../../util/platform.js";
+import { asFromHost, type FromHost, type Notice, type Reply, type RequestBody, type SessionView } from "./wire.js";
+import { fromWireError } from "./wire-error.js";
+
+interface Pending {
+  resolve(reply: Reply): void;
+  reject(error: unknown): void;
+  readonly onNotice: ((notice: Notice) => void) | undefined;
+}
+
+export interface RequestOptions {
+  readonly transfer?: readonly ArrayBuffer[];
+  /** Progress while the request is pending. What it throws fails the request and cancels the work. */
+  readonly onNotice?: ((notice: Notice) => void) | undefined;
+}
+
+/** A request on its way. */
+export interface Sent {
+  readonly id: number;
+  readonly reply: Promise<Reply>;
+}
+
+export class EngineLine {
+  readonly #thread: Thread;
+  readonly #pending = new Map<number, Pending>();
+  readonly #views = new Map<number, (view: SessionView) => void>();
+  #lastId = 0;
+  /** Why nothing can be asked any more. */
+  #ended: SluiceError | undefined;
+
+  constructor(thread: Thread) {
+    this.#thread = thread;
+    thread.onMessage((message) => this.#take(asFromHost(message)));
+    thread.onFailure((error) => this.#end(threadDied(error)));
+    thread.keepAlive(false);
+  }
+
+  /** @throws SluiceError when the thread has died or the model was disposed */
+  check(): void {
+    if (this.#ended) throw this.#ended;
+  }
+
+  /** Rejects with the typed error that the request failed with. */
+  request(body: RequestBody, options?: RequestOptions): Promise<Reply> {
+    return this.send(body, options).reply;
+  }
+
+  /** As `request`, and tells the id, to cancel it by. */
+  send(body: RequestBody, { transfer, onNotice }: RequestOptions = {}): Sent {
+    const id = ++this.#lastId;
+    const reply = new Promise<Reply>((resolve, reject) => {
+      this.check();
+      this.#post({ ...body, id }, transfer);
+      if (this.#pending.size === 0) this.#thread.keepAlive(true);
+      this.#pending.set(id, { resolve, reject, onNotice });
+    });
+    return { id, reply };
+  }
+
+  /** Aborts the signal of a request on the other side. */
+  cancel(id: number): void {
+    if (!this.#ended) this.#thread.post({ type: "cancel", id });
+  }
+
+  /** Calls the listener with what each message tells of a session, until the returned function is called. */
+  onView(session: number, listener: (view: SessionView) => void): () => void {
+    this.#views.set(session, listener);
+    return () => this.#views.delete(session);
+  }
+
+  /** Ends the thread; what is pending fails with `reason`. */
+  async close(reason: SluiceError): Promise<void> {
+    this.#end(reason);
+    await this.#thread.terminate();
+  }
+
+  #post(message: unknown, transfer: readonly ArrayBuffer[] | undefined): void {
+    try {
+      this.#thread.post(message, transfer);
+    } catch (error) {
+      const found = error instanceof Error ? error.message : String(error);
+      throw new ArgumentError(`Options must be plain data to reach the engine's thread: ${found}`);
+    }
+  }
+
+  #take(message: FromHost): void {
+    if (message.type === "progress" || message.type === "prefill") {
+      this.#notify(message);
+      return;
+    }
+    if (message.view) this.#views.get(message.view.session)?.(message.view);
+    const pending = this.#settle(message.id);
+    if (message.type === "error") pending?.reject(fromWireError(message.error));
+    else pending?.resolve(message);
+  }
+
+  #notify(notice: Notice): void {
+    try {
+      this.#pending.get(notice.id)?.onNotice?.(notice);
+    } catch (error) {
+      this.cancel(notice.id);
+      this.#settle(notice.id)?.reject(error);
+    }
+  }
+
+  #settle(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    if (pending && this.#pending.delete(id) && this.#pending.size === 0) this.#thread.keepAlive(false);
+    return pending;
+  }
+
+  #end(reason: SluiceError): void {
+    this.#ended ??= reason;
+    for (const id of [...this.#pending.keys()]) this.#settle(id)?.reject(reason);
+  }
+}
+
+function threadDied(error: Error): SluiceError {
+  if (error instanceof SluiceError) return error;
+  if ("code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY") {
+    return new MemoryError(`The engine's thread ran out of JavaScript memory: ${error.message}.`, {});
+  }
+  return new InternalError(`The engine's thread died: ${error.message}.`, {}, { cause: error });
+}

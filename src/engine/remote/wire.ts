@@ -1,0 +1,152 @@
+/**
+ * The messages between the engine's thread (host) and the one that uses it (proxy). Every request has an id and gets one
+ * reply; work that gives parts is pulled, one request for each part, so nothing runs ahead unseen.
+ */
+import type { ChatMessage, EncodeOptions } from "../../tokenizer/tokenizer.js";
+import { InternalError } from "../../util/errors.js";
+import type {
+  GenerateOptions,
+  LoadOptions,
+  LoadProgress,
+  MemoryPlan,
+  ModelInfo,
+  Part,
+  ScoreOptions,
+  ScorePart,
+  SessionOptions,
+  Usage,
+} from "../api.js";
+import type { WireError } from "./wire-error.js";
+
+/** Options that can be cloned: functions and signals become messages. */
+type Plain<Options, Live extends keyof Options> = Omit<Options, Live>;
+export type WireLoadOptions = Plain<LoadOptions, "onProgress" | "signal" | "thread">;
+export type WireGenerateOptions = Plain<GenerateOptions, "onPrefill" | "signal">;
+export type WireScoreOptions = Plain<ScoreOptions, "signal">;
+
+/** Work that gives parts. */
+export type WireWork =
+  | { readonly kind: "generate"; readonly prompt: string | Int32Array; readonly options: WireGenerateOptions }
+  | { readonly kind: "chat"; readonly messages: string | readonly ChatMessage[]; readonly options: WireGenerateOptions }
+  | { readonly kind: "score"; readonly text: string | Int32Array; readonly options: WireScoreOptions };
+
+/** Requests of the proxy, without their id. */
+export type RequestBody =
+  | { readonly type: "load"; readonly reference: string; readonly options: WireLoadOptions }
+  | { readonly type: "encode"; readonly text: string; readonly options: EncodeOptions }
+  | { readonly type: "decode"; readonly ids: Int32Array; readonly special: boolean }
+  | { readonly type: "tokenTexts"; readonly ids: Int32Array }
+  | { readonly type: "renderChat"; readonly messages: readonly ChatMessage[] }
+  | { readonly type: "plan"; readonly options: SessionOptions }
+  | { readonly type: "open"; readonly session: number; readonly options: SessionOptions }
+  /** Begins work and asks for its first part. */
+  | {
+      readonly type: "start";
+      readonly session: number;
+      readonly work: WireWork;
+      readonly cancelled: boolean;
+      /** Whether prefill progress is wanted. */
+      readonly prefill: boolean;
+    }
+  /** Asks for the next part of the work that began with the request `work`. */
+  | { readonly type: "next"; readonly work: number }
+  /** Nobody wants further parts. */
+  | { readonly type: "stop"; readonly work: number }
+  | { readonly type: "reset"; readonly session: number }
+  | { readonly type: "close"; readonly session: number }
+  | { readonly type: "dispose" };
+
+export type Request = RequestBody & { readonly id: number };
+
+/** Aborts the signal of the request `id` (a load, or work that was started). Has no reply. */
+export interface Cancel {
+  readonly type: "cancel";
+  readonly id: number;
+}
+
+/** What a session shows synchronously; `messages` only when they may have changed. */
+export interface SessionView {
+  readonly session: number;
+  readonly usage: Usage;
+  readonly messages?: readonly ChatMessage[];
+}
+
+/** Results, without the id of their request. */
+export type ReplyBody =
+  | { readonly type: "loaded"; readonly info: ModelInfo }
+  | { readonly type: "ids"; readonly ids: Int32Array }
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "texts"; readonly texts: string[] }
+  | { readonly type: "plan"; readonly plan: MemoryPlan }
+  | { readonly type: "part"; readonly part: Part }
+  | { readonly type: "scorePart"; readonly part: ScorePart }
+  /** The work has ended, or there was nothing to tell. */
+  | { readonly type: "done" }
+  | { readonly type: "error"; readonly error: WireError };
+
+export type Reply = ReplyBody & { readonly id: number; readonly view?: SessionView };
+
+/** Progress of the request `id`; not a reply. */
+export type Notice =
+  | { readonly type: "progress"; readonly id: number; readonly progress: LoadProgress }
+  | { readonly type: "prefill"; readonly id: number; readonly done: number; readonly total: number };
+
+export type ToHost = Request | Cancel;
+export type FromHost = Reply | Notice;
+
+const TO_HOST: ReadonlySet<string> = new Set<ToHost["type"]>([
+  "load",
+  "encode",
+  "decode",
+  "tokenTexts",
+  "renderChat",
+  "plan",
+  "open",
+  "start",
+  "next",
+  "stop",
+  "reset",
+  "close",
+  "dispose",
+  "cancel",
+]);
+const FROM_HOST: ReadonlySet<string> = new Set<FromHost["type"]>([
+  "loaded",
+  "ids",
+  "text",
+  "texts",
+  "plan",
+  "part",
+  "scorePart",
+  "done",
+  "error",
+  "progress",
+  "prefill",
+]);
+
+/** Both ends are of one build, so a message's type vouches for its fields. @throws InternalError */
+export function asToHost(message: unknown): ToHost {
+  if (isOf<ToHost>(message, TO_HOST)) return message;
+  throw new InternalError("The engine's thread received a message that it does not know.");
+}
+
+/** @throws InternalError */
+export function asFromHost(message: unknown): FromHost {
+  if (isOf<FromHost>(message, FROM_HOST)) return message;
+  throw new InternalError("The engine's thread sent a message that is not known here.");
+}
+
+function isOf<M extends { readonly type: string }>(message: unknown, types: ReadonlySet<string>): message is M {
+  if (typeof message !== "object" || message === null || !("type" in message) || !("id" in message)) return false;
+  return typeof message.type === "string" && types.has(message.type) && typeof message.id === "number";
+}
+
+/** Narrows a reply to the type that its request has. @throws InternalError */
+export function expectReply<T extends ReplyBody["type"]>(reply: Reply, type: T): Extract<Reply, { readonly type: T }> {
+  if (isReply(reply, type)) return reply;
+  throw new InternalError(`The engine's thread answered '${reply.type}' where '${type}' was expected.`);
+}
+
+function isReply<T extends ReplyBody["type"]>(reply: Reply, type: T): reply is Extract<Reply, { readonly type: T }> {
+  return reply.type === type;
+}

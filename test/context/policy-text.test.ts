@@ -1,0 +1,126 @@
+/** The text form of policies: every form is read, every mistake is pointed at, and the arithmetic is the literal cache. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { parsePolicy } from "../../src/context/policy-text.js";
+import { PolicyError } from "../../src/util/errors.js";
+
+const TEXTS: readonly (readonly [string, string, number | undefined])[] = [
+  ["full", "full", undefined],
+  ["recent:256", "recent:256", 256],
+  ["sinks:4,recent:252", "sinks:4,recent:252", 256],
+  [" recent:252 , sinks:4 ", "sinks:4,recent:252", 256],
+  ["sinks:0,recent:8", "recent:8", 8],
+  ["sinks:4,recent:60,evict=16", "sinks:4,recent:60,evict=16", 64],
+  ["sinks:4,recent:60,evict=1,distance=cache", "sinks:4,recent:60", 64],
+  ["recent:60,sinks:4,distance=text", "sinks:4,recent:60,distance=text", 64],
+  ["recompute:256", "recompute:256", 256],
+];
+
+const WRONG: readonly (readonly [string, number, string])[] = [
+  ["", 0, "missing"],
+  ["fulll", 0, 'unknown item "fulll"'],
+  ["recent:256,", 11, "missing"],
+  ["recent", 6, "needs a number"],
+  ["recent:", 7, "whole number"],
+  ["recent:0", 7, "at least 1"],
+  ["recent:-4", 7, "whole number"],
+  ["recent:2.5", 7, "whole number"],
+  ["recent:1e3", 7, "whole number"],
+  ["recent:99999999999999999999", 7, "whole number"],
+  ["sinks:4,recent:x", 15, "whole number"],
+  ["sinks:4", 0, "not one policy"],
+  ["full,recent:4", 0, "not one policy"],
+  ["recent:4,recent:5", 9, "stands twice"],
+  ["full:3", 4, "takes no number"],
+  ["recent:4,evict:2", 9, "write evict=VALUE"],
+  ["recent:4,evict=0", 15, "at least 1"],
+  ["recent:4,evict=5", 9, "at most recent:4"],
+  ["full,evict=5", 5, "does not go with"],
+  ["recent:4,speed=5", 9, 'unknown option "speed"'],
+  ["sinks:1,recent:4,distance=far", 26, '"text" or "cache"'],
+];
+
+describe("policy text", () => {
+  it.each(TEXTS)("reads %j", (text, canonical, budget) => {
+    const policy = parsePolicy(text);
+    expect(policy.text).toBe(canonical);
+    expect(policy.budget).toBe(budget);
+    expect(parsePolicy(policy.text).text).toBe(canonical);
+  });
+
+  it.each(WRONG)("points at the mistake in %j", (text, position, what) => {
+    const error = catchError(() => parsePolicy(text));
+    expect(error).toBeInstanceOf(PolicyError);
+    expect(error).toMatchObject({ code: "bad_policy", details: { position } });
+    expect(String(error)).toContain(what);
+    expect(String(error)).toContain("sinks:S,recent:N");
+  });
+
+  it("never fails but with a PolicyError", () => {
+    const pieces = fc.constantFrom(
+      "full",
+      "recent",
+      "sinks",
+      "recompute",
+      "evict",
+      "distance",
+      ":",
+      "=",
+      ",",
+      "4",
+      "-1",
+      " ",
+      "é",
+    );
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 9 }), (parts) => {
+        try {
+          parsePolicy(parts.join(""));
+        } catch (error) {
+          expect(error).toBeInstanceOf(PolicyError);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+describe("visible ranges", () => {
+  it("are those of a literal cache that evicts when it is full", () => {
+    const arbitrary = fc.record({
+      sinks: fc.integer({ min: 0, max: 6 }),
+      recent: fc.integer({ min: 1, max: 20 }),
+      evict: fc.integer({ min: 1, max: 20 }),
+    });
+    fc.assert(
+      fc.property(arbitrary, ({ sinks, recent, evict: wish }) => {
+        const evict = Math.min(wish, recent);
+        const policy = parsePolicy(`sinks:${sinks},recent:${recent},evict=${evict}`);
+        const cache: number[] = [];
+        for (let t = 0; t < 80; t++) {
+          if (cache.length === sinks + recent) cache.splice(sinks, evict);
+          cache.push(t);
+          const seen = policy
+            .visible(t)
+            .flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+          expect(seen).toEqual(cache);
+        }
+      }),
+    );
+  });
+
+  it("of full and recompute", () => {
+    expect(parsePolicy("full").visible(41)).toEqual([{ start: 0, end: 42 }]);
+    expect(parsePolicy("recompute:5").visible(41)).toEqual([{ start: 37, end: 42 }]);
+    expect(parsePolicy("recompute:5").recompute).toBe(true);
+  });
+});
+
+function catchError(work: () => unknown): unknown {
+  try {
+    work();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}
