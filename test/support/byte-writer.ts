@@ -1,0 +1,54 @@
+/** Little-endian bytes, one after another, for the file writers of the tests. */
+export class ByteWriter {
+  private bytes = new Uint8Array(1024);
+  private view = new DataView(this.bytes.buffer);
+  private length = 0;
+
+  get position(): number {
+    return this.length;
+  }
+
+  private advance(count: number): number {
+    const at = this.length;
+    this.length += count;
+    if (this.length > this.bytes.length) {
+      const grown = new Uint8Array(2 * this.length);
+      grown.set(this.bytes);
+      this.bytes = grown;
+      this.view = new DataView(grown.buffer);
+    }
+    return at;
+  }
+
+  u8(value: number): void {
+    this.view.setUint8(this.advance(1), value);
+  }
+  u16(value: number): void {
+    this.view.setUint16(this.advance(2), value, true);
+  }
+  u32(value: number): void {
+    this.view.setUint32(this.advance(4), value, true);
+  }
+  u64(value: number | bigint): void {
+    this.view.setBigUint64(this.advance(8), BigInt.asUintN(64, BigInt(value)), true);
+  }
+  f32(value: number): void {
+    this.view.setFloat32(this.advance(4), value, true);
+  }
+  f64(value: number): void {
+    this.view.setFloat64(this.advance(8), value, true);
+  }
+  raw(bytes: Uint8Array): void {
+    const at = this.advance(bytes.length);
+    this.bytes.set(bytes, at);
+  }
+  /** Zeros up to a multiple of `alignment`. */
+  align(alignment: number): void {
+    const at = this.advance((alignment - (this.length % alignment)) % alignment);
+    this.bytes.fill(0, at, this.length);
+  }
+
+  finish(): Uint8Array<ArrayBuffer> {
+    return this.bytes.slice(0, this.length);
+  }
+}

@@ -1,0 +1,41 @@
+/** Writes safetensors files for tests. */
+import { BLOCK_FORMATS } from "../../src/quant/index.js";
+import { rowBytes } from "../../src/tensor/dtype.js";
+import { ByteWriter } from "./byte-writer.js";
+
+const TYPES = { F32: "f32", F16: "f16", BF16: "bf16" } as const;
+
+export interface SafetensorsTensorSpec {
+  readonly name: string;
+  readonly dtype: keyof typeof TYPES;
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+/** The bytes of a whole file. */
+export function writeSafetensors(
+  tensors: readonly SafetensorsTensorSpec[],
+  metadata?: Readonly<Record<string, string>>,
+): Uint8Array<ArrayBuffer> {
+  const header: Record<string, unknown> = metadata ? { __metadata__: metadata } : {};
+  const parts: Uint8Array[] = [];
+  let start = 0;
+  for (const { name, dtype, shape, values } of tensors) {
+    const bytes = new Uint8Array(rowBytes(TYPES[dtype], values.length));
+    BLOCK_FORMATS[TYPES[dtype]].quantise(values, bytes, 0, values.length);
+    header[name] = { dtype, shape, data_offsets: [start, start + bytes.length] };
+    start += bytes.length;
+    parts.push(bytes);
+  }
+  return writeSafetensorsRaw(JSON.stringify(header), parts);
+}
+
+/** A file with this header text, true or not, and these data bytes. */
+export function writeSafetensorsRaw(header: string, data: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const writer = new ByteWriter();
+  const text = new TextEncoder().encode(header);
+  writer.u64(text.length);
+  writer.raw(text);
+  for (const bytes of data) writer.raw(bytes);
+  return writer.finish();
+}
