@@ -15,7 +15,7 @@ interface Pending {
 
 export interface RequestOptions {
   readonly transfer?: readonly ArrayBuffer[];
-  /** Progress while the request is pending. What it throws fails the request and cancels the work. */
+  /** Progress while the request is pending. What it throws fails the request; whoever made it then stops the work. */
   readonly onNotice?: ((notice: Notice) => void) | undefined;
 }
 
@@ -38,6 +38,11 @@ export class EngineLine {
     thread.onMessage((message) => this.#take(asFromHost(message)));
     thread.onFailure((error) => this.#end(threadDied(error)));
     thread.keepAlive(false);
+  }
+
+  /** The thread has died or the model was disposed. */
+  get hasEnded(): boolean {
+    return this.#ended !== undefined;
   }
 
   /** @throws SluiceError when the thread has died or the model was disposed */
@@ -103,7 +108,6 @@ export class EngineLine {
     try {
       this.#pending.get(notice.id)?.onNotice?.(notice);
     } catch (error) {
-      this.cancel(notice.id);
       this.#settle(notice.id)?.reject(error);
     }
   }

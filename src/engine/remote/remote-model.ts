@@ -87,7 +87,8 @@ class RemoteModel implements Model {
 
   async #dispose(): Promise<void> {
     try {
-      await this.#line.request({ type: "dispose" });
+      // A thread that died has freed everything already.
+      if (!this.#line.hasEnded) await this.#line.request({ type: "dispose" });
     } finally {
       await this.#line.close(new ArgumentError("The model was disposed; load it again."));
     }
