@@ -1,8 +1,9 @@
 /** Loads a model while standard error shows how far it is and, before the memory is taken, what will be taken. */
-import type { LoadOptions, LoadProgress, MemoryPlan, Model } from "../engine/api.js";
+import type { LoadOptions, LoadProgress, MemoryPlan, Model, SessionOptions } from "../engine/api.js";
 import { formatBytes, formatCount } from "./figures.js";
 import type { Io } from "./io.js";
 import { StatusLines } from "./status-line.js";
+import { styles } from "./style.js";
 
 const PHASES: Readonly<Record<LoadProgress["phase"], string>> = {
   resolve: "looking for the model",
@@ -21,24 +22,48 @@ export interface ProgressLine {
 
 export function progressLine(io: Io, quiet: boolean): ProgressLine {
   const status = new StatusLines(io, quiet);
+  let phase: LoadProgress["phase"] | undefined;
   return {
-    onProgress: (progress) => void status.update(() => progressLines(progress)),
+    onProgress(progress) {
+      // A new phase is always shown; within one, some times a second is enough.
+      const begins = progress.phase !== phase;
+      phase = progress.phase;
+      void (begins ? status.draw(progressLines(progress)) : status.update(() => progressLines(progress)));
+    },
     end: () => status.clear(),
   };
 }
 
-/** The model with these options; what it takes is told at a terminal. @throws SluiceError of every kind */
-export async function loadModel(io: Io, reference: string, options: LoadOptions, quiet: boolean): Promise<Model> {
+export interface LoadRequest {
+  readonly reference: string;
+  readonly options: LoadOptions;
+  /** The session that is to come: at a terminal, what it will take is told before it is made. */
+  readonly session?: SessionOptions;
+  readonly quiet: boolean;
+}
+
+/** @throws SluiceError of every kind */
+export async function loadModel(io: Io, { reference, options, session, quiet }: LoadRequest): Promise<Model> {
   const progress = progressLine(io, quiet);
+  let model: Model;
   try {
-    return await io.runtime.load(reference, { ...options, onProgress: progress.onProgress });
+    model = await io.runtime.load(reference, { ...options, onProgress: progress.onProgress });
   } finally {
     await progress.end();
+  }
+  if (!session || quiet || !io.stderr.isTTY) return model;
+  try {
+    const plan = describePlan(await model.plan(session));
+    await io.stderr.write(`${styles(io.stderr, io.env).dim(`memory: ${plan}`)}\n`);
+    return model;
+  } catch (error) {
+    await model.dispose();
+    throw error;
   }
 }
 
 function progressLines({ phase, doneBytes, totalBytes, plan }: LoadProgress): string[] {
-  const lines = plan ? [`memory: ${describePlan(plan)}`] : [];
+  const lines = plan ? [`weights take ${formatBytes(plan.weightBytes)}${describeFree(plan)}`] : [];
   if (totalBytes <= 0) return [...lines, PHASES[phase]];
   const share = Math.min(1, Math.max(0, doneBytes / totalBytes));
   const full = Math.round(share * BAR_WIDTH);
@@ -53,6 +78,9 @@ export function describePlan(plan: MemoryPlan): string {
     `cache ${formatBytes(plan.cacheBytes)} (${formatCount(plan.cacheTokens)} tokens)`,
     `work ${formatBytes(plan.activationBytes)}`,
   ];
-  const free = plan.availableBytes === null ? "" : `, of ${formatBytes(plan.availableBytes)} free`;
-  return `${parts.join(" + ")}${free}`;
+  return `${parts.join(" + ")}${describeFree(plan)}`;
+}
+
+function describeFree({ availableBytes }: MemoryPlan): string {
+  return availableBytes === null ? "" : `, of ${formatBytes(availableBytes)} free`;
 }

@@ -18,7 +18,7 @@ export const nodeRuntime: Runtime = {
   },
 
   async openTokenizer(checkpoint) {
-    const { createTokenizer } = await import("../tokenizer/create.js");
+    const { createTokenizer } = await import("../tokenizer/create-tokenizer.js");
     const { NotFoundError } = await import("../util/errors.js");
     if (!checkpoint.tokenizer) throw new NotFoundError(`${checkpoint.location} has no tokenizer.`);
     return createTokenizer(checkpoint.tokenizer);

@@ -63,7 +63,8 @@ export async function chat(args: ChatArguments, io: Io): Promise<number> {
   let model: Model | undefined;
   try {
     const loaded = await untilInterrupted(io, async (signal) => {
-      model = await loadModel(io, args.model, { ...loadOptions(args), signal }, args.quiet === true);
+      const options = { ...loadOptions(args), signal };
+      model = await loadModel(io, { reference: args.model, options, quiet: args.quiet === true });
       return EXIT.ok;
     });
     if (!model || loaded !== EXIT.ok) return loaded;

@@ -78,7 +78,12 @@ export async function run(args: RunArguments, io: Io): Promise<number> {
   }
   const prompt = await readText({ text: args.prompt, file: args.file, textOption: "--prompt TEXT" }, io);
   return untilInterrupted(io, async (signal) => {
-    const model = await loadModel(io, args.model, { ...loadOptions(args), signal }, args.quiet === true);
+    const model = await loadModel(io, {
+      reference: args.model,
+      options: { ...loadOptions(args), signal },
+      session: sessionOptions(args),
+      quiet: args.quiet === true,
+    });
     try {
       return await goOn(model, prompt, args, io, signal);
     } finally {

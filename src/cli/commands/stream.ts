@@ -68,7 +68,8 @@ export async function stream(args: StreamArguments, io: Io): Promise<number> {
   const texts: string[] = [];
   for (const file of args.file) texts.push(await readTextFile(file, io));
   return untilInterrupted(io, async (signal) => {
-    const model = await loadModel(io, args.model, { ...loadOptions(args), signal }, args.quiet === true);
+    const options = { ...loadOptions(args), signal };
+    const model = await loadModel(io, { reference: args.model, options, quiet: args.quiet === true });
     try {
       const ids = await encodeTexts(model, texts, args.maxTokens);
       if (ids.length === 0) throw new UsageError("There is no text to read: the files are empty.");

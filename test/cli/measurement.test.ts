@@ -1,0 +1,75 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Measurement } from "../../src/cli/stream/measurement.js";
+import type { Usage } from "../../src/engine/api.js";
+
+const USAGE: Usage = {
+  seen: 0,
+  kept: 0,
+  evicted: 0,
+  horizon: null,
+  sinks: 0,
+  cacheBytes: 0,
+  promptTokens: 0,
+  generatedTokens: 0,
+  prefillTokensPerSecond: null,
+  decodeTokensPerSecond: null,
+};
+
+function measured(logprobs: readonly number[], cuts: readonly number[], cost = (_start: number) => 1): Measurement {
+  const run = new Measurement("full", logprobs.length);
+  let start = 0;
+  for (const count of cuts) {
+    const part = Float32Array.from(logprobs.slice(start, start + count));
+    if (part.length === 0) break;
+    run.add({ start, count: part.length, logprobs: part, elapsedMs: part.length * cost(start), usage: USAGE });
+    start += part.length;
+  }
+  return run;
+}
+
+describe("Measurement", () => {
+  test("perplexities do not depend on how the text is cut into parts", () => {
+    const text = fc.array(fc.double({ min: -10, max: 0, noNaN: true }), { minLength: 1, maxLength: 300 });
+    fc.assert(
+      fc.property(text, fc.integer({ min: 1, max: 50 }), (logprobs, count) => {
+        const cuts = new Array<number>(logprobs.length).fill(count);
+        const result = measured(logprobs, cuts).result({ complete: true, error: null });
+        const rounded = Array.from(Float32Array.from(logprobs));
+        const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+        expect(result.tokens).toBe(logprobs.length);
+        expect(Math.log(result.perplexity)).toBeCloseTo(-mean(rounded), 6);
+        const quarter = rounded.slice(Math.floor(rounded.length * 0.75));
+        expect(Math.log(result.perplexityLastQuarter)).toBeCloseTo(-mean(quarter), 6);
+        expect(result.curve.at(-1)?.tokens).toBe(logprobs.length);
+        expect(result.curve.length).toBeLessThanOrEqual(200);
+      }),
+    );
+  });
+
+  test("costs are medians of the first tenth without the first tokens, and of the last tenth", () => {
+    const cost = (start: number) => {
+      if (start === 0) return 1000;
+      if (start === 40) return 500;
+      return start < 100 ? 2 : start < 900 ? 7 : start === 950 ? 900 : 5;
+    };
+    const run = measured(new Array<number>(1000).fill(-1), new Array<number>(100).fill(10), cost);
+    const result = run.result({ complete: true, error: null });
+    expect(result.msPerTokenStart).toBe(2);
+    expect(result.msPerTokenEnd).toBe(5);
+  });
+
+  test("a start at the second token (no start token) leaves that token out", () => {
+    const run = new Measurement("full", 3);
+    run.add({ start: 1, count: 2, logprobs: Float32Array.of(-1, -1), elapsedMs: 2, usage: USAGE });
+    const result = run.result({ complete: true, error: null });
+    expect(result.tokens).toBe(3);
+    expect(result.perplexity).toBeCloseTo(Math.E, 6);
+    expect(result.perplexityLastQuarter).toBeCloseTo(Math.E, 6);
+  });
+
+  test("nothing measured is no figure", () => {
+    const result = new Measurement("full", 10).result({ complete: false, error: "x" });
+    expect(result).toMatchObject({ tokens: 0, perplexity: Number.NaN, msPerTokenStart: Number.NaN, curve: [] });
+  });
+});

@@ -1,0 +1,225 @@
+import { describe, expect, test } from "vitest";
+import { runCli } from "../../src/cli/program.js";
+import { ContextFullError } from "../../src/util/errors.js";
+import { cli, FakeIo } from "./support/fake-io.js";
+import { FakeModel } from "./support/fake-model.js";
+
+describe("sluice run", () => {
+  test("writes exactly the text to standard output, and nothing elsewhere", async () => {
+    const { code, out, err, model } = await cli(["run", "m.gguf", "--prompt", "Hi"]);
+    expect({ code, out, err }).toEqual({ code: 0, out: "Hello, world", err: "" });
+    expect(model.disposed).toBe(true);
+  });
+
+  test("ends the line at a terminal only", async () => {
+    const { out } = await cli(["run", "m.gguf", "--prompt", "Hi"], { stdoutTTY: true });
+    expect(out).toBe("Hello, world\n");
+  });
+
+  test("an empty prompt is a prompt", async () => {
+    const { code, model } = await cli(["run", "m.gguf", "--prompt", ""], { stdinTTY: true });
+    expect(code).toBe(0);
+    expect(model.sessions[0].prompts).toEqual([""]);
+  });
+
+  test.each([
+    ["a file", ["--file", "p.txt"], { files: { "p.txt": "from a file\n" } }, "from a file\n"],
+    ["standard input by name", ["--file", "-"], { stdin: "piped é\n", stdinTTY: true }, "piped é\n"],
+    ["a pipe", [], { stdin: "piped" }, "piped"],
+  ])("reads the prompt from %s", async (_, flags, setup, prompt) => {
+    const { code, model } = await cli(["run", "m.gguf", ...flags], setup);
+    expect(code).toBe(0);
+    expect(model.sessions[0].prompts).toEqual([prompt]);
+  });
+
+  test("refuses two prompts, and none at a terminal, before anything is loaded", async () => {
+    const two = await cli(["run", "m.gguf", "--prompt", "a", "--file", "b"]);
+    expect(two).toMatchObject({ code: 2, out: "" });
+    expect(two.err).toContain("not both");
+    const none = await cli(["run", "m.gguf"], { stdinTTY: true });
+    expect(none).toMatchObject({ code: 2, out: "" });
+    expect([...two.io.loads, ...none.io.loads]).toEqual([]);
+  });
+
+  test("a prompt that is not UTF-8 is refused with the offset of the byte", async () => {
+    const files = { "p.txt": Uint8Array.of(0x61, 0xc3, 0xa9, 0xff, 0x62) };
+    const { code, out, err, io } = await cli(["run", "m.gguf", "--file", "p.txt"], { files });
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toMatch(/error: p\.txt is not UTF-8.*byte 3 /);
+    expect(io.loads).toEqual([]);
+  });
+
+  test("hands over all options", async () => {
+    const flags =
+      "--temperature 0 --top-k 5 --top-p 0.5 --min-p 0.1 --repetition-penalty 1.1 --presence-penalty -0.5 " +
+      "--frequency-penalty 0.25 --penalty-window 9 --logit-bias 7=-1.5 --logit-bias 8=-inf --seed 42 --stop A --stop B " +
+      "--ignore-end --max-tokens 3 --context sinks:4,recent:8 --kv q8/f16 --context-length 99 --backend reference " +
+      "--threads 2 --memory-limit 1.5GB";
+    const { code, model, io } = await cli(["run", "m.gguf", "--prompt", "x", ...flags.split(" ")]);
+    expect(code).toBe(0);
+    expect(model.sessions[0].lastGenerate).toMatchObject({
+      temperature: 0,
+      topK: 5,
+      topP: 0.5,
+      minP: 0.1,
+      repetitionPenalty: 1.1,
+      presencePenalty: -0.5,
+      frequencyPenalty: 0.25,
+      penaltyWindow: 9,
+      logitBias: { 7: -1.5, 8: Number.NEGATIVE_INFINITY },
+      seed: 42,
+      stop: ["A", "B"],
+      ignoreEnd: true,
+      maxTokens: 3,
+    });
+    expect(model.sessions[0].options).toEqual({ context: "sinks:4,recent:8", kv: "q8/f16", contextLength: 99 });
+    expect(io.loads[0]).toMatchObject({
+      reference: "m.gguf",
+      options: { backend: "reference", threads: 2, memoryLimitBytes: 1.5e9 },
+    });
+  });
+
+  test("leaves defaults to the engine", async () => {
+    const { model, io } = await cli(["run", "m.gguf", "--prompt", "x"]);
+    expect(Object.keys(model.sessions[0].lastGenerate).sort()).toEqual(["onPrefill", "signal"]);
+    expect(model.sessions[0].options).toEqual({});
+    expect(Object.keys(io.loads[0].options).sort()).toEqual(["backend", "onProgress", "signal"]);
+  });
+
+  test.each([
+    ["--temperature", "-1"],
+    ["--temperature", "warm"],
+    ["--top-k", "1.5"],
+    ["--top-p", "0"],
+    ["--top-p", "1.01"],
+    ["--min-p", "2"],
+    ["--repetition-penalty", "0"],
+    ["--presence-penalty", "1000"],
+    ["--max-tokens", "0"],
+    ["--max-tokens", "0x10"],
+    ["--max-tokens", ""],
+    ["--seed", "-1"],
+    ["--seed", "1e30"],
+    ["--threads", "0"],
+    ["--threads", "100000"],
+    ["--memory-limit", "lots"],
+    ["--memory-limit", "-1"],
+    ["--logit-bias", "5"],
+    ["--logit-bias", "x=1"],
+    ["--logit-bias", "5=inf"],
+    ["--kv", "q9"],
+    ["--kv", "q8/q8/q8"],
+    ["--backend", "gpu"],
+    ["--context-length", "-5"],
+    ["--logprobs", "1"],
+    ["--unknown", "1"],
+  ])("refuses %s %j with exit code 2 and loads nothing", async (flag, value) => {
+    const { code, out, err, io } = await cli(["run", "m.gguf", "--prompt", "x", flag, value]);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toMatch(/^error: /);
+    expect(err).toContain(flag);
+    expect(io.loads).toEqual([]);
+  });
+
+  test("points at the wrong place of a policy", async () => {
+    const { code, err, io } = await cli(["run", "m.gguf", "--prompt", "x", "--context", "sinks:4,recnet:8"]);
+    expect(code).toBe(2);
+    const lines = err.split("\n");
+    const shown = lines.indexOf("  sinks:4,recnet:8");
+    expect(lines[shown + 1]).toBe(`  ${" ".repeat("sinks:4,".length)}^`);
+    expect(io.loads).toEqual([]);
+  });
+
+  test("--json writes one object: text, ids, finish, usage, log-probabilities", async () => {
+    const { code, out } = await cli(["run", "m.gguf", "--prompt", "Hi", "--json", "--logprobs", "2"]);
+    expect(code).toBe(0);
+    expect(out.endsWith("}\n")).toBe(true);
+    expect(JSON.parse(out)).toMatchObject({
+      model: "fake.gguf",
+      context: "full",
+      text: "Hello, world",
+      ids: [0, 1, 2],
+      finish: "stop",
+      usage: { seen: 6, generatedTokens: 3 },
+      logprobs: [{ id: 0, text: "<0>", logprob: -0.5, top: [{ id: 0 }] }, { id: 1 }, { id: 2 }],
+    });
+  });
+
+  test("--stats tells seen, kept, evicted, horizon and speed on standard error", async () => {
+    const { out, err } = await cli(["run", "m.gguf", "--prompt", "Hi", "--stats", "--context", "sinks:1,recent:3"]);
+    expect(out).toBe("Hello, world");
+    expect(err).toBe(
+      "seen 6 tokens, kept 4, evicted 2, recalls the newest 3 and the first 1; " +
+        "prompt 3 tokens at 1,000 tok/s, written 3 at 50.0 tok/s, cache 40 B\n",
+    );
+  });
+
+  test("progress shows at a terminal alone, and is taken away", async () => {
+    const shown = await cli(["run", "m.gguf", "--prompt", "Hi"], { stderrTTY: true });
+    expect(shown.err).toContain("reading weights");
+    expect(shown.err).toContain("weights 4.00 kB + cache 100 B (512 tokens)");
+    expect(shown.err.endsWith("\x1b[0J")).toBe(true);
+    expect(shown.out).toBe("Hello, world");
+    const quiet = await cli(["run", "m.gguf", "--prompt", "Hi", "--quiet"], { stderrTTY: true });
+    expect(quiet.err).toBe("");
+  });
+
+  test("when the context is full, the text so far is written and the failure told", async () => {
+    const full = new ContextFullError("The context is full.", { limit: 4, needed: 5 });
+    const script = {
+      beforePart: (index: number) => {
+        if (index === 2) throw full;
+      },
+    };
+    const plain = await cli(["run", "m.gguf", "--prompt", "Hi"], { model: new FakeModel(script) });
+    expect(plain).toMatchObject({ code: 1, out: "Hello, " });
+    expect(plain.err).toMatch(/^error: The context is full\.\nhint: .*--context/);
+    const json = await cli(["run", "m.gguf", "--prompt", "Hi", "--json"], { model: new FakeModel(script) });
+    expect(json.code).toBe(1);
+    expect(JSON.parse(json.out)).toMatchObject({ text: "Hello, ", error: { code: "context_full" } });
+    expect(json.model.disposed).toBe(true);
+  });
+
+  test("the first Ctrl-C cancels with exit code 130, the second kills", async () => {
+    const setup = {
+      model: new FakeModel({
+        beforePart: (index: number) => {
+          if (index !== 1) return;
+          io.interrupt();
+          expect(io.killed).toBe(0);
+          io.interrupt();
+        },
+      }),
+    };
+    const io = new FakeIo(setup);
+    expect(await runCli(["run", "m.gguf", "--prompt", "Hi"], io)).toBe(130);
+    expect(io.stdout.text).toBe("Hello");
+    expect(io.stderr.text).toBe("");
+    expect(io.killed).toBe(1);
+    expect(io.model.disposed).toBe(true);
+    expect(io.listening).toBe(0);
+  });
+
+  test("Ctrl-C while loading ends with 130 and no message", async () => {
+    const io: FakeIo = new FakeIo({
+      runtime: {
+        load: async (_, options) => {
+          io.interrupt();
+          options.signal?.throwIfAborted();
+          return io.model;
+        },
+      },
+    });
+    expect(await runCli(["run", "m.gguf", "--prompt", "Hi"], io)).toBe(130);
+    expect(io.stderr.text).toBe("");
+  });
+
+  test("stops quietly when nobody reads the output any more", async () => {
+    const io: FakeIo = new FakeIo({
+      model: new FakeModel({ beforePart: (index) => void (index === 1 && io.closeOutput()) }),
+    });
+    expect(await runCli(["run", "m.gguf", "--prompt", "Hi"], io)).toBe(0);
+    expect(io.stdout.text).toBe("Hello");
+    expect(io.stderr.text).toBe("");
+  });
+});

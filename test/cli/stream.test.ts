@@ -1,0 +1,177 @@
+import { describe, expect, test } from "vitest";
+import { runCli } from "../../src/cli/program.js";
+import { cli, FakeIo } from "./support/fake-io.js";
+import { FakeModel } from "./support/fake-model.js";
+
+/** Under `recompute` a token takes 20 ms, elsewhere 1 ms, and 3 ms in the first 8; perplexity 2, from 3/4 on 4. */
+const script = {
+  msPerToken: (context: string, position: number) => (context.startsWith("recompute") ? 20 : position < 8 ? 3 : 1),
+  logprob: (_: string, position: number) => -Math.log(position < 750 ? 2 : 4),
+};
+const files = { "a.txt": "x".repeat(600), "b.txt": "y".repeat(600) };
+const both = ["--file", "a.txt", "--file", "b.txt", "--max-tokens", "1000"];
+
+describe("sluice stream", () => {
+  test("compares policies in a table", async () => {
+    const argv = ["stream", "m.gguf", ...both, "--context", "recent:256", "--context", "recompute:256"];
+    const { code, out, err } = await cli(argv, { model: new FakeModel(script), files });
+    expect(code).toBe(0);
+    const [header, recent, recompute] = out
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.split(/ {2,}/));
+    expect(header).toEqual([
+      "context",
+      "tokens",
+      "perplexity",
+      "last quarter",
+      "ms/token start",
+      "ms/token end",
+      "time",
+      "cache",
+      "kept",
+      "horizon",
+      "vs recompute",
+    ]);
+    const overall = (2 ** 0.75 * 4 ** 0.25).toFixed(2);
+    expect(recent).toEqual([
+      "recent:256",
+      "1,000",
+      overall,
+      "4.00",
+      "1.00",
+      "1.00",
+      "1.0 s",
+      "2.56 kB",
+      "256",
+      "256",
+      "20.0x",
+    ]);
+    expect(recompute.slice(0, 6)).toEqual(["recompute:256", "1,000", overall, "4.00", "20.0", "20.0"]);
+    expect(recompute.at(-1)).toBe("1.00x");
+    // Without a terminal: a plain line now and then (the clock of the test runs fast), and one for each policy's end.
+    const lines = err.trimEnd().split("\n");
+    expect(lines.filter((line) => line.includes("1,000/1,000 tokens (100%)"))).toEqual([
+      "recent:256  1,000/1,000 tokens (100%)  1,000 tok/s  perplexity 2.38  took 1.0 s",
+      "recompute:256  1,000/1,000 tokens (100%)  50.0 tok/s  perplexity 2.38  took 20.0 s",
+    ]);
+    expect(lines.length).toBeLessThan(10);
+    expect(err).not.toContain("\x1b");
+  });
+
+  test("the column of speed-up is there only beside a recomputation", async () => {
+    const { out } = await cli(["stream", "m.gguf", ...both, "--context", "recent:8"], { files });
+    expect(out).not.toContain("vs recompute");
+  });
+
+  test("reads the texts in order, cut after --max-tokens, and hands over the options", async () => {
+    const flags = ["--context", "recent:8", "--kv", "q8", "--batch", "16"];
+    const { model } = await cli(["stream", "m.gguf", ...both, ...flags], { files });
+    expect(model.sessions[0].usage.seen).toBe(1000);
+    expect(model.sessions[0].options).toEqual({ context: "recent:8", kv: "q8" });
+    expect(model.sessions[0].lastScore).toMatchObject({ batch: 16, every: 16 });
+    expect(model.sessions.every((session) => session.disposed)).toBe(true);
+  });
+
+  test("full may go beyond the training, which is told", async () => {
+    const { code, err, model } = await cli(["stream", "m.gguf", ...both, "--context", "full"], { files });
+    expect(code).toBe(0);
+    expect(model.sessions[0].options).toEqual({ context: "full", contextLength: 1001 });
+    expect(err).toContain("note: full reads 1,000 tokens, beyond the 512 that the model was trained for");
+    const short = await cli(["stream", "m.gguf", "--file", "a.txt", "--max-tokens", "511", "--context", "full"], {
+      files,
+    });
+    expect(short.err).not.toContain("note:");
+  });
+
+  test("--json writes everything to a file, with a curve of at most 200 points", async () => {
+    const argv = ["stream", "m.gguf", ...both, "--context", "recompute:64", "--context", "full", "--json", "o.json"];
+    const { code, io } = await cli(argv, { model: new FakeModel(script), files });
+    expect(code).toBe(0);
+    const report = JSON.parse(io.written.get("o.json") ?? "");
+    expect(report).toMatchObject({
+      format: "sluice-stream",
+      version: 1,
+      sluiceVersion: "1.2.3",
+      model: { location: "fake.gguf" },
+      text: { files: ["a.txt", "b.txt"], tokens: 1000 },
+      kv: null,
+      batch: 1,
+      interrupted: false,
+    });
+    const [recompute, full] = report.policies;
+    expect(recompute).toMatchObject({ context: "recompute:64", complete: true, error: null, speedUpOverRecompute: 1 });
+    expect(full).toMatchObject({ tokens: 1000, msPerTokenEnd: 1, speedUpOverRecompute: 20, horizon: null });
+    expect(full.perplexityLastQuarter).toBeCloseTo(4, 4);
+    expect(full.curve.length).toBeLessThanOrEqual(200);
+    expect(full.curve.length).toBeGreaterThan(100);
+    expect(full.curve.at(-1).tokens).toBe(1000);
+    expect(full.curve.at(-1).runningPerplexity).toBeCloseTo(full.perplexity, 4);
+    expect(full.curve[0]).toMatchObject({ msPerToken: 3 });
+  });
+
+  test("--json - leaves standard output to the JSON; figures that are not finite are null", async () => {
+    const model = new FakeModel({ logprob: () => Number.NEGATIVE_INFINITY });
+    const { out, err } = await cli(["stream", "m.gguf", ...both, "--context", "full", "--json", "-"], { model, files });
+    expect(JSON.parse(out).policies[0].perplexity).toBeNull();
+    expect(err).toContain("last quarter");
+    expect(err).toContain("inf");
+  });
+
+  test("at a terminal the lines of all policies are redrawn, then taken away", async () => {
+    const argv = ["stream", "m.gguf", ...both, "--context", "recent:8", "--context", "full"];
+    const { err, out } = await cli(argv, { files, stderrTTY: true });
+    expect(err).toMatch(/recent:8 {2}[\d,]+\/1,000 tokens \(\d+%\) {2}1,000 tok\/s {2}perplexity 2\.72 {2}\d+ ms left/);
+    expect(err).toContain("full      waiting");
+    expect(err).toContain("\x1b[2A");
+    expect(err.endsWith("\x1b[2A\r\x1b[0J")).toBe(true);
+    expect(out).toContain("perplexity");
+  });
+
+  test("Ctrl-C shows the table of what is there and ends with 130", async () => {
+    const io: FakeIo = new FakeIo({
+      files,
+      model: new FakeModel({
+        beforePart: (index, session) => void (session.context === "recent:8" && index === 10 && io.interrupt()),
+      }),
+    });
+    const contexts = ["--context", "recent:16", "--context", "recent:8", "--context", "full", "--json", "o.json"];
+    expect(await runCli(["stream", "m.gguf", ...both, ...contexts], io)).toBe(130);
+    expect(io.stdout.text).toMatch(/^recent:16 +1,000 /m);
+    expect(io.stdout.text).toMatch(/^recent:8 +30 /m);
+    expect(io.stdout.text).toContain("recent:8: interrupted after 30 tokens");
+    expect(io.stdout.text).not.toMatch(/^full/m);
+    const report = JSON.parse(io.written.get("o.json") ?? "");
+    expect(report.interrupted).toBe(true);
+    expect(report.policies.map((policy: { complete: boolean }) => policy.complete)).toEqual([true, false]);
+    expect(io.killed).toBe(0);
+  });
+
+  test("a policy that fails is told, the others run, and the exit code is 1", async () => {
+    const model = new FakeModel({
+      beforePart: (_, session) => {
+        if (session.context === "full") throw new Error("no memory");
+      },
+    });
+    const argv = ["stream", "m.gguf", ...both, "--context", "full", "--context", "recent:8"];
+    const { code, out } = await cli(argv, { model, files });
+    expect(code).toBe(1);
+    expect(out).toContain("full: no memory");
+    expect(out).toMatch(/^recent:8 +1,000 /m);
+  });
+
+  test("refuses a wrong policy, an empty text, and a text that is not UTF-8", async () => {
+    const policy = await cli(["stream", "m.gguf", ...both, "--context", "full", "--context", "recent:x"], { files });
+    expect(policy.code).toBe(2);
+    expect(policy.err).toContain("         ^");
+    const empty = await cli(["stream", "m.gguf", "--file", "e", "--context", "full"], { files: { e: "" } });
+    expect(empty).toMatchObject({ code: 2, out: "" });
+    const binary = { e: Uint8Array.of(0x41, 0x80) };
+    const bad = await cli(["stream", "m.gguf", "--file", "e", "--context", "full"], { files: binary });
+    expect(bad).toMatchObject({ code: 1, out: "" });
+    expect(bad.err).toContain("byte 1");
+    const absent = await cli(["stream", "m.gguf", "--file", "nowhere", "--context", "full"]);
+    expect(absent.code).toBe(1);
+    expect([...policy.io.loads, ...bad.io.loads, ...absent.io.loads]).toEqual([]);
+  });
+});

@@ -1,0 +1,167 @@
+/** An Io without a process: streams are strings, files a map, Ctrl-C a method, the runtime a fake model. */
+
+import type { Io, LineEvent, LineSource, Output } from "../../../src/cli/io.js";
+import { runCli } from "../../../src/cli/program.js";
+import type { Runtime } from "../../../src/cli/runtime.js";
+import type { LoadOptions, LoadProgress } from "../../../src/engine/api.js";
+import type { Checkpoint } from "../../../src/formats/checkpoint.js";
+import type { Tokenizer } from "../../../src/tokenizer/tokenizer.js";
+import { CancelledError, NotFoundError } from "../../../src/util/errors.js";
+import { FakeModel } from "./fake-model.js";
+
+export interface FakeSetup {
+  readonly model?: FakeModel;
+  readonly stdin?: string | Uint8Array;
+  readonly stdinTTY?: boolean;
+  readonly stdoutTTY?: boolean;
+  readonly stderrTTY?: boolean;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly files?: Readonly<Record<string, string | Uint8Array>>;
+  readonly checkpoint?: Checkpoint;
+  readonly tokenizer?: Tokenizer;
+  /** Replaces parts of the runtime. */
+  readonly runtime?: Partial<Runtime>;
+  /** Events of the line editor; a function is called when its turn comes. */
+  readonly lines?: readonly LineEvent[];
+}
+
+class FakeOutput implements Output {
+  text = "";
+  readonly columns = 100;
+  constructor(readonly isTTY: boolean) {}
+  async write(text: string): Promise<void> {
+    this.text += text;
+  }
+}
+
+export class FakeIo implements Io {
+  readonly stdout: FakeOutput;
+  readonly stderr: FakeOutput;
+  readonly stdin: Io["stdin"];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly model: FakeModel;
+  readonly written = new Map<string, string>();
+  readonly loads: { reference: string; options: LoadOptions }[] = [];
+  readonly prompts: string[] = [];
+  readonly version = "1.2.3";
+  readonly runtime: Runtime;
+  killed = 0;
+  private readonly closed = new AbortController();
+  private readonly listeners: (() => void)[] = [];
+  private clock = 0;
+
+  constructor(private readonly setup: FakeSetup = {}) {
+    this.stdout = new FakeOutput(setup.stdoutTTY ?? false);
+    this.stderr = new FakeOutput(setup.stderrTTY ?? false);
+    this.stdin = input(setup.stdin ?? "", setup.stdinTTY ?? false);
+    this.env = setup.env ?? {};
+    this.model = setup.model ?? new FakeModel();
+    this.runtime = { ...fakeRuntime(this, setup), ...setup.runtime };
+  }
+
+  readonly interrupts = {
+    listen: (listener: () => void) => {
+      this.listeners.push(listener);
+      return () => void this.listeners.splice(this.listeners.indexOf(listener), 1);
+    },
+    kill: () => {
+      this.killed += 1;
+    },
+  };
+
+  readonly files = {
+    read: async (path: string) => {
+      const content = this.setup.files?.[path] ?? this.written.get(path);
+      if (content === undefined) throw new NotFoundError(`${path} cannot be read: there is no such file or folder.`);
+      return bytes(content);
+    },
+    write: async (path: string, text: string) => void this.written.set(path, text),
+  };
+
+  get outputClosed(): AbortSignal {
+    return this.closed.signal;
+  }
+
+  /** Ctrl-C. Tells whether somebody listened. */
+  interrupt(): boolean {
+    this.listeners.at(-1)?.();
+    return this.listeners.length > 0;
+  }
+
+  get listening(): number {
+    return this.listeners.length;
+  }
+
+  /** The reader of standard output goes away. */
+  closeOutput(): void {
+    this.closed.abort();
+  }
+
+  now(): number {
+    this.clock += 50;
+    return this.clock;
+  }
+
+  openTerminal(): LineSource {
+    const events = [...(this.setup.lines ?? [])];
+    return {
+      next: async (prompt) => {
+        this.prompts.push(prompt);
+        return events.shift() ?? { kind: "end" };
+      },
+      close: () => {},
+    };
+  }
+}
+
+/** Runs a command line on a fake Io. */
+export async function cli(argv: readonly string[], setup: FakeSetup = {}) {
+  const io = new FakeIo(setup);
+  const code = await runCli(argv, io);
+  return { io, code, out: io.stdout.text, err: io.stderr.text, model: io.model };
+}
+
+function fakeRuntime(io: FakeIo, setup: FakeSetup): Runtime {
+  return {
+    cores: 2,
+    async load(reference, options) {
+      io.loads.push({ reference, options });
+      const phases: LoadProgress[] = [
+        { phase: "header", doneBytes: 0, totalBytes: 0 },
+        { phase: "weights", doneBytes: 2000, totalBytes: 4000, plan: await io.model.plan() },
+        { phase: "ready", doneBytes: 4000, totalBytes: 4000 },
+      ];
+      for (const progress of phases) options.onProgress?.(progress);
+      if (options.signal?.aborted) throw new CancelledError();
+      return io.model;
+    },
+    async openCheckpoint(reference) {
+      if (setup.checkpoint) return setup.checkpoint;
+      throw new NotFoundError(`${reference} cannot be read: there is no such file or folder.`);
+    },
+    async openTokenizer() {
+      if (setup.tokenizer) return setup.tokenizer;
+      throw new NotFoundError("There is no tokenizer.");
+    },
+    async pull(reference, { onProgress }) {
+      onProgress?.({ phase: "download", doneBytes: 10, totalBytes: 20 });
+      return `/cache/${reference.replace("hf:", "")}`;
+    },
+    architectures: async () => ["llama"],
+  };
+}
+
+function bytes(content: string | Uint8Array): Uint8Array {
+  return typeof content === "string" ? new TextEncoder().encode(content) : content;
+}
+
+function input(content: string | Uint8Array, isTTY: boolean): Io["stdin"] {
+  const all = bytes(content);
+  return {
+    isTTY,
+    async *[Symbol.asyncIterator]() {
+      // Small pieces, so that nothing relies on whole lines or characters arriving together.
+      for (let at = 0; at < all.length; at += 5) yield all.subarray(at, at + 5);
+    },
+  };
+}

@@ -1,0 +1,179 @@
+/**
+ * A Model without weights: tokens are characters, an answer is a fixed text (or the session's own script), scores are
+ * fixed. It keeps what it was asked, so that tests can look at options.
+ */
+import { parsePolicy } from "../../../src/context/policy-text.js";
+import type {
+  GenerateOptions,
+  MemoryPlan,
+  Model,
+  ModelInfo,
+  Part,
+  ScoreOptions,
+  ScorePart,
+  Session,
+  SessionOptions,
+  Usage,
+} from "../../../src/engine/api.js";
+import type { ChatMessage, EncodeOptions } from "../../../src/tokenizer/tokenizer.js";
+
+export interface FakeScript {
+  readonly info?: Partial<ModelInfo>;
+  /** Pieces of every answer. */
+  readonly answer?: readonly string[];
+  /** Called before each piece and each scored part; may throw or interrupt. */
+  readonly beforePart?: (index: number, session: FakeSession) => void | Promise<void>;
+  /** Milliseconds that a scored token takes at a position under a policy. */
+  readonly msPerToken?: (context: string, position: number) => number;
+  /** Log-probability of the token at a position under a policy. */
+  readonly logprob?: (context: string, position: number) => number;
+}
+
+const INFO: ModelInfo = {
+  location: "fake.gguf",
+  format: "gguf",
+  architecture: "llama",
+  name: "Fake",
+  parameters: 1000,
+  weightBytes: 4000,
+  layers: 2,
+  heads: 4,
+  kvHeads: 2,
+  headWidth: 8,
+  width: 32,
+  vocabulary: 256,
+  trainedContext: 512,
+  dtypes: { f32: 10 },
+  backend: "wasm",
+  threads: 1,
+  hasChatTemplate: true,
+};
+
+export class FakeModel implements Model {
+  readonly info: ModelInfo;
+  readonly sessions: FakeSession[] = [];
+  disposed = false;
+
+  constructor(readonly script: FakeScript = {}) {
+    this.info = { ...INFO, ...script.info };
+  }
+
+  session(options: SessionOptions = {}): FakeSession {
+    const session = new FakeSession(this, options);
+    this.sessions.push(session);
+    return session;
+  }
+  async encode(text: string, options: EncodeOptions = {}): Promise<Int32Array> {
+    const ids = Array.from(text, (character) => character.codePointAt(0) ?? 0);
+    return Int32Array.from(options.addSpecial === false ? ids : [1, ...ids]);
+  }
+  async decode(ids: ArrayLike<number>): Promise<string> {
+    return String.fromCodePoint(...Array.from(ids));
+  }
+  async tokenTexts(ids: ArrayLike<number>): Promise<string[]> {
+    return Array.from(ids, (id) => `<${id}>`);
+  }
+  async renderChat(messages: readonly ChatMessage[]): Promise<string> {
+    return messages.map(({ role, content }) => `${role}: ${content}\n`).join("");
+  }
+  async plan(): Promise<MemoryPlan> {
+    return { weightBytes: 4000, cacheBytes: 100, cacheTokens: 512, activationBytes: 10, availableBytes: null };
+  }
+  async dispose(): Promise<void> {
+    this.disposed = true;
+  }
+}
+
+export class FakeSession implements Session {
+  readonly context: string;
+  readonly prompts: (string | readonly ChatMessage[] | readonly number[])[] = [];
+  readonly messages: ChatMessage[] = [];
+  lastGenerate: GenerateOptions = {};
+  lastScore: ScoreOptions = {};
+  disposed = false;
+  resets = 0;
+  private seen = 0;
+  private generated = 0;
+
+  constructor(
+    readonly model: FakeModel,
+    readonly options: SessionOptions,
+  ) {
+    this.context = parsePolicy(options.context ?? "full").text;
+  }
+
+  get usage(): Usage {
+    const policy = parsePolicy(this.context);
+    const kept = Math.min(this.seen, policy.budget ?? Number.POSITIVE_INFINITY);
+    return {
+      seen: this.seen,
+      kept,
+      evicted: this.seen - kept,
+      horizon: kept < this.seen ? kept - policy.sinks : null,
+      sinks: policy.sinks,
+      cacheBytes: kept * 10,
+      promptTokens: this.seen - this.generated,
+      generatedTokens: this.generated,
+      prefillTokensPerSecond: 1000,
+      decodeTokensPerSecond: 50,
+    };
+  }
+
+  async *generate(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): AsyncGenerator<Part, void> {
+    this.prompts.push(typeof prompt === "string" ? prompt : Array.from(prompt));
+    yield* this.answer(typeof prompt === "string" ? prompt.length + 1 : prompt.length, options);
+  }
+
+  async *chat(messages: string | readonly ChatMessage[], options: GenerateOptions = {}): AsyncGenerator<Part, void> {
+    this.prompts.push(messages);
+    yield* this.answer(10, options);
+  }
+
+  private async *answer(promptTokens: number, options: GenerateOptions): AsyncGenerator<Part, void> {
+    this.lastGenerate = options;
+    options.onPrefill?.(promptTokens, promptTokens);
+    this.seen += promptTokens;
+    const pieces = this.model.script.answer ?? ["Hello", ", ", "world"];
+    for (const [index, text] of pieces.entries()) {
+      await this.model.script.beforePart?.(index, this);
+      if (options.signal?.aborted) {
+        yield { text: "", id: undefined, finish: "cancelled" };
+        return;
+      }
+      this.seen += 1;
+      this.generated += 1;
+      const top = [{ id: index, text, logprob: -0.5 }];
+      const last = index === pieces.length - 1;
+      yield {
+        text,
+        id: index,
+        ...(options.logprobs !== undefined && { logprob: -0.5, top }),
+        ...(last && { finish: "stop" as const }),
+      };
+    }
+  }
+
+  async *score(text: string | ArrayLike<number>, options: ScoreOptions = {}): AsyncGenerator<ScorePart, void> {
+    this.lastScore = options;
+    const { msPerToken = () => 1, logprob = () => -1, beforePart } = this.model.script;
+    const every = options.every ?? 64;
+    for (let start = 0, index = 0; start < text.length; start += every, index++) {
+      await beforePart?.(index, this);
+      if (options.signal?.aborted) return;
+      const count = Math.min(every, text.length - start);
+      this.seen += count;
+      const logprobs = Float32Array.from({ length: count }, (_, at) => logprob(this.context, start + at));
+      const elapsedMs = count * msPerToken(this.context, start);
+      yield { start, count, logprobs, elapsedMs, usage: this.usage };
+    }
+  }
+
+  async reset(): Promise<void> {
+    this.resets += 1;
+    this.seen = 0;
+    this.generated = 0;
+  }
+  async dispose(): Promise<void> {
+    this.disposed = true;
+  }
+}
