@@ -44,7 +44,9 @@ export class ByteCursor {
   async fill(count: number, what: string): Promise<void> {
     if (this.buffered >= count) return;
     if (count > this.remaining) {
-      throw this.error(`the file ends at byte ${this.source.size}, but ${what} needs ${count} bytes here: truncated?`);
+      throw this.error(
+        `the file ends at byte ${this.source.size}, but ${what} needs ${count} bytes here; it seems to be truncated`,
+      );
     }
     if (this.position + count > this.limit) {
       throw this.error(`${what} lies beyond the first ${this.limit} bytes, more than any header takes`);
@@ -106,7 +108,10 @@ export class ByteCursor {
     const start = this.position;
     const count = this.u64();
     if (typeof count === "number" && count <= max) return count;
-    throw this.error(`${what} is ${count}, but there is room for at most ${max}: truncated or damaged?`, start);
+    throw this.error(
+      `${what} is ${count}, but there is room for at most ${max}; the file seems to be truncated or damaged`,
+      start,
+    );
   }
 
   /** A string that is entirely in the window, or undefined without moving. */

@@ -97,7 +97,7 @@ function entryOf(cursor: ByteCursor, info: TensorInfo, dataOffset: number): Tens
   if (offset + bytes > source.size) {
     throw cursor.error(
       `tensor "${name}" (${dtype}, ${rows} x ${cols}) takes bytes ${offset} to ${offset + bytes}, ` +
-        `but the file ends at ${source.size}: truncated?`,
+        `but the file ends at ${source.size}; it seems to be truncated`,
     );
   }
   return { name, dtype, rows, cols, source, offset, bytes };

@@ -116,7 +116,7 @@ function checkTiling(cursor: ByteCursor, declared: readonly Declared[], dataByte
   for (const { name, start, end } of declared.toSorted((a, b) => a.start - b.start || a.end - b.end)) {
     if (end > dataBytes) {
       throw cursor.error(
-        `tensor "${name}" takes bytes ${start} to ${end} of the data, but the file has only ${dataBytes}: truncated?`,
+        `tensor "${name}" takes bytes ${start} to ${end} of the data, but the file has only ${dataBytes}; it seems to be truncated`,
         8,
       );
     }

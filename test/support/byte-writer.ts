@@ -8,6 +8,7 @@ export class ByteWriter {
     return this.length;
   }
 
+  /** Room for `count` more bytes; may replace `view`, so it comes before each write. */
   private advance(count: number): number {
     const at = this.length;
     this.length += count;
@@ -21,22 +22,28 @@ export class ByteWriter {
   }
 
   u8(value: number): void {
-    this.view.setUint8(this.advance(1), value);
+    const at = this.advance(1);
+    this.view.setUint8(at, value);
   }
   u16(value: number): void {
-    this.view.setUint16(this.advance(2), value, true);
+    const at = this.advance(2);
+    this.view.setUint16(at, value, true);
   }
   u32(value: number): void {
-    this.view.setUint32(this.advance(4), value, true);
+    const at = this.advance(4);
+    this.view.setUint32(at, value, true);
   }
   u64(value: number | bigint): void {
-    this.view.setBigUint64(this.advance(8), BigInt.asUintN(64, BigInt(value)), true);
+    const at = this.advance(8);
+    this.view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)), true);
   }
   f32(value: number): void {
-    this.view.setFloat32(this.advance(4), value, true);
+    const at = this.advance(4);
+    this.view.setFloat32(at, value, true);
   }
   f64(value: number): void {
-    this.view.setFloat64(this.advance(8), value, true);
+    const at = this.advance(8);
+    this.view.setFloat64(at, value, true);
   }
   raw(bytes: Uint8Array): void {
     const at = this.advance(bytes.length);
