@@ -1,0 +1,15 @@
+/** What users call: loads a model into a thread of its own, or into the one that calls. */
+import { platform } from "../util/platform.js";
+import type { LoadOptions, Model } from "./api.js";
+import { loadRemote } from "./remote/remote-model.js";
+
+/**
+ * Loads a model from a file, a folder, or the hub (`hf:user/repo[:quant]`, `hf:user/repo/file.gguf`).
+ * @throws NotFoundError, FormatError, UnsupportedError, MemoryError, NetworkError, ArgumentError, CancelledError
+ */
+export async function load(reference: string, options: LoadOptions = {}): Promise<Model> {
+  if (options.thread ?? true) return loadRemote(platform().spawnEngine(), reference, options);
+  // Not needed by a program whose models have threads of their own.
+  const { loadLocal } = await import("./load-local.js");
+  return loadLocal(reference, options);
+}

@@ -1,0 +1,105 @@
+/** Loading: what it reports, what it refuses, and that nothing stays behind. */
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { LoadProgress } from "../../src/engine/api.js";
+import { loadLocal } from "../../src/engine/load-local.js";
+import { type TinyOptions, tinyFile, tinyGguf } from "../support/tiny-gguf.js";
+
+const load = (options: TinyOptions) => loadLocal(tinyFile(options), { backend: "reference" });
+
+describe("loading", () => {
+  it("tells its phases and what memory it will take before it takes it", async () => {
+    const seen: LoadProgress[] = [];
+    const model = await loadLocal(tinyFile(), { threads: 1, onProgress: (progress) => seen.push(progress) });
+    expect([...new Set(seen.map(({ phase }) => phase))]).toEqual(["resolve", "header", "weights", "ready"]);
+    const planned = seen.find(({ phase }) => phase === "weights");
+    expect(planned).toMatchObject({ doneBytes: 0, plan: { weightBytes: model.info.weightBytes, cacheTokens: 64 } });
+    expect(model.info).toMatchObject({
+      architecture: "llama",
+      layers: 2,
+      heads: 4,
+      kvHeads: 2,
+      headWidth: 8,
+      trainedContext: 64,
+    });
+    expect(model.runner.backend.memoryBytes).toBeGreaterThanOrEqual(model.info.weightBytes);
+    await model.dispose();
+  });
+
+  it("plans a session's cache as large as it gets", async () => {
+    const model = await loadLocal(tinyFile(), { threads: 1 });
+    const options = { context: "sinks:4,recent:100", kv: "q8", chunk: 32 };
+    const session = model.session(options);
+    for await (const _ of session.generate(new Array(300).fill(270), {
+      temperature: 0,
+      maxTokens: 40,
+      ignoreEnd: true,
+    }));
+    const plan = await model.plan(options);
+    expect(session.usage.cacheBytes).toBeLessThanOrEqual(plan.cacheBytes);
+    expect(session.usage.cacheBytes).toBeGreaterThan(plan.cacheBytes / 2);
+    await model.dispose();
+  });
+
+  it.each<[string, TinyOptions, string, RegExp]>([
+    ["a missing tensor", { without: ["blk.1.ffn_up.weight"] }, "bad_format", /blk\.1\.ffn_up\.weight.*missing/],
+    ["no embedding", { without: ["token_embd.weight"] }, "bad_format", /token_embd\.weight/],
+    ["a wrong shape", { shapes: { "blk.0.attn_q.weight": [16, 32] } }, "bad_format", /\[16, 32\], expected \[32, 32\]/],
+    [
+      "an unknown architecture",
+      { metadata: { "general.architecture": "rwkv9" } },
+      "unsupported",
+      /rwkv9.*supported are llama/,
+    ],
+    ["no architecture", { metadata: { "general.architecture": undefined } }, "bad_format", /general\.architecture/],
+    [
+      "a missing key",
+      { metadata: { "llama.embedding_length": undefined } },
+      "bad_format",
+      /llama\.embedding_length.*missing/,
+    ],
+    [
+      "a key of the wrong kind",
+      { metadata: { "llama.block_count": "two" } },
+      "bad_format",
+      /block_count.*whole number|block_count.*number/,
+    ],
+    [
+      "an absurd count of blocks",
+      { metadata: { "llama.block_count": 2 ** 31 - 1 } },
+      "bad_format",
+      /2147483647 blocks/,
+    ],
+    ["heads that do not divide", { metadata: { "llama.attention.head_count_kv": 3 } }, "bad_format", /evenly/],
+    ["no heads", { metadata: { "llama.attention.head_count": 0 } }, "bad_format", /head_count/],
+    ["experts", { metadata: { "llama.expert_count": 8 } }, "unsupported", /experts/],
+    ["an unknown rope scaling", { metadata: { "llama.rope.scaling.type": "spiral" } }, "unsupported", /spiral/],
+    ["odd rotated dims", { metadata: { "llama.rope.dimension_count": 5 } }, "bad_format", /rotated dims/],
+    [
+      "no tokenizer",
+      { metadata: { "tokenizer.ggml.model": undefined, "tokenizer.ggml.tokens": undefined } },
+      "bad_format",
+      /tokenizer/,
+    ],
+  ])("refuses %s", async (_, options, code, message) => {
+    await expect(load(options)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+
+  it("refuses weights that cannot fit, with figures", async () => {
+    const error = await loadLocal(tinyFile(), { memoryLimitBytes: 100_000 }).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: "out_of_memory", details: { availableBytes: 100_000 } });
+  });
+
+  it("refuses an absent file and a cancelled load", async () => {
+    await expect(loadLocal("/nowhere/model.gguf")).rejects.toMatchObject({ code: "not_found" });
+    await expect(loadLocal(tinyFile(), { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "cancelled" });
+  });
+
+  it("refuses a file that ends inside its weights", async () => {
+    const path = join(mkdtempSync(join(tmpdir(), "sluice-")), "cut.gguf");
+    writeFileSync(path, tinyGguf().subarray(0, -1000));
+    await expect(loadLocal(path)).rejects.toMatchObject({ code: "bad_format" });
+  });
+});
