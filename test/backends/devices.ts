@@ -1,0 +1,76 @@
+/** The backends that every case of an operation runs on, and helpers to feed them. */
+
+import { ReferenceBackend } from "../../src/backends/reference/reference.js";
+import { createWasmBackend } from "../../src/backends/wasm/index.js";
+import { nodePlatform } from "../../src/platform/node.js";
+import { quantiseRow } from "../../src/quant/index.js";
+import type { Backend } from "../../src/tensor/backend.js";
+import { type DType, rowBytes } from "../../src/tensor/dtype.js";
+import type { Tensor, Weight } from "../../src/tensor/tensor.js";
+import { setPlatform } from "../../src/util/platform.js";
+import type { Random } from "../../src/util/random.js";
+
+setPlatform(nodePlatform);
+
+export interface Device {
+  readonly label: string;
+  create(): Promise<Backend>;
+}
+
+/** `parallelNs: 0` makes threads share even the smallest operation. */
+const wasm = (threads: number, relaxed: boolean): Device => ({
+  label: `wasm ${relaxed ? "relaxed" : "plain"}, ${threads} thread${threads > 1 ? "s" : ""}`,
+  create: () => createWasmBackend({ threads, relaxed, parallelNs: 0, maxMemoryBytes: 2 ** 28 }),
+});
+
+export const WASM_DEVICES: readonly Device[] = [wasm(1, false), wasm(2, false), wasm(1, true), wasm(2, true)];
+
+export const DEVICES: readonly Device[] = [
+  { label: "reference", create: async () => new ReferenceBackend() },
+  ...WASM_DEVICES,
+];
+
+/** Numbers from -spread to spread. */
+export function numbers(random: Random, count: number, spread = 1): Float32Array {
+  return Float32Array.from({ length: count }, () => (random.double() * 2 - 1) * spread);
+}
+
+/** A weight of these f32 numbers, stored in `dtype`. */
+export function weightOf(ops: Backend, dtype: DType, rows: number, cols: number, values: Float32Array): Weight {
+  const { weight, bytes } = ops.allocWeight({ name: `${dtype} [${rows}, ${cols}]`, dtype, rows, cols });
+  const stride = rowBytes(dtype, cols);
+  const stored = new Uint8Array(rows * stride);
+  for (let row = 0; row < rows; row++) {
+    quantiseRow(dtype, values.subarray(row * cols, (row + 1) * cols), stored, row * stride, cols);
+  }
+  bytes.set(stored);
+  return weight;
+}
+
+/** A tensor of these numbers: rows of an f32 table. */
+export function tensorOf(ops: Backend, rows: number, cols: number, values: Float32Array): Tensor {
+  const table = weightOf(ops, "f32", rows, cols, values);
+  return ops.embed(table, ops.input(Int32Array.from({ length: rows }, (_, row) => row)));
+}
+
+/** Largest |a - b| / (1 + |b|). */
+export function difference(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (found.length !== expected.length) return Number.POSITIVE_INFINITY;
+  let most = 0;
+  for (let i = 0; i < found.length; i++) {
+    const error = Math.abs(found[i] - expected[i]) / (1 + Math.abs(expected[i]));
+    if (!(error <= most)) most = error;
+  }
+  return most;
+}
+
+/** Angles [rows, dims/2, 2] of random rotations. */
+export function turns(random: Random, rows: number, dims: number): Float32Array {
+  const out = new Float32Array(rows * dims);
+  for (let i = 0; i < out.length; i += 2) {
+    const angle = random.double() * 2 * Math.PI;
+    out[i] = Math.cos(angle);
+    out[i + 1] = Math.sin(angle);
+  }
+  return out;
+}
