@@ -1,0 +1,212 @@
+/** config.json to GGUF keys, and tensor names: the tables and every refusal. */
+import { describe, expect, test } from "vitest";
+import { metadataFromConfig } from "../../src/formats/hf-config.js";
+import { ggufTensorName } from "../../src/formats/hf-names.js";
+import { FormatError, UnsupportedError } from "../../src/util/errors.js";
+import { CONFIG } from "./sample-hf.js";
+
+type Config = Readonly<Record<string, unknown>>;
+const convert = (change: Config = {}, generation?: Config) =>
+  Object.fromEntries(metadataFromConfig({ ...CONFIG, ...change }, generation, "m/config.json"));
+const without = (...fields: string[]): Config =>
+  Object.fromEntries(Object.entries(CONFIG).filter(([field]) => !fields.includes(field)));
+
+describe("metadata", () => {
+  test("of a llama config", () => {
+    expect(convert()).toEqual({
+      "general.architecture": "llama",
+      "llama.vocab_size": 10,
+      "llama.context_length": 128,
+      "llama.embedding_length": 8,
+      "llama.block_count": 1,
+      "llama.feed_forward_length": 12,
+      "llama.attention.head_count": 4,
+      "llama.attention.head_count_kv": 2,
+      "llama.attention.key_length": 2,
+      "llama.attention.value_length": 2,
+      "llama.attention.layer_norm_rms_epsilon": 1e-5,
+      "llama.tie_word_embeddings": false,
+      "llama.rope.freq_base": 10000,
+      "llama.rope.dimension_count": 2,
+      "tokenizer.ggml.bos_token_id": 1,
+      "tokenizer.ggml.eos_token_id": 2,
+      "tokenizer.ggml.eos_token_ids": Int32Array.of(2),
+    });
+  });
+
+  test("defaults of fields that are left out are those of the class", () => {
+    const sparse = Object.fromEntries(
+      metadataFromConfig(
+        { ...without("num_key_value_heads", "rope_theta", "tie_word_embeddings", "hidden_act") },
+        undefined,
+        "",
+      ),
+    );
+    expect(sparse).toMatchObject({
+      "llama.attention.head_count_kv": 4,
+      "llama.rope.freq_base": 10000,
+      "llama.tie_word_embeddings": false,
+    });
+    const wide = { num_attention_heads: 64, hidden_size: 128 };
+    const kv = (type: string, change: Config = {}) =>
+      Object.fromEntries(
+        metadataFromConfig({ ...without("num_key_value_heads"), ...wide, model_type: type, ...change }, undefined, ""),
+      );
+    expect(kv("mistral")["mistral.attention.head_count_kv"]).toBe(8);
+    expect(kv("qwen2")["qwen2.attention.head_count_kv"]).toBe(32);
+    expect(kv("qwen2", { num_key_value_heads: null })["qwen2.attention.head_count_kv"]).toBe(64);
+    expect(kv("qwen3")["qwen3.attention.key_length"]).toBe(128);
+    expect(kv("qwen3", { head_dim: 16 })["qwen3.attention.value_length"]).toBe(16);
+  });
+
+  test("end tokens of both files, the first one first", () => {
+    const metadata = convert({ eos_token_id: [128001, 128008] }, { eos_token_id: [128009, 128001], bos_token_id: 5 });
+    expect(metadata["tokenizer.ggml.eos_token_id"]).toBe(128001);
+    expect(metadata["tokenizer.ggml.eos_token_ids"]).toEqual(Int32Array.of(128001, 128008, 128009));
+    expect(metadata["tokenizer.ggml.bos_token_id"]).toBe(1);
+  });
+
+  test("windows where they count", () => {
+    expect(convert({ model_type: "mistral", sliding_window: 64 })["mistral.attention.sliding_window"]).toBe(64);
+    const silent: Config[] = [
+      { model_type: "mistral", sliding_window: null },
+      { model_type: "llama", sliding_window: 64 },
+      { model_type: "qwen2", sliding_window: 64, use_sliding_window: false },
+      { model_type: "qwen2", sliding_window: 64, use_sliding_window: true, max_window_layers: 1 },
+    ];
+    for (const change of silent) {
+      expect(Object.keys(convert(change)).filter((key) => key.includes("window"))).toEqual([]);
+    }
+    expect(() =>
+      convert({ model_type: "qwen2", sliding_window: 64, use_sliding_window: true, max_window_layers: 0 }),
+    ).toThrow(UnsupportedError);
+  });
+});
+
+describe("RoPE scaling", () => {
+  const scaling = (value: unknown, change: Config = {}) =>
+    Object.fromEntries(
+      Object.entries(convert({ rope_scaling: value, ...change }))
+        .filter(([key]) => key.startsWith("llama.rope.scaling."))
+        .map(([key, entry]) => [key.slice("llama.rope.scaling.".length), entry]),
+    );
+
+  test.each(["linear", "dynamic", "ntk"])("%s, in both spellings of its kind", (kind) => {
+    const expected = { type: kind, factor: 4, original_context_length: 128 };
+    expect(scaling({ type: kind, factor: 4 })).toEqual(expected);
+    expect(scaling({ rope_type: kind, factor: 4 })).toEqual(expected);
+  });
+
+  test("none", () => {
+    expect(scaling(null)).toEqual({});
+    expect(scaling({ rope_type: "default" })).toEqual({});
+  });
+
+  test("llama3", () => {
+    const llama3 = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
+    expect(scaling({ ...llama3, original_max_position_embeddings: 64 })).toEqual({
+      type: "llama3",
+      factor: 8,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_context_length: 64,
+    });
+    expect(() => scaling({ ...llama3, high_freq_factor: undefined })).toThrow(
+      /"rope_scaling.high_freq_factor".*missing/,
+    );
+  });
+
+  test("yarn, with its magnitude relative to 1 + 0.1 ln(factor)", () => {
+    const yarn = { rope_type: "yarn", factor: 4, original_max_position_embeddings: 32 };
+    expect(scaling(yarn)).toEqual({
+      type: "yarn",
+      factor: 4,
+      original_context_length: 32,
+      attn_factor: 1,
+      yarn_beta_fast: 32,
+      yarn_beta_slow: 1,
+    });
+    expect(scaling({ ...yarn, attention_factor: 1, beta_fast: 16 })).toMatchObject({
+      attn_factor: 1 / (1 + 0.1 * Math.log(4)),
+      yarn_beta_fast: 16,
+    });
+    expect(scaling({ ...yarn, mscale: 1, mscale_all_dim: 1 }).attn_factor).toBeCloseTo(1 / (1 + 0.1 * Math.log(4)), 12);
+    // No factor: the trained context over the original one.
+    expect(scaling({ ...yarn, factor: null }).factor).toBe(4);
+  });
+
+  test("rope_parameters of newer files", () => {
+    const parameters = { rope_type: "linear", factor: 2, rope_theta: 500000 };
+    const metadata = convert({ rope_parameters: parameters, rope_theta: undefined });
+    expect(metadata["llama.rope.freq_base"]).toBe(500000);
+    expect(metadata["llama.rope.scaling.factor"]).toBe(2);
+  });
+
+  test("bad ones", () => {
+    expect(() => scaling({ rope_type: "longrope", factor: 2 })).toThrow(UnsupportedError);
+    expect(() => scaling({ rope_type: "linear" })).toThrow(/"rope_scaling.factor"/);
+    expect(() => scaling({ rope_type: "linear", factor: -1 })).toThrow(/"rope_scaling.factor"/);
+    expect(() => scaling("linear")).toThrow(/"rope_scaling" must be an object/);
+  });
+});
+
+describe("refusals name the field", () => {
+  const required = [
+    "model_type",
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "max_position_embeddings",
+    "rms_norm_eps",
+  ];
+  test.each(required)("missing %s", (field) => {
+    expect(() => metadataFromConfig(without(field), undefined, "m/config.json")).toThrow(FormatError);
+    expect(() => metadataFromConfig(without(field), undefined, "m/config.json")).toThrow(
+      `m/config.json: "${field}" must be`,
+    );
+  });
+
+  test.each<[string, unknown]>([
+    ["hidden_size", "8"],
+    ["hidden_size", 0],
+    ["hidden_size", 8.5],
+    ["hidden_size", 2 ** 40],
+    ["num_hidden_layers", -1],
+    ["num_key_value_heads", 3],
+    ["num_attention_heads", 3],
+    ["rms_norm_eps", 0],
+    ["rms_norm_eps", [1]],
+    ["rope_theta", "10000"],
+    ["tie_word_embeddings", "no"],
+    ["eos_token_id", ["</s>"]],
+    ["bos_token_id", -1],
+  ])("%s = %j", (field, value) => {
+    const change = field === "num_attention_heads" ? { num_key_value_heads: null, [field]: value } : { [field]: value };
+    expect(() => convert(change)).toThrow(FormatError);
+    expect(() => convert(change)).toThrow(`"${field}"`);
+  });
+
+  test("what Sluice does not run", () => {
+    expect(() => convert({ model_type: "bert" })).toThrow(UnsupportedError);
+    expect(() => convert({ model_type: "__proto__" })).toThrow(UnsupportedError);
+    expect(() => convert({ hidden_act: "gelu" })).toThrow(UnsupportedError);
+    expect(() => convert({ quantization_config: { quant_method: "gptq" } })).toThrow(/gptq/);
+  });
+});
+
+test.each([
+  ["llama", "model.embed_tokens.weight", "token_embd.weight"],
+  ["llama", "embed_tokens.weight", "token_embd.weight"],
+  ["mistral", "model.layers.31.self_attn.o_proj.weight", "blk.31.attn_output.weight"],
+  ["qwen2", "model.layers.0.self_attn.q_proj.bias", "blk.0.attn_q.bias"],
+  ["qwen3", "model.layers.7.self_attn.q_norm.weight", "blk.7.attn_q_norm.weight"],
+  ["llama", "model.layers.7.self_attn.q_norm.weight", "model.layers.7.self_attn.q_norm.weight"],
+  ["llama", "model.layers.07.self_attn.q_proj.weight", "model.layers.07.self_attn.q_proj.weight"],
+  ["llama", "model.constructor.weight", "model.constructor.weight"],
+  ["llama", "something.else", "something.else"],
+  ["llama", "model.layers.0.self_attn.rotary_emb.inv_freq", undefined],
+])("%s: %s is %s", (architecture, name, expected) => {
+  expect(ggufTensorName(architecture, name)).toBe(expected);
+});
