@@ -1,0 +1,3 @@
+/** Backends by name: the reference in plain TypeScript, and WebAssembly with SIMD and threads. */
+export { type BackendOptions, createBackend } from "./create.js";
+export { createWasmBackend, type WasmBackendOptions } from "./wasm/create.js";

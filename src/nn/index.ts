@@ -1,0 +1,5 @@
+/** Models as data, and the decoder that runs them. */
+export type * from "./batch.js";
+export { Decoder } from "./decoder.js";
+export type * from "./spec.js";
+export { type WeightShape, Weights, weightShapes } from "./weights.js";

@@ -1,0 +1,3 @@
+/** Rotary positions and their scalings. */
+export * from "./rope.js";
+export * from "./rope-scaling.js";

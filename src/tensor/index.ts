@@ -1,0 +1,5 @@
+/** Element types, handles to tensors and weights, storage of keys and values, and the interface of a backend. */
+export type * from "./backend.js";
+export * from "./dtype.js";
+export * from "./kv.js";
+export type * from "./tensor.js";
