@@ -170,6 +170,7 @@ test("eviction between steps does not disturb attention that still waits", async
   const keys = tensorOf(ops, rows, 4, new Float32Array(rows * 4));
   const slice = { store, table: kept, member: 0, head: 0, heads: 1 };
   ops.append({ keys, values: tensorOf(ops, rows, 4, values), slice, slot: 0 });
+  await ops.read(keys);
   const out = ops.empty(1, 4);
   const spans = ops.input(Int32Array.of(0, 16));
   ops.attention({ out, queries: [ops.rows(keys, 0, 1)], spans, slice, group: 1, scale: 1 });
