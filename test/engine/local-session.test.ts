@@ -268,7 +268,7 @@ describe("score", () => {
       await collect(3, 9, [ids.slice(0, 20), ids.slice(20)]),
     ]) {
       expect(other).toHaveLength(49);
-      other.forEach((logprob, i) => expect(logprob).toBeCloseTo(exact[i], 4));
+      for (const [i, logprob] of other.entries()) expect(logprob).toBeCloseTo(exact[i], 4);
     }
   });
 
