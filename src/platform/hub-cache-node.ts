@@ -74,7 +74,9 @@ export class RepoCache {
   /** Makes the content with this etag a file of the commit; returns its location. */
   async link(etag: string, commit: string, path: string): Promise<string> {
     const location = this.location(commit, path);
+    if ((await fileSize(location)) !== undefined) return location;
     await mkdir(dirname(location), { recursive: true });
+    // A link to content that was deleted.
     await rm(location, { force: true });
     try {
       await symlink(relative(dirname(location), this.#blob(etag)), location);

@@ -1,0 +1,78 @@
+// The browser's platform is fetch and URLs, which Node has too: its file access is tested here against a server.
+import { createServer, type Server } from "node:http";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { browserPlatform } from "../../src/platform/browser.js";
+import { FormatError, NetworkError, NotFoundError, UnsupportedError } from "../../src/util/errors.js";
+
+const BYTES = Uint8Array.from({ length: 5000 }, (_, i) => (i * 3) & 255);
+let server: Server;
+let base: string;
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    const path = request.url ?? "";
+    const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
+    if (path === "/none") return response.writeHead(404).end();
+    if (path === "/secret") return response.writeHead(403).end();
+    if (path === "/plain") return response.writeHead(200).end("everything");
+    if (path === "/empty") return response.writeHead(416, { "Content-Range": "bytes */0" }).end();
+    const shift = path === "/shifted" && from !== "0" ? 1 : 0;
+    const body = Buffer.from(BYTES.subarray(Number(from) + shift, Number(to) + shift + 1));
+    const range = `bytes ${Number(from) + shift}-${Number(to) + shift}/${BYTES.length}`;
+    response.writeHead(206, { "Content-Range": range });
+    return response.end(path === "/short" && body.length > 1 ? body.subarray(0, -1) : body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  base = typeof address === "object" && address ? `http://127.0.0.1:${address.port}` : "";
+});
+
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+describe("files behind URLs", () => {
+  it("reads ranges, also into shared memory", async () => {
+    const source = await browserPlatform.open(`${base}/file`);
+    expect(source.size).toBe(5000);
+    const into = new Uint8Array(new SharedArrayBuffer(102)).subarray(1, 101);
+    await source.read(4900, into);
+    expect(Array.from(into)).toEqual(Array.from(BYTES.subarray(4900)));
+    await source.read(0, new Uint8Array(0));
+    await expect(source.read(4901, into)).rejects.toThrow(FormatError);
+  });
+
+  it("opens an empty file", async () => {
+    expect((await browserPlatform.open(`${base}/empty`)).size).toBe(0);
+  });
+
+  it("notices bytes that are missing, or others than were asked for", async () => {
+    const short = await browserPlatform.open(`${base}/short`);
+    await expect(short.read(10, new Uint8Array(10))).rejects.toThrow(FormatError);
+    const shifted = await browserPlatform.open(`${base}/shifted`);
+    await expect(shifted.read(10, new Uint8Array(10))).rejects.toThrow(NetworkError);
+  });
+
+  it("tells apart what is not there, refused, unreachable, or without ranges", async () => {
+    await expect(browserPlatform.open(`${base}/none`)).rejects.toThrow(NotFoundError);
+    await expect(browserPlatform.open(`${base}/secret`)).rejects.toThrow(NetworkError);
+    await expect(browserPlatform.open("http://127.0.0.1:1/x")).rejects.toThrow(NetworkError);
+    await expect(browserPlatform.open(`${base}/plain`)).rejects.toThrow(UnsupportedError);
+  });
+
+  it("lists a file and nothing", async () => {
+    expect(await browserPlatform.list(`${base}/file`)).toBe("file");
+    expect(await browserPlatform.list(`${base}/none`)).toBeUndefined();
+    await expect(browserPlatform.list(`${base}/secret`)).rejects.toThrow(NetworkError);
+  });
+});
+
+it("lets messages through between turns", async () => {
+  let done = false;
+  setTimeout(() => {
+    done = true;
+  }, 0);
+  while (!done) await browserPlatform.yieldToEvents();
+  expect(done).toBe(true);
+});

@@ -1,0 +1,239 @@
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { NodeHub } from "../../src/platform/hub-node.js";
+import { ArgumentError, CancelledError, FormatError, NetworkError, NotFoundError } from "../../src/util/errors.js";
+import { HubServer } from "./hub-server.js";
+
+const BYTES = Uint8Array.from({ length: 3_000_000 }, (_, i) => (i * 7 + (i >> 9)) & 255);
+
+let server: HubServer;
+let home: string;
+let env: Record<string, string>;
+
+beforeEach(async () => {
+  server = new HubServer();
+  home = await mkdtemp(join(tmpdir(), "sluice-hub-"));
+  env = { HF_HOME: home, HF_ENDPOINT: `${await server.listen()}/` };
+  server.files.set("model.gguf", BYTES);
+  server.files.set("sub/config.json", new TextEncoder().encode("{}"));
+});
+
+afterEach(async () => {
+  await server.close();
+  await rm(home, { recursive: true, force: true });
+});
+
+const hub = (more: Record<string, string> = {}) => new NodeHub({ ...env, ...more });
+const repoFolder = () => join(home, "hub", "models--user--model");
+const blobs = async () => (await readdir(join(repoFolder(), "blobs")).catch(() => [])).sort();
+
+/** vitest compares arrays number by number; these are long. */
+const isWhole = async (path: string) => (await readFile(path)).equals(BYTES);
+
+async function failure(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => "nothing was thrown",
+    (error: unknown) => error,
+  );
+}
+
+describe("fetching from the hub", () => {
+  it("lists files", async () => {
+    expect(await hub().list("user/model")).toEqual([
+      { path: "model.gguf", size: BYTES.length },
+      { path: "sub/config.json", size: 2 },
+    ]);
+  });
+
+  it("puts files where Python's library puts them", async () => {
+    const location = await hub().fetch("user/model", "sub/config.json");
+    expect(location).toBe(join(repoFolder(), "snapshots", server.commit, "sub", "config.json"));
+    expect(await readFile(location, "utf8")).toBe("{}");
+    expect(await readFile(join(repoFolder(), "refs", "main"), "utf8")).toBe(server.commit);
+    const [blob] = await blobs();
+    expect(await readlink(location)).toBe(join("..", "..", "..", "blobs", blob));
+  });
+
+  it("tells progress, and asks for the bytes once only", async () => {
+    const progress: [number, number][] = [];
+    const onProgress = (done: number, total: number) => void progress.push([done, total]);
+    const location = await hub().fetch("user/model", "model.gguf", { onProgress });
+    expect(await isWhole(location)).toBe(true);
+    expect(progress[0]).toEqual([0, BYTES.length]);
+    expect(progress.at(-1)).toEqual([BYTES.length, BYTES.length]);
+    expect(progress.length).toBeGreaterThan(2);
+    expect(await hub().fetch("user/model", "model.gguf")).toBe(location);
+    expect(server.contentRequests).toHaveLength(1);
+  });
+
+  it("shares content between commits", async () => {
+    const first = await hub().fetch("user/model", "model.gguf");
+    server.commit = "f".repeat(40);
+    const second = await hub().fetch("user/model", "model.gguf");
+    expect(second).not.toBe(first);
+    expect(await readFile(second)).toHaveLength(BYTES.length);
+    expect(server.contentRequests).toHaveLength(1);
+  });
+
+  it("keeps the files of one listing to one commit", async () => {
+    const one = hub();
+    await one.list("user/model");
+    const before = server.commit;
+    server.commit = "e".repeat(40);
+    expect(await one.fetch("user/model", "model.gguf")).toContain(before);
+    await one.list("user/model");
+    expect(await one.fetch("user/model", "model.gguf")).toContain(server.commit);
+  });
+
+  it("honours HF_HUB_CACHE and files whose name is no SHA-256", async () => {
+    server.namesBySha = false;
+    const cache = join(home, "elsewhere");
+    const location = await hub({ HF_HUB_CACHE: cache }).fetch("user/model", "model.gguf");
+    expect(dirname(dirname(dirname(location)))).toBe(join(cache, "models--user--model"));
+    expect(await readFile(location)).toHaveLength(BYTES.length);
+  });
+
+  it("sends HF_TOKEN, or the token that was stored by a login", async () => {
+    await hub({ HF_TOKEN: "hf_good" }).fetch("gated/model", "model.gguf");
+    await writeFile(join(home, "token"), "hf_stored\n");
+    await hub().list("user/model");
+    expect(server.requests.at(-1)?.authorization).toBe("Bearer hf_stored");
+    expect(await failure(hub({ HF_TOKEN: "secret" }).list("user/model"))).toBeInstanceOf(ArgumentError);
+  });
+});
+
+describe("a download that is interrupted", () => {
+  it("leaves no file, and goes on where it stopped", async () => {
+    server.cutAfter = 1_000_000;
+    const error = await failure(hub().fetch("user/model", "model.gguf"));
+    expect(error).toBeInstanceOf(NetworkError);
+    expect(await readdir(repoFolder())).toEqual(["blobs"]);
+    const [partial] = await blobs();
+    expect(partial).toMatch(/^[0-9a-f]{64}\.sluice-partial$/);
+    server.cutAfter = undefined;
+    const location = await hub().fetch("user/model", "model.gguf");
+    expect(await isWhole(location)).toBe(true);
+    expect(server.contentRequests.at(-1)?.range).toMatch(/^bytes=[1-9]\d*-2999999$/);
+    expect(await blobs()).toHaveLength(1);
+  });
+
+  it("takes over from a process that died, not from one that runs", async () => {
+    const first = await hub().fetch("user/model", "model.gguf");
+    const [name = ""] = await blobs();
+    await rm(join(repoFolder(), "blobs", name));
+    const { hostname } = await import("node:os");
+    const alive = `${name}.${hostname()}-${process.pid}-99.sluice-partial`;
+    const dead = `${name}.${hostname()}-99999999-0.sluice-partial`;
+    await writeFile(join(repoFolder(), "blobs", alive), BYTES.subarray(0, 7));
+    await writeFile(join(repoFolder(), "blobs", dead), BYTES.subarray(0, 1234));
+    expect(await hub().fetch("user/model", "model.gguf")).toBe(first);
+    expect(server.contentRequests.at(-1)?.range).toBe("bytes=1234-2999999");
+    expect(await blobs()).toEqual([name, alive].sort());
+  });
+
+  it("starts over when the server ignores ranges, or what was there is wrong", async () => {
+    for (const left of [BYTES.subarray(0, 1000), new Uint8Array(1000), new Uint8Array(4_000_000)]) {
+      await rm(repoFolder(), { recursive: true, force: true });
+      const { createHash } = await import("node:crypto");
+      const name = createHash("sha256").update(BYTES).digest("hex");
+      await mkdir(join(repoFolder(), "blobs"), { recursive: true });
+      await writeFile(join(repoFolder(), "blobs", `${name}.sluice-partial`), left);
+      server.ignoresRanges = left[1] === BYTES[1];
+      const location = await hub().fetch("user/model", "model.gguf");
+      expect(await isWhole(location)).toBe(true);
+    }
+  });
+
+  it("refuses content that is not what was announced", async () => {
+    server.damages = true;
+    expect(await failure(hub().fetch("user/model", "model.gguf"))).toBeInstanceOf(FormatError);
+    expect(await readdir(repoFolder())).toEqual(["blobs"]);
+    server.damages = false;
+    expect(await readFile(await hub().fetch("user/model", "model.gguf"))).toHaveLength(BYTES.length);
+  });
+
+  it("is cancelled by its signal", async () => {
+    const abort = new AbortController();
+    const onProgress = (done: number) => done > 0 && abort.abort();
+    const error = await failure(hub().fetch("user/model", "model.gguf", { signal: abort.signal, onProgress }));
+    expect(error).toBeInstanceOf(CancelledError);
+    expect((await blobs())[0]).toMatch(/\.sluice-partial$/);
+    expect(await failure(hub().list("user/model", AbortSignal.abort()))).toBeInstanceOf(CancelledError);
+  });
+
+  it("is cancelled while the server hangs", async () => {
+    server.hangs = true;
+    const abort = new AbortController();
+    const fetching = failure(hub().fetch("user/model", "model.gguf", { signal: abort.signal }));
+    while (server.contentRequests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    abort.abort();
+    expect(await fetching).toBeInstanceOf(CancelledError);
+  });
+
+  it("lets several fetch the same file at once", async () => {
+    const locations = await Promise.all([1, 2, 3].map(() => hub().fetch("user/model", "model.gguf")));
+    expect(new Set(locations).size).toBe(1);
+    expect(await isWhole(locations[0])).toBe(true);
+    expect(await blobs()).toHaveLength(1);
+  });
+});
+
+describe("without the hub", () => {
+  it("uses what is cached when HF_HUB_OFFLINE is set, and asks nothing", async () => {
+    const location = await hub().fetch("user/model", "model.gguf");
+    const asked = server.requests.length;
+    const offline = hub({ HF_HUB_OFFLINE: "1" });
+    expect(await offline.fetch("user/model", "model.gguf")).toBe(location);
+    expect(await offline.list("user/model")).toEqual([{ path: "model.gguf", size: BYTES.length }]);
+    expect(server.requests).toHaveLength(asked);
+  });
+
+  it("says so when it is not cached", async () => {
+    const offline = hub({ HF_HUB_OFFLINE: "TRUE" });
+    for (const asked of [offline.fetch("user/model", "model.gguf"), offline.list("user/model")]) {
+      const error = await failure(asked);
+      expect(error).toBeInstanceOf(NotFoundError);
+      expect(error).toMatchObject({ message: expect.stringContaining("HF_HUB_OFFLINE") });
+    }
+  });
+
+  it("falls back to the cache when the network is gone", async () => {
+    const location = await hub().fetch("user/model", "model.gguf");
+    const gone = hub({ HF_ENDPOINT: "http://127.0.0.1:1" });
+    expect(await gone.fetch("user/model", "model.gguf")).toBe(location);
+    expect(await gone.list("user/model")).toHaveLength(1);
+    expect(await failure(gone.fetch("user/model", "sub/config.json"))).toBeInstanceOf(NetworkError);
+  });
+});
+
+describe("refusals", () => {
+  it.each([
+    ["user/none", "model.gguf", NotFoundError, 404],
+    ["user/model", "none.gguf", NotFoundError, undefined],
+    ["gated/model", "model.gguf", NetworkError, 401],
+    ["forbidden/model", "model.gguf", NetworkError, 403],
+    ["broken/model", "model.gguf", NetworkError, 503],
+  ])("%s %s", async (repo, path, kind, status) => {
+    const error = await failure(hub().fetch(repo, path));
+    expect(error).toBeInstanceOf(kind);
+    if (status !== undefined) expect(error).toMatchObject({ details: { status, repo } });
+    if (status === 401) expect(error).toMatchObject({ message: expect.stringContaining("HF_TOKEN") });
+  });
+
+  it("fails when the content is refused after the question for it was answered", async () => {
+    server.refuseContent = 500;
+    expect(await failure(hub().fetch("user/model", "model.gguf"))).toBeInstanceOf(NetworkError);
+    expect(await readdir(repoFolder())).toEqual(["blobs"]);
+  });
+
+  it.each(["../x", "/etc/passwd", "a//b", "a/../../b", "a\\b", "C:x", "", "a/."])("no path %j", async (path) => {
+    expect(await failure(hub().fetch("user/model", path))).toBeInstanceOf(ArgumentError);
+  });
+
+  it.each(["..", "a/b/c", "", "user/../x", "us er/x", "user/a--b"])("no repository %j", async (repo) => {
+    expect(await failure(hub().list(repo))).toBeInstanceOf(ArgumentError);
+    expect(await failure(hub().fetch(repo, "f"))).toBeInstanceOf(ArgumentError);
+  });
+});
