@@ -187,12 +187,12 @@ function integers4(panel: usize, scales: usize, blocks: i32, x: usize, xScales: 
     let b2 = a0;
     let a3 = a0;
     let b3 = a0;
-    for (const end = x + 64; x < end; x += 8) {
+    for (const end = x + 64; x < end; x += 4) {
       const x1 = x + stride;
       const x2 = x + stride2;
       const x3 = x + stride3;
-      let wa = v128.load(panel);
-      let wb = v128.load(panel, 16);
+      const wa = v128.load(panel);
+      const wb = v128.load(panel, 16);
       let t = v128.load32_splat(x);
       a0 = dot(wa, t, a0);
       b0 = dot(wb, t, b0);
@@ -205,21 +205,7 @@ function integers4(panel: usize, scales: usize, blocks: i32, x: usize, xScales: 
       t = v128.load32_splat(x3);
       a3 = dot(wa, t, a3);
       b3 = dot(wb, t, b3);
-      wa = v128.load(panel, 32);
-      wb = v128.load(panel, 48);
-      t = v128.load32_splat(x, 4);
-      a0 = dot(wa, t, a0);
-      b0 = dot(wb, t, b0);
-      t = v128.load32_splat(x1, 4);
-      a1 = dot(wa, t, a1);
-      b1 = dot(wb, t, b1);
-      t = v128.load32_splat(x2, 4);
-      a2 = dot(wa, t, a2);
-      b2 = dot(wb, t, b2);
-      t = v128.load32_splat(x3, 4);
-      a3 = dot(wa, t, a3);
-      b3 = dot(wb, t, b3);
-      panel += 64;
+      panel += 32;
     }
     const wa = v128.load(scales);
     const wb = v128.load(scales, 16);

@@ -25,19 +25,6 @@ export function loadHalvesUnscaled(ptr: usize): v128 {
   return v128.and(i32x4.shl(v128.load16x4_s(ptr), 13), i32x4.splat(HALF_MASK));
 }
 
-/** The halves at the four addresses, as floats in lanes 0 to 3: the scales of four rows. */
-// @ts-ignore: decorator
-@inline
-export function gatherHalves(p0: usize, p1: usize, p2: usize, p3: usize): v128 {
-  let bits = i32x4.splat(0);
-  bits = v128.load16_lane(p0, bits, 1);
-  bits = v128.load16_lane(p1, bits, 3);
-  bits = v128.load16_lane(p2, bits, 5);
-  bits = v128.load16_lane(p3, bits, 7);
-  bits = v128.and(i32x4.shr_s(bits, 3), i32x4.splat(HALF_MASK));
-  return f32x4.mul(bits, f32x4.splat(HALF_FACTOR));
-}
-
 /** Lane sums of a, b, c, d as lanes 0 to 3; the order of the additions is fixed. */
 // @ts-ignore: decorator
 @inline
@@ -45,4 +32,55 @@ export function sumLanes(a: v128, b: v128, c: v128, d: v128): v128 {
   const ab = f32x4.add(v128.shuffle<f32>(a, b, 0, 4, 1, 5), v128.shuffle<f32>(a, b, 2, 6, 3, 7));
   const cd = f32x4.add(v128.shuffle<f32>(c, d, 0, 4, 1, 5), v128.shuffle<f32>(c, d, 2, 6, 3, 7));
   return f32x4.add(v128.shuffle<f32>(ab, cd, 0, 1, 4, 5), v128.shuffle<f32>(ab, cd, 2, 3, 6, 7));
+}
+
+// V8 makes a vector constant anew in every turn of a loop. Read from a variable before the loop, it stays in a register;
+// being assigned by prepareConstants, these are variables to the compilers.
+
+/** 15 in every 16-bit lane. */
+export let nibbles16: v128 = i32x4.splat(0);
+/** 15, 3, 48, 16, 4 in every byte. */
+export let bytes15: v128 = i32x4.splat(0);
+export let bytes3: v128 = i32x4.splat(0);
+export let bytes48: v128 = i32x4.splat(0);
+export let bytes16: v128 = i32x4.splat(0);
+export let bytes4: v128 = i32x4.splat(0);
+/** 1, 2, 4 .. 128, twice. */
+export let bitOfByte: v128 = i32x4.splat(0);
+/** 0 eight times, 1 eight times: spreads two bytes of bits; and the same for the next two. */
+export let spreadLow: v128 = i32x4.splat(0);
+export let spreadHigh: v128 = i32x4.splat(0);
+/** The levels of IQ4_NL. */
+export let codebook: v128 = i32x4.splat(0);
+/** HALF_FACTOR. */
+export let halfFactor: f32 = 0;
+
+/** Must run before the variables above are read. */
+export function prepareConstants(): void {
+  nibbles16 = i16x8.splat(15);
+  bytes15 = i8x16.splat(15);
+  bytes3 = i8x16.splat(3);
+  bytes48 = i8x16.splat(48);
+  bytes16 = i8x16.splat(16);
+  bytes4 = i8x16.splat(4);
+  bitOfByte = i8x16(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
+  spreadLow = i8x16(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+  spreadHigh = i8x16(2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+  codebook = i8x16(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
+  halfFactor = HALF_FACTOR;
+}
+
+/** table[indices], indices below 16. */
+// @ts-ignore: decorator
+@inline
+export function lookUp(table: v128, indices: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return v128.relaxed_swizzle(table, indices);
+  else return v128.swizzle(table, indices);
+}
+
+/** The half at ptr; `factor` is halfFactor. */
+// @ts-ignore: decorator
+@inline
+export function loadHalfTimes(ptr: usize, factor: f32): f32 {
+  return reinterpret<f32>(((<i32>load<i16>(ptr)) << 13) & HALF_MASK) * factor;
 }

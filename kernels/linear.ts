@@ -22,10 +22,13 @@
 import { COUNTER, SCRATCH_BYTES } from "./abi";
 import { rowsBf16, rowsF16, rowsF32 } from "./linear-float-rows";
 import { PANEL_ROWS, panelProducts, SUMS, TILE_TOKENS } from "./linear-panel";
-import { rowsQ4_0, rowsQ4K, rowsQ6K, rowsQ8_0, rowsUnpacked } from "./linear-rows";
-import { loadHalf } from "./linear-simd";
+import { rowIq4Nl, rowQ4_0, rowQ4_1, rowQ5_0, rowQ5_1, rowQ8_0 } from "./linear-rows";
+import { rowQ2K, rowQ3K, rowQ4K, rowQ5K, rowQ6K } from "./linear-rows-k";
+import { loadHalf, prepareConstants, sumLanes } from "./linear-simd";
 import { quantisedRowBytes } from "./quantise";
-import { BF16, F16, F32, isFloat, Q4_0, Q4_K, Q6_K, Q8_0, rowBytes } from "./unpack";
+import {
+  BF16, F16, F32, IQ4_NL, isFloat, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, rowBytes,
+} from "./unpack";
 
 /** From this many tokens on, unpacking into panels pays. */
 const PANEL_FROM_TOKENS = 4;
@@ -41,27 +44,49 @@ function loadBias(dtype: i32, bias: usize, row: i32): f32 {
   return load<f32>(bias + (at << 2));
 }
 
+/** One quantised weight row times one quantised row of activations, not yet summed across lanes. */
+function quantisedRow(dtype: i32, w: usize, columns: i32, x: usize, scratch: usize): v128 {
+  switch (dtype) {
+    case Q8_0:
+      return rowQ8_0(w, columns, x);
+    case Q4_0:
+      return rowQ4_0(w, columns, x);
+    case Q4_1:
+      return rowQ4_1(w, columns, x);
+    case Q5_0:
+      return rowQ5_0(w, columns, x);
+    case Q5_1:
+      return rowQ5_1(w, columns, x);
+    case IQ4_NL:
+      return rowIq4Nl(w, columns, x);
+    case Q2_K:
+      return rowQ2K(w, columns, x, scratch);
+    case Q3_K:
+      return rowQ3K(w, columns, x, scratch);
+    case Q4_K:
+      return rowQ4K(w, columns, x, scratch);
+    case Q5_K:
+      return rowQ5K(w, columns, x, scratch);
+    case Q6_K:
+      return rowQ6K(w, columns, x, scratch);
+    default:
+      unreachable();
+      return i32x4.splat(0);
+  }
+}
+
 function fourRows(
   dtype: i32, w0: usize, w1: usize, w2: usize, w3: usize, columns: i32, x: usize, scratch: usize,
 ): v128 {
-  switch (dtype) {
-    case F32:
-      return rowsF32(w0, w1, w2, w3, columns, x);
-    case F16:
-      return rowsF16(w0, w1, w2, w3, columns, x);
-    case BF16:
-      return rowsBf16(w0, w1, w2, w3, columns, x);
-    case Q8_0:
-      return rowsQ8_0(w0, w1, w2, w3, columns, x);
-    case Q4_0:
-      return rowsQ4_0(w0, w1, w2, w3, columns, x);
-    case Q4_K:
-      return rowsQ4K(w0, w1, w2, w3, columns, x);
-    case Q6_K:
-      return rowsQ6K(w0, w1, w2, w3, columns, x);
-    default:
-      return rowsUnpacked(dtype, w0, w1, w2, w3, columns, x, scratch);
-  }
+  if (dtype == F32) return rowsF32(w0, w1, w2, w3, columns, x);
+  if (dtype == F16) return rowsF16(w0, w1, w2, w3, columns, x);
+  if (dtype == BF16) return rowsBf16(w0, w1, w2, w3, columns, x);
+  return sumLanes(
+    quantisedRow(dtype, w0, columns, x, scratch),
+    quantisedRow(dtype, w1, columns, x, scratch),
+    quantisedRow(dtype, w2, columns, x, scratch),
+    quantisedRow(dtype, w3, columns, x, scratch),
+  );
 }
 
 /** Writes up to eight sums of one token, from weight row `row` on, with their bias. */
@@ -125,6 +150,7 @@ function tileTokens(tokens: i32): i32 {
 }
 
 export function linear(args: usize, thread: i32, threads: i32): void {
+  prepareConstants();
   const dtype = load<i32>(args);
   const tokens = load<i32>(args, 4);
   const columns = load<i32>(args, 8);
