@@ -120,7 +120,7 @@ export class Generation {
 
   /** What is given out for a token: the text that became certain, and whether this is the end. */
   private part(drawn: Drawn, made: number): Part {
-    const { endIds } = this.session.model.tokenizer;
+    const { endIds } = this.session.model;
     const ended = !this.options.ignoreEnd && endIds.has(drawn.id);
     const { text, stopped } = this.stops.push(ended ? "" : this.decoded.push(drawn.id));
     const finish = this.finish(ended || stopped, made);

@@ -3,6 +3,7 @@ import { createBackend } from "../backends/create.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { openCheckpoint } from "../formats/open.js";
 import { resolveReference } from "../formats/reference.js";
+import { requireTensor } from "../formats/require-tensor.js";
 import { architectureOf } from "../models/index.js";
 import { ModelMetadata } from "../models/metadata.js";
 import { attentionShape } from "../nn/attention.js";
@@ -80,7 +81,9 @@ async function loadCheckpoint(
     const decoder = new Decoder(spec, weights);
     report({ phase: "ready", doneBytes: bytes, totalBytes: bytes, plan });
     const info = infoOf(checkpoint, spec, entries, tokenizer, backend);
+    const endIds = endIdsOf(checkpoint, tokenizer);
     return new LocalModel({
+      endIds,
       decoder,
       runner: new StepRunner(backend, decoder),
       tokenizer,
@@ -96,8 +99,7 @@ async function loadCheckpoint(
 /** The architecture's spec, with the numbers of the small tensors that are part of it. */
 export async function specOf(checkpoint: Checkpoint): Promise<ModelSpec> {
   const architecture = architectureOf(checkpoint.architecture);
-  const embedding = checkpoint.tensors.get("token_embd.weight");
-  if (!embedding) throw new FormatError(`${checkpoint.location}: the tensor "token_embd.weight" is missing.`);
+  const embedding = requireTensor(checkpoint, "token_embd.weight");
   const auxiliary = new Map<string, Float32Array>();
   for (const name of architecture.auxiliary) {
     const entry = checkpoint.tensors.get(name);
@@ -117,6 +119,12 @@ function tokenizerOf(checkpoint: Checkpoint, spec: ModelSpec): Tokenizer {
   throw new FormatError(
     `${checkpoint.location}: the tokenizer has ${tokenizer.vocabSize} tokens, but the embedding only ${spec.vocabulary} rows.`,
   );
+}
+
+/** Ids that end an answer: the tokenizer's, and those that a Hugging Face configuration names. */
+function endIdsOf(checkpoint: Checkpoint, tokenizer: Tokenizer): ReadonlySet<number> {
+  const named = checkpoint.metadata.get("tokenizer.ggml.eos_token_ids");
+  return new Set([...tokenizer.endIds, ...(named instanceof Int32Array ? named : [])]);
 }
 
 function infoOf(

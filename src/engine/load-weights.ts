@@ -3,6 +3,7 @@
  * then reads them in parallel chunks straight into the backend's memory. Vectors become f32; matrices stay as they are.
  */
 import type { Checkpoint, TensorEntry } from "../formats/checkpoint.js";
+import { requireTensor } from "../formats/require-tensor.js";
 import { type WeightShape, Weights } from "../nn/weights.js";
 import { dequantiseRow } from "../quant/index.js";
 import type { Backend } from "../tensor/backend.js";
@@ -19,17 +20,10 @@ export interface WeightEntry {
   readonly entry: TensorEntry;
 }
 
-/** Pairs every weight of the spec with its tensor. @throws FormatError for a missing tensor or a wrong shape */
+/** Pairs every weight of the spec with its tensor. @throws FormatError for a missing tensor or a wrong shape, UnsupportedError for its type */
 export function matchWeights(checkpoint: Checkpoint, shapes: readonly WeightShape[]): WeightEntry[] {
   return shapes.map((shape) => {
-    const entry = checkpoint.tensors.get(shape.name);
-    if (!entry) {
-      throw new FormatError(
-        `${checkpoint.location}: the tensor "${shape.name}" [${shape.rows}, ${shape.cols}] is missing; ` +
-          `the ${checkpoint.architecture} architecture needs it.`,
-        { tensor: shape.name },
-      );
-    }
+    const entry = requireTensor(checkpoint, shape.name);
     if (entry.rows !== shape.rows || entry.cols !== shape.cols) {
       throw new FormatError(
         `${checkpoint.location}: the tensor "${shape.name}" is [${entry.rows}, ${entry.cols}], expected [${shape.rows}, ${shape.cols}].`,

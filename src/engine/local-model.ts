@@ -11,6 +11,7 @@ export interface LocalModelParts {
   readonly decoder: Decoder;
   readonly runner: StepRunner;
   readonly tokenizer: Tokenizer;
+  readonly endIds: ReadonlySet<number>;
   readonly info: ModelInfo;
   /** Most bytes for weights and caches. */
   readonly memoryLimitBytes: number;
@@ -19,12 +20,15 @@ export interface LocalModelParts {
 export class LocalModel implements Model {
   readonly info: ModelInfo;
   readonly tokenizer: Tokenizer;
+  /** Ids that end an answer. */
+  readonly endIds: ReadonlySet<number>;
   readonly runner: StepRunner;
   private readonly sessions = new Set<LocalSession>();
 
   constructor(private readonly parts: LocalModelParts) {
     this.info = parts.info;
     this.tokenizer = parts.tokenizer;
+    this.endIds = parts.endIds;
     this.runner = parts.runner;
   }
 

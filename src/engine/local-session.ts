@@ -100,7 +100,7 @@ export class LocalSession implements Session {
     if (startOver) this.forget();
     const ids = this.opened(this.encode(text));
     // The template closes the answer before with its own end token.
-    if (this.waiting !== undefined && this.model.tokenizer.endIds.has(this.waiting)) this.waiting = undefined;
+    if (this.waiting !== undefined && this.model.endIds.has(this.waiting)) this.waiting = undefined;
     let answer: string | undefined;
     try {
       for await (const part of new Generation(this, options).run(ids)) {

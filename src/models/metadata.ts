@@ -39,8 +39,9 @@ export class ModelMetadata {
     throw this.wrong(key, "a string", value);
   }
 
+  /** Whether the file has the tensor, of a supported type or not. */
   hasTensor(name: string): boolean {
-    return this.checkpoint.tensors.has(name);
+    return this.checkpoint.tensors.has(name) || this.checkpoint.unsupportedTensors?.has(name) === true;
   }
 
   private wrong(key: string, expected: string, value: MetadataValue | undefined): FormatError {
