@@ -15,15 +15,20 @@ const BROWSER_GLOBALS = [
   '__port.on("message", (data) => globalThis.onmessage?.({ data }));',
 ].join(" ");
 
+/**
+ * Node's options of the process are not for the threads: a loader would be loaded into each of them, and with
+ * `--input-type`, as in `node --input-type=module --eval`, no thread would start.
+ */
+const NO_OPTIONS: string[] = [];
+
 /** Starts a thread that runs a classic script. */
 export function spawnScriptThread(source: string, name: string): Thread {
-  // No execArgv of the process: a loader given there would be loaded into each thread.
-  return new WorkerThread(new Worker(`${BROWSER_GLOBALS} ${source}`, { eval: true, name, execArgv: [] }));
+  return new WorkerThread(new Worker(`${BROWSER_GLOBALS} ${source}`, { eval: true, name, execArgv: NO_OPTIONS }));
 }
 
 /** Starts a thread that runs a module. */
 export function spawnModuleThread(url: URL, name: string): Thread {
-  return new WorkerThread(new Worker(url, { name }));
+  return new WorkerThread(new Worker(url, { name, execArgv: NO_OPTIONS }));
 }
 
 /** The way from inside a thread to the one that started it. @throws InternalError in the main thread */

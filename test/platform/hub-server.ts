@@ -23,6 +23,8 @@ export class HubServer {
   ignoresRanges = false;
   /** Sends other bytes than announced. */
   damages = false;
+  /** Ends the content of files one byte early, in due form. */
+  endsEarly = false;
   /** Never finishes sending content. */
   hangs = false;
   /** Names files by their SHA-256, as the hub does for large ones. */
@@ -80,9 +82,10 @@ export class HubServer {
     if (this.damages && !isQuestion) body[0] ^= 1;
     response.writeHead(range && (isQuestion || !this.ignoresRanges) ? 206 : 200, {
       ETag: this.namesBySha ? `"${sha}"` : `W/"${sha.slice(0, 40)}"`,
-      "Content-Length": body.length,
+      ...(this.endsEarly ? {} : { "Content-Length": body.length }),
       "Content-Range": `bytes ${from}-${to}/${bytes.length}`,
     });
+    if (!isQuestion && this.endsEarly) return response.end(body.subarray(0, -1));
     if (isQuestion || (this.cutAfter === undefined && !this.hangs)) return response.end(body);
     return response.write(body.subarray(0, this.cutAfter ?? 1), () => {
       if (!this.hangs) response.destroy();

@@ -119,6 +119,15 @@ describe("a download that is interrupted", () => {
     expect(await blobs()).toHaveLength(1);
   });
 
+  it("is noticed by the size alone, when the server ended it in due form", async () => {
+    server.endsEarly = true;
+    server.namesBySha = false;
+    const error = await failure(hub().fetch("user/model", "model.gguf"));
+    expect(error).toBeInstanceOf(NetworkError);
+    expect(error).toMatchObject({ details: { doneBytes: BYTES.length - 1, totalBytes: BYTES.length } });
+    expect(await readdir(repoFolder())).toEqual(["blobs"]);
+  });
+
   it("takes over from a process that died, not from one that runs", async () => {
     const first = await hub().fetch("user/model", "model.gguf");
     const [name = ""] = await blobs();
