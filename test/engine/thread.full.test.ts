@@ -126,6 +126,24 @@ describe("the package", () => {
     expect(readFileSync(new URL(`../../${types}`, import.meta.url), "utf8")).toContain("export");
   });
 
+  it.each(["index.js", "engine-thread-browser.js"])("reaches nothing of Node from the browser's %s", (entry) => {
+    const seen = new Set<string>();
+    const foreign = new Set<string>();
+    const visit = (url: URL): void => {
+      if (seen.has(url.href)) return;
+      seen.add(url.href);
+      const source = readFileSync(url, "utf8");
+      for (const [, specifier] of source.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)) {
+        if (specifier.startsWith(".")) visit(new URL(specifier, url));
+        else foreign.add(specifier);
+      }
+    };
+    visit(new URL(`../../dist/${entry}`, import.meta.url));
+    expect(seen.size).toBeGreaterThan(20);
+    const allowed = ["@huggingface/jinja", "@huggingface/tokenizers"];
+    expect([...foreign].filter((name) => !allowed.includes(name))).toEqual([]);
+  });
+
   it("ships the build and nothing else", async () => {
     const { stdout } = await promisify(execFile)("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
       cwd: ROOT,
