@@ -1,6 +1,6 @@
 // The two products at the heart of attention, in register tiles of rows x 16 lanes: scores of a page (lanes are tokens)
-// and the weighted sum of its values (lanes are dims). Three rows x four vectors are 12 accumulators, which leaves four
-// of the 16 vector registers for the operands.
+// and the weighted sum of its values (lanes are dims). Two rows x four vectors are 8 accumulators; with four loads and two
+// factors that stays within the 16 vector registers. (Three rows do not: their spills cost a third of the speed.)
 import { madd } from "./simd";
 
 /** Bytes of a row of the score block: 64 slots. */
@@ -11,50 +11,12 @@ export const SCORE_STRIDE: usize = 256;
 /** scores[row][0..16) = q[row] . keys for all rows; keys is f32 [D][16], q is [rows][D]. */
 export function scorePage(q: usize, rows: i32, width: i32, keys: usize, scores: usize): void {
   const stride = usize(width) * 4;
-  while (rows >= 5 || rows == 3) {
-    score3(q, stride, keys, scores);
-    q += 3 * stride;
-    scores += 3 * SCORE_STRIDE;
-    rows -= 3;
-  }
   for (; rows >= 2; rows -= 2) {
     score2(q, stride, keys, scores);
     q += 2 * stride;
     scores += 2 * SCORE_STRIDE;
   }
   if (rows == 1) score1(q, stride, keys, scores);
-}
-
-function score3(q: usize, stride: usize, keys: usize, scores: usize): void {
-  let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
-  let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
-  let c0 = a0, c1 = a0, c2 = a0, c3 = a0;
-  const end = q + stride;
-  for (; q < end; q += 4) {
-    const x = v128.load32_splat(q);
-    const y = v128.load32_splat(q + stride);
-    const z = v128.load32_splat(q + 2 * stride);
-    let k = v128.load(keys);
-    a0 = madd(x, k, a0);
-    b0 = madd(y, k, b0);
-    c0 = madd(z, k, c0);
-    k = v128.load(keys, 16);
-    a1 = madd(x, k, a1);
-    b1 = madd(y, k, b1);
-    c1 = madd(z, k, c1);
-    k = v128.load(keys, 32);
-    a2 = madd(x, k, a2);
-    b2 = madd(y, k, b2);
-    c2 = madd(z, k, c2);
-    k = v128.load(keys, 48);
-    a3 = madd(x, k, a3);
-    b3 = madd(y, k, b3);
-    c3 = madd(z, k, c3);
-    keys += 64;
-  }
-  store4(scores, a0, a1, a2, a3);
-  store4(scores + SCORE_STRIDE, b0, b1, b2, b3);
-  store4(scores + 2 * SCORE_STRIDE, c0, c1, c2, c3);
 }
 
 function score2(q: usize, stride: usize, keys: usize, scores: usize): void {
@@ -125,10 +87,9 @@ export function addValues(
   values += usize(first) * stride;
   const end = values + usize(last - first) * stride;
   while (rows > 0) {
-    const step = rows >= 5 || rows == 3 ? 3 : rows >= 2 ? 2 : 1;
+    const step = min(rows, 2);
     for (let d: usize = 0; d < columns; d += 64) {
-      if (step == 3) add3(out + d, stride, weights, factors, values + d, end + d);
-      else if (step == 2) add2(out + d, stride, weights, factors, values + d, end + d);
+      if (step == 2) add2(out + d, stride, weights, factors, values + d, end + d);
       else add1(out + d, stride, weights, factors, values + d, end + d);
     }
     for (let i: usize = 0; i < usize(step); i++) {
@@ -147,42 +108,6 @@ export function addValues(
 @inline
 function scaled(at: usize, factor: v128): v128 {
   return f32x4.mul(v128.load(at), factor);
-}
-
-function add3(out: usize, stride: usize, weights: usize, factors: usize, values: usize, end: usize): void {
-  const second = out + stride;
-  const third = second + stride;
-  let f = v128.load32_splat(factors);
-  let a0 = scaled(out, f), a1 = scaled(out + 16, f), a2 = scaled(out + 32, f), a3 = scaled(out + 48, f);
-  f = v128.load32_splat(factors, 4);
-  let b0 = scaled(second, f), b1 = scaled(second + 16, f), b2 = scaled(second + 32, f), b3 = scaled(second + 48, f);
-  f = v128.load32_splat(factors, 8);
-  let c0 = scaled(third, f), c1 = scaled(third + 16, f), c2 = scaled(third + 32, f), c3 = scaled(third + 48, f);
-  for (; values < end; values += stride) {
-    const x = v128.load32_splat(weights);
-    const y = v128.load32_splat(weights + SCORE_STRIDE);
-    const z = v128.load32_splat(weights + 2 * SCORE_STRIDE);
-    let v = v128.load(values);
-    a0 = madd(x, v, a0);
-    b0 = madd(y, v, b0);
-    c0 = madd(z, v, c0);
-    v = v128.load(values, 16);
-    a1 = madd(x, v, a1);
-    b1 = madd(y, v, b1);
-    c1 = madd(z, v, c1);
-    v = v128.load(values, 32);
-    a2 = madd(x, v, a2);
-    b2 = madd(y, v, b2);
-    c2 = madd(z, v, c2);
-    v = v128.load(values, 48);
-    a3 = madd(x, v, a3);
-    b3 = madd(y, v, b3);
-    c3 = madd(z, v, c3);
-    weights += 4;
-  }
-  store4(out, a0, a1, a2, a3);
-  store4(second, b0, b1, b2, b3);
-  store4(third, c0, c1, c2, c3);
 }
 
 function add2(out: usize, stride: usize, weights: usize, factors: usize, values: usize, end: usize): void {

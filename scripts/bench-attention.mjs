@@ -1,0 +1,109 @@
+// Attention and small operations of the Wasm backend: cache bytes and arithmetic per second, best of several runs.
+// npm run build, then: node scripts/bench-attention.mjs [threads] [plain]
+import { createWasmBackend } from "sluice/backends";
+import { nodePlatform } from "sluice/platform/node";
+import "sluice";
+
+const threads = Number(process.argv[2] ?? nodePlatform.cores);
+const relaxed = process.argv[3] === "plain" ? false : undefined;
+
+/** 1.1B llama: 4 KV heads of 64 with 8 query heads each; 7B llama: 32 heads of 128; both one layer. */
+const SHAPES = [
+  { name: "4 x 8 heads of 64", kvHeads: 4, group: 8, width: 64 },
+  { name: "8 x 4 heads of 128", kvHeads: 8, group: 4, width: 128 },
+  { name: "32 x 1 heads of 128", kvHeads: 32, group: 1, width: 128 },
+];
+
+/** Milliseconds. With one thread it is CPU time, which a busy machine disturbs less. */
+function now() {
+  if (threads > 1) return performance.now();
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+async function best(runs, body) {
+  let least = Number.POSITIVE_INFINITY;
+  for (let run = 0; run < runs; run++) {
+    const start = now();
+    await body();
+    least = Math.min(least, now() - start);
+  }
+  return least;
+}
+
+function fill(ops, rows, cols) {
+  const { weight, bytes } = ops.allocWeight({ name: "x", dtype: "f32", rows, cols });
+  const floats = new Float32Array(bytes.buffer, bytes.byteOffset, rows * cols);
+  for (let i = 0; i < floats.length; i++) floats[i] = Math.random() * 2 - 1;
+  return weight;
+}
+
+/** One layer's attention of the last `rows` of `tokens`. */
+async function measure({ kvHeads, group, width }, type, tokens, rows) {
+  const ops = await createWasmBackend({ threads, relaxed });
+  const store = ops.kvStore({ members: kvHeads, keyWidth: width, valueWidth: width, keyType: type, valueType: type });
+  const table = store.table();
+  for (let page = 0; page * 16 < tokens; page++) table.push(store.alloc());
+  const slice = { store, table, member: 0, head: 0, heads: kvHeads };
+  const ids = (count) => ops.input(Int32Array.from({ length: count }, (_, i) => i));
+  const kv = fill(ops, 256, kvHeads * width);
+  for (let slot = 0; slot < tokens; slot += 256) {
+    ops.beginStep();
+    const rows = ops.embed(kv, ids(Math.min(256, tokens - slot)));
+    ops.append({ keys: rows, values: rows, slice, slot });
+  }
+  const q = fill(ops, rows, kvHeads * group * width);
+  const seen = Int32Array.from({ length: rows * 2 }, (_, i) => (i % 2 ? tokens - rows + (i >> 1) + 1 : 0));
+  const repeats = Math.max(1, Math.ceil(4e7 / (tokens * rows * kvHeads * group * width)));
+  const elapsed = await best(12, async () => {
+    ops.beginStep();
+    const out = ops.empty(rows, kvHeads * group * width);
+    const queries = [ops.embed(q, ids(rows))];
+    const spans = ops.input(seen);
+    for (let i = 0; i < repeats; i++) ops.attention({ out, queries, spans, slice, group, scale: width ** -0.5 });
+    await ops.read(out);
+  });
+  const seconds = elapsed / repeats / 1000;
+  const pairs = rows * (tokens - rows / 2) * kvHeads * group;
+  const bytes = store.usedBytes;
+  await ops.dispose();
+  return { seconds, gflops: (pairs * width * 4) / seconds / 1e9, gigabytes: bytes / seconds / 1e9 };
+}
+
+/** A token through 22 layers of nothing but norms and additions of 64 columns: what an operation costs beside its work. */
+async function overhead() {
+  const ops = await createWasmBackend({ threads, relaxed });
+  const gain = fill(ops, 1, 64);
+  const x = fill(ops, 1, 64);
+  const count = 400;
+  const elapsed = await best(200, async () => {
+    ops.beginStep();
+    let y = ops.embed(x, ops.input(Int32Array.of(0)));
+    for (let i = 0; i < count / 2; i++) y = ops.add(y, ops.rmsNorm(y, gain, 1e-5));
+    await ops.read(y);
+  });
+  await ops.dispose();
+  return (elapsed * 1e6) / count;
+}
+
+const build = await createWasmBackend({ threads: 1, relaxed });
+console.log(`threads ${threads}, ${build.relaxed ? "relaxed" : "plain"} SIMD`);
+await build.dispose();
+console.log(`a small operation: ${(await overhead()).toFixed(0)} ns`);
+for (const shape of SHAPES) {
+  for (const type of ["f32", "f16", "q8"]) {
+    for (const [tokens, rows] of [
+      [1024, 1],
+      [8192, 1],
+      [1024, 256],
+      [4096, 256],
+    ]) {
+      const { seconds, gflops, gigabytes } = await measure(shape, type, tokens, rows);
+      console.log(
+        `${shape.name}, ${type.padEnd(3)} ${String(rows).padStart(3)} rows at ${String(tokens).padStart(5)}: ` +
+          `${(seconds * 1e6).toFixed(0).padStart(8)} us  ${gflops.toFixed(1).padStart(6)} GFLOPS  ` +
+          `${rows === 1 ? `${gigabytes.toFixed(1)} GB/s of cache` : ""}`,
+      );
+    }
+  }
+}
