@@ -133,7 +133,9 @@ describe("the package", () => {
       if (seen.has(url.href)) return;
       seen.add(url.href);
       const source = readFileSync(url, "utf8");
-      for (const [, specifier] of source.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)) {
+      const imports = /^(?:import|export [{*])[^"\n]*"([^"]+)";$|\bimport\("([^"]+)"\)/gm;
+      for (const [, still, later] of source.matchAll(imports)) {
+        const specifier = still ?? later;
         if (specifier.startsWith(".")) visit(new URL(specifier, url));
         else foreign.add(specifier);
       }
