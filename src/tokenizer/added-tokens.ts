@@ -2,6 +2,8 @@
  * Finds the tokens that are read as such before the text is cut into words: special tokens (`<|im_end|>`) and ones added
  * by the user. Leftmost first, of several at one place the longest: a trie over UTF-16 units.
  */
+import { FormatError } from "../util/errors.js";
+
 export interface AddedToken {
   readonly id: number;
   readonly text: string;
@@ -21,6 +23,9 @@ interface Node {
 
 export type Section = { readonly text: string; readonly start: number } | { readonly token: AddedToken };
 
+/** Searching costs a text's length times this at worst; the longest special tokens in use have some 100 characters. */
+const LONGEST_TOKEN = 1024;
+
 const WORD_CHARACTER = /[\p{L}\p{N}_]/u;
 
 export class AddedTokens {
@@ -28,6 +33,7 @@ export class AddedTokens {
   readonly #hasPlain: boolean;
   readonly #hasSpecial: boolean;
 
+  /** @throws FormatError for a token of absurd length */
   constructor(tokens: readonly AddedToken[]) {
     for (const token of tokens) if (token.text !== "") this.#insert(token);
     this.#hasPlain = tokens.some((token) => !token.special);
@@ -72,6 +78,11 @@ export class AddedTokens {
   }
 
   #insert(token: AddedToken): void {
+    if (token.text.length > LONGEST_TOKEN) {
+      throw new FormatError(
+        `The tokenizer's special token ${token.id} has ${token.text.length} characters; at most ${LONGEST_TOKEN} are supported.`,
+      );
+    }
     let node = this.#root;
     for (let i = 0; i < token.text.length; i++) {
       const unit = token.text.charCodeAt(i);

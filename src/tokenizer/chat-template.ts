@@ -5,29 +5,31 @@
 /// <reference path="./huggingface-modules.d.ts" />
 import { Environment, Interpreter, type Program, parse, type RuntimeValue, tokenize } from "@huggingface/jinja";
 import { ArgumentError, FormatError, SluiceError, UnsupportedError } from "../util/errors.js";
-import type { AddedTokens } from "./added-tokens.js";
 import { formatTime } from "./format-time.js";
 import type { ChatMessage, RenderOptions } from "./tokenizer.js";
 
-/** A thousand messages take some hundred thousand steps; a template that needs more than this never ends. */
-const MOST_STEPS = 10_000_000;
+/** A thousand messages take some ten thousand steps; at this many a render has taken seconds. */
+const MOST_STEPS = 1_000_000;
 const MOST_ITEMS = 1_000_000;
-const LONGEST_TEXT = 1 << 28;
+const LONGEST_TEXT = 1 << 26;
 
 export class ChatTemplate {
   readonly #source: string | undefined;
   readonly #tokens: Readonly<Record<string, string>>;
   #program: Program | undefined;
 
+  readonly #mostSteps: number;
+
   /** @param tokens `bos_token` and `eos_token`, as templates know them */
-  constructor(source: string | undefined, tokens: Readonly<Record<string, string>>) {
+  constructor(source: string | undefined, tokens: Readonly<Record<string, string>>, mostSteps = MOST_STEPS) {
     this.#source = source;
     this.#tokens = tokens;
+    this.#mostSteps = mostSteps;
   }
 
   /** @throws UnsupportedError without a template, FormatError for a broken one, ArgumentError for refused messages */
   render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
-    const environment = new Environment();
+    const program = this.#parsed();
     const variables: Record<string, unknown> = {
       ...GLOBALS,
       ...this.#tokens,
@@ -35,12 +37,22 @@ export class ChatTemplate {
       add_generation_prompt: options.addGenerationPrompt ?? true,
       ...options.variables,
     };
-    for (const [name, value] of Object.entries(variables)) if (name !== "namespace") environment.set(name, value);
     try {
-      return String(new BudgetInterpreter(environment).run(this.#parsed()).value);
+      return this.#run(program, variables);
     } catch (error) {
-      throw this.#explain(error);
+      if (error instanceof SluiceError) throw error;
     }
+    try {
+      return this.#run(program, { ...TOOL_DEFAULTS, ...variables });
+    } catch (error) {
+      throw error instanceof SluiceError ? error : unrenderable(error);
+    }
+  }
+
+  #run(program: Program, variables: Readonly<Record<string, unknown>>): string {
+    const environment = new Environment();
+    for (const [name, value] of Object.entries(variables)) if (name !== "namespace") environment.set(name, value);
+    return String(new BudgetInterpreter(environment, this.#mostSteps).run(program).value);
   }
 
   #parsed(): Program {
@@ -57,11 +69,10 @@ export class ChatTemplate {
     }
     return this.#program;
   }
+}
 
-  #explain(error: unknown): SluiceError {
-    if (error instanceof SluiceError) return error;
-    return new UnsupportedError(`The model's chat template can't be rendered: ${messageOf(error)}`);
-  }
+function unrenderable(error: unknown): UnsupportedError {
+  return new UnsupportedError(`The model's chat template can't be rendered: ${messageOf(error)}`);
 }
 
 /** What Transformers gives every template. */
@@ -79,6 +90,18 @@ const GLOBALS: Readonly<Record<string, unknown>> = {
   range,
 };
 
+/**
+ * Templates made for tool use take these for granted, and fail without. Others ask whether there are tools at all, so
+ * this is the second try.
+ */
+const TOOL_DEFAULTS: Readonly<Record<string, unknown>> = {
+  tools: [],
+  functions: "[]",
+  get datetime() {
+    return formatTime(new Date(), "%Y-%m-%d %H:%M:%S");
+  },
+};
+
 function range(start: unknown, stop?: unknown, step: unknown = 1): number[] {
   const [from, to] = typeof stop === "number" ? [Number(start), stop] : [0, Number(start)];
   const by = Number(step);
@@ -91,11 +114,17 @@ function range(start: unknown, stop?: unknown, step: unknown = 1): number[] {
 
 /** An interpreter that ends: steps and the sizes of values are limited. */
 class BudgetInterpreter extends Interpreter {
+  readonly #mostSteps: number;
   #steps = 0;
 
+  constructor(environment: Environment, mostSteps: number) {
+    super(environment);
+    this.#mostSteps = mostSteps;
+  }
+
   override evaluate(statement: unknown, environment: Environment): RuntimeValue {
-    if (++this.#steps > MOST_STEPS) {
-      throw new FormatError(`The model's chat template takes more than ${MOST_STEPS} steps; it may never end.`);
+    if (++this.#steps > this.#mostSteps) {
+      throw new FormatError(`The model's chat template takes more than ${this.#mostSteps} steps; it may never end.`);
     }
     const value = super.evaluate(statement, environment);
     if (sizeOf(value) > (typeof value.value === "string" ? LONGEST_TEXT : MOST_ITEMS)) {
@@ -111,37 +140,4 @@ function sizeOf({ value: content }: RuntimeValue): number {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-/** Noncharacters of Unicode: never part of a text that is interchanged. */
-const FIRST_MARK = 0xfdd0;
-const MARKS = 32;
-
-/**
- * Breaks up every special token in the messages' texts with a mark, so that it stays plain text through the template;
- * `unmark` takes the mark out again, after the template's own special tokens were found.
- */
-export function markMessages(
-  messages: readonly ChatMessage[],
-  addedTokens: AddedTokens,
-): { readonly messages: readonly ChatMessage[]; readonly unmark: (text: string) => string } {
-  const used = (mark: string) => messages.some((message) => message.content.includes(mark));
-  const marks = Array.from({ length: MARKS }, (_, i) => String.fromCharCode(FIRST_MARK + i));
-  const mark = marks.find((candidate) => !used(candidate)) ?? marks[0];
-  return {
-    messages: messages.map((message) => ({ ...message, content: breakUp(message.content, addedTokens, mark) })),
-    unmark: (text) => text.replaceAll(mark, ""),
-  };
-}
-
-function breakUp(text: string, addedTokens: AddedTokens, mark: string): string {
-  let broken = "";
-  let start = 0;
-  for (const { token, at } of addedTokens.find(text, true)) {
-    if (!token.special) continue;
-    const inside = at + String.fromCodePoint(text.codePointAt(at) ?? 0).length;
-    broken += text.slice(start, inside) + mark;
-    start = inside;
-  }
-  return broken + text.slice(start);
 }

@@ -23,11 +23,12 @@ export function tokenizerFromHf(source: HfTokenizerSource): Tokenizer {
   const specials = optionalFields(source.specialTokensMap, "special_tokens_map.json") ?? {};
   const model = fieldsOf(json.model, "tokenizer.json: model");
   const added = addedTokensOf(json);
+  const kind = modelKind(model);
   const vocabulary = vocabularyOf(model, added, hasByteFallback(model, json));
   const id = (name: string) => vocabulary.ids.get(tokenName(config[name]) ?? tokenName(specials[name]) ?? "");
   const bosId = id("bos_token");
   const eosId = id("eos_token");
-  const text = new HfTextModel(json, added, wordEncoder(model, vocabulary));
+  const text = new HfTextModel(json, added, wordEncoder(kind, model, vocabulary));
   const around = aroundText(json.post_processor, vocabulary);
   return new VocabularyTokenizer({
     vocabulary,
@@ -87,24 +88,18 @@ function hasByteFallback(model: Fields, json: Fields): boolean {
   return model.byte_fallback === true || JSON.stringify(json.decoder ?? null).includes('"ByteFallback"');
 }
 
-/** What encodes the words that the pre-tokenizer makes. */
-function wordEncoder(model: Fields, vocabulary: Vocabulary): MakeWordEncoder {
+/** @throws UnsupportedError for Unigram and others */
+function modelKind(model: Fields): "BPE" | "WordPiece" {
   const kind = textOf(model.type) ?? (model.merges === undefined ? "WordPiece" : "BPE");
+  if (kind === "BPE" || kind === "WordPiece") return kind;
+  throw new UnsupportedError(`tokenizer.json: the model is of the type "${kind}"; BPE and WordPiece are supported.`, {
+    type: kind,
+  });
+}
+
+/** What encodes the words that the pre-tokenizer makes. */
+function wordEncoder(kind: "BPE" | "WordPiece", model: Fields, vocabulary: Vocabulary): MakeWordEncoder {
   const unknownId = vocabulary.ids.get(textOf(model.unk_token) ?? "");
-  if (kind === "BPE") {
-    const suffix = textOf(model.end_of_word_suffix) || textOf(model.continuing_subword_prefix);
-    if (suffix) throw new UnsupportedError(`tokenizer.json: BPE with the affix "${suffix}" on words isn't supported.`);
-    return (byteLevel) =>
-      new PairMergeModel({
-        vocabulary,
-        merges: mergesOf(model.merges),
-        byteLevel,
-        byteFallback: model.byte_fallback === true,
-        ignoreMerges: model.ignore_merges === true,
-        unknownId,
-        fuseUnknown: model.fuse_unk === true,
-      });
-  }
   if (kind === "WordPiece") {
     const longest = model.max_input_chars_per_word;
     return () =>
@@ -116,9 +111,18 @@ function wordEncoder(model: Fields, vocabulary: Vocabulary): MakeWordEncoder {
         longestWord: typeof longest === "number" ? longest : 100,
       });
   }
-  throw new UnsupportedError(`tokenizer.json: the model is of the type "${kind}"; BPE and WordPiece are supported.`, {
-    type: kind,
-  });
+  const affix = textOf(model.end_of_word_suffix) || textOf(model.continuing_subword_prefix);
+  if (affix) throw new UnsupportedError(`tokenizer.json: BPE with the affix "${affix}" on words isn't supported.`);
+  return (byteLevel) =>
+    new PairMergeModel({
+      vocabulary,
+      merges: mergesOf(model.merges),
+      byteLevel,
+      byteFallback: model.byte_fallback === true,
+      ignoreMerges: model.ignore_merges === true,
+      unknownId,
+      fuseUnknown: model.fuse_unk === true,
+    });
 }
 
 function mergesOf(value: unknown): (readonly [string, string])[] {

@@ -1,7 +1,8 @@
 /**
  * Byte-pair encoding with a ranked list of merges (`tokenizer.ggml.merges`, tokenizer.json's BPE): byte-level as in
  * GPT-2, or over characters with byte fallback as in converted SentencePiece vocabularies. It works on ids in typed
- * arrays, where the library's model works on strings of pairs: about ten times faster on a book (see the tests' notes).
+ * arrays, where the library's model keys a map with pairs of strings: the same ids, on a novel 4 times (byte-level) to 50
+ * times (one long word) faster.
  */
 import { FormatError } from "../util/errors.js";
 import { charOfByte, toByteLevel } from "./byte-level.js";
@@ -166,8 +167,12 @@ function idOf(vocabulary: Vocabulary, text: string, rank: number): number {
   return id;
 }
 
-function byteCharacters(vocabulary: Vocabulary): Int32Array {
-  return Int32Array.from({ length: 256 }, (_, byte) => vocabulary.ids.get(charOfByte(byte)) ?? -1);
+/** Added tokens may look like byte characters ("\u00f8"), but stand for the text itself. */
+function byteCharacters({ ids, kinds }: Vocabulary): Int32Array {
+  return Int32Array.from({ length: 256 }, (_, byte) => {
+    const id = ids.get(charOfByte(byte));
+    return id === undefined || kinds[id] === TokenKind.userDefined || isControl(kinds[id]) ? -1 : id;
+  });
 }
 
 function byteTokens(vocabulary: Vocabulary, wanted: boolean): Int32Array {

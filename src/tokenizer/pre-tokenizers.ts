@@ -36,6 +36,8 @@ const cl100k = (digits: string) => `${SUFFIX}|${WORD}|${digits}| ?[^\\s\\p{L}\\p
 const o200k = (suffix: string, digits: string) =>
   `${LEAD}${UPPER}*${LOWER}+${suffix}|${LEAD}${UPPER}+${LOWER}*${suffix}|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${LINES}`;
 const CJK = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+";
+/** "\s+$" of the original, without its quadratic search through long white space. */
+const TRAILING_SPACE = "(?<!\\s)\\s+$";
 const ASCII_PUNCTUATION = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~]";
 const BLOOM = " ?[^(\\s|.,!?…。，、।۔،)]+";
 /** The letters that DeepSeek's first models count as words: the scripts with case. */
@@ -57,7 +59,7 @@ const FAMILIES = {
   viking: [BLOOM, "\\p{N}"],
   tekken: [o200k("", "\\p{N}")],
   gpt4o: [o200k(`${SUFFIX}?`, "\\p{N}{1,3}")],
-  deepseekLlm: ["[\\r\\n]", `\\s?[${CASED}]+`, "\\s?[!-/:-~！-／：-～‘-‟\u3000-。]+", "\\s+$", CJK, "\\p{N}+"],
+  deepseekLlm: ["[\\r\\n]", `\\s?[${CASED}]+`, "\\s?[!-/:-~！-／：-～‘-‟\u3000-。]+", TRAILING_SPACE, CJK, "\\p{N}+"],
   deepseekCoder: ["[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, "\\p{N}"],
   deepseek3: [
     "\\p{N}{1,3}",

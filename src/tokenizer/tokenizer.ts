@@ -7,6 +7,8 @@ export interface EncodeOptions {
   readonly addSpecial?: boolean;
   /** Read `<|im_end|>` and the like as special tokens; default true. False: user text can't forge them. */
   readonly parseSpecial?: boolean;
+  /** The text was rendered with `guard`: its marks are taken out, once special tokens are found. */
+  readonly guarded?: boolean;
 }
 
 export interface Tokenizer {
@@ -29,8 +31,8 @@ export interface Tokenizer {
   /** Renders the chat template. @throws UnsupportedError without a template, ArgumentError for messages it refuses */
   renderChat(messages: readonly ChatMessage[], options?: RenderOptions): string;
   /**
-   * The ids of the rendered chat, with its start token where the vocabulary puts one. The template's special tokens are
-   * read as such, the messages' are not: a message that says `<|im_end|>` stays plain text. @throws as `renderChat`
+   * The ids of the chat, rendered with `guard`, with the start token where the vocabulary puts one and the template
+   * doesn't. @throws as `renderChat`
    */
   encodeChat(messages: readonly ChatMessage[], options?: RenderOptions): Int32Array;
 }
@@ -60,6 +62,11 @@ export interface ChatMessage {
 export interface RenderOptions {
   /** End with the opening of the assistant's turn; default true. */
   readonly addGenerationPrompt?: boolean;
+  /**
+   * Break up special tokens in the messages' own texts with a mark (the noncharacter U+FDD0), so that a message that says
+   * `<|im_end|>` can't end its turn; for `encode` with `guarded`. Default false.
+   */
+  readonly guard?: boolean;
   /** Further variables of the template (tools, documents, date_string). */
   readonly variables?: Readonly<Record<string, unknown>>;
 }

@@ -1,7 +1,8 @@
 /** The tokenizer put together from its parts: added tokens, text model, token bytes, chat template. */
 import type { AddedTokens } from "./added-tokens.js";
-import { ChatTemplate, markMessages } from "./chat-template.js";
+import { ChatTemplate } from "./chat-template.js";
 import { IdList } from "./id-list.js";
+import { guardMessages, withoutGuard } from "./message-guard.js";
 import type { TextModel } from "./text-model.js";
 import { decodeIds, type TokenBytes, Utf8TokenStream } from "./token-stream.js";
 import type { ChatMessage, DecodeOptions, EncodeOptions, RenderOptions, Tokenizer, TokenStream } from "./tokenizer.js";
@@ -47,11 +48,18 @@ export class VocabularyTokenizer implements Tokenizer {
   }
 
   encode(text: string, options: EncodeOptions = {}): Int32Array {
-    const { addSpecial = true, parseSpecial = true } = options;
+    const { addSpecial = true, parseSpecial = true, guarded = false } = options;
+    const { addedTokens, model, prefix, suffix } = this.#parts;
     const out = new IdList();
-    if (addSpecial) out.pushAll(this.#parts.prefix);
-    this.#encodeSections(text, parseSpecial, (plain) => plain, out);
-    if (addSpecial) out.pushAll(this.#parts.suffix);
+    if (addSpecial) out.pushAll(prefix);
+    for (const section of addedTokens.sections(text, parseSpecial)) {
+      if ("token" in section) out.push(section.token.id);
+      else {
+        const plain = guarded ? withoutGuard(section.text) : section.text;
+        model.encode(plain, { first: section.start === 0, parseSpecial: parseSpecial && !guarded }, out);
+      }
+    }
+    if (addSpecial) out.pushAll(suffix);
     return out.toArray();
   }
 
@@ -67,24 +75,20 @@ export class VocabularyTokenizer implements Tokenizer {
     return new Utf8TokenStream(this.#parts.bytes, options);
   }
 
-  renderChat(messages: readonly ChatMessage[], options?: RenderOptions): string {
-    return this.#template.render(messages, options);
+  renderChat(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
+    const { addedTokens } = this.#parts;
+    return this.#template.render(options.guard ? guardMessages(messages, addedTokens) : messages, options);
   }
 
   encodeChat(messages: readonly ChatMessage[], options?: RenderOptions): Int32Array {
-    const marked = markMessages(messages, this.#parts.addedTokens);
-    const out = new IdList();
-    this.#encodeSections(this.renderChat(marked.messages, options), true, marked.unmark, out);
-    const ids = out.toArray();
-    if (!this.addsBos || this.bosId === undefined || ids[0] === this.bosId) return ids;
-    return Int32Array.of(this.bosId, ...ids);
-  }
-
-  #encodeSections(text: string, parseSpecial: boolean, plain: (text: string) => string, out: IdList): void {
-    for (const section of this.#parts.addedTokens.sections(text, parseSpecial)) {
-      if ("token" in section) out.push(section.token.id);
-      else this.#parts.model.encode(plain(section.text), { first: section.start === 0, parseSpecial }, out);
-    }
+    const text = this.renderChat(messages, { ...options, guard: true });
+    const ids = this.encode(text, { addSpecial: false, guarded: true });
+    const { bosId } = this;
+    if (!this.addsBos || bosId === undefined || ids[0] === bosId) return ids;
+    const started = new Int32Array(ids.length + 1);
+    started[0] = bosId;
+    started.set(ids, 1);
+    return started;
   }
 
   #textOf(id: number | undefined): string {
