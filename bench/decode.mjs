@@ -5,6 +5,7 @@
 
 import { agreement, collect, compare, decodeRate, prefillRate } from "./lib/compare.mjs";
 import { readOptions, wholeNumber, wholeNumbers } from "./lib/options.mjs";
+import { othersLine } from "./lib/other-load.mjs";
 import { randomBits } from "./lib/random-blocks.mjs";
 import { figure, median, saveJson, spread, table } from "./lib/report.mjs";
 import { makeModel, SHAPE } from "./make-model.mjs";
@@ -91,10 +92,11 @@ async function benchFormat(format, options) {
   const results = await compare({ model, threads: options.threads, contextSize, runs }, options.rounds, format);
   const rows = measures(runs, results);
   const top = Object.values(results).map((all) => all[0].runs.find((run) => run.top).top);
-  return { format, rows, agreement: agreement(top[0], top[1]) };
+  const others = Object.values(results).flatMap((all) => all.map((result) => result.others));
+  return { format, rows, agreement: agreement(top[0], top[1]), othersLine: othersLine(others, options.threads) };
 }
 
-function print({ format, rows, agreement: agreed }) {
+function print({ format, rows, agreement: agreed, othersLine: others }) {
   const lines = rows.map(({ label, values, ratio }) => [
     label,
     spread(values.sluice),
@@ -107,6 +109,7 @@ function print({ format, rows, agreement: agreed }) {
       `${agreed.shared} are among ours, log-probabilities differ by ${figure(agreed.meanDifference)} on average, ` +
       `${figure(agreed.maxDifference)} at most${agreed.sane ? "" : ": NOT THE SAME MODEL"}\n`,
   );
+  process.stdout.write(others);
 }
 
 const options = readJobOptions();

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { collect, compare, decodeRate } from "./lib/compare.mjs";
 import { readOptions, usageError, wholeNumber, wholeNumbers } from "./lib/options.mjs";
+import { othersLine } from "./lib/other-load.mjs";
 import { figure, median, saveJson, spread, table } from "./lib/report.mjs";
 
 const HELP = `Usage: npm run bench -- small [options]
@@ -38,7 +39,8 @@ for (const threads of wholeNumbers("threads", values.threads)) {
   const results = await compare(job, rounds, `${threads} thread${threads > 1 ? "s" : ""}`);
   const rates = Object.values(results).map((all) => collect(all, "timed", decodeRate));
   const ids = Object.values(results).map((all) => all[0].runs[1].ids.join(" "));
-  rows.push({ threads, sluice: rates[0], llamaCpp: rates[1], sameIds: ids[0] === ids[1] });
+  const others = Object.values(results).flatMap((all) => all.map((result) => result.others));
+  rows.push({ threads, sluice: rates[0], llamaCpp: rates[1], sameIds: ids[0] === ids[1], others });
 }
 const lines = rows.map(({ threads, sluice, llamaCpp, sameIds }) => [
   String(threads),
@@ -51,5 +53,6 @@ const lines = rows.map(({ threads, sluice, llamaCpp, sameIds }) => [
 ]);
 const head = ["threads", "Sluice tokens/s", "us/token", "llama.cpp tokens/s", "us/token", "ratio", "same ids"];
 process.stdout.write(`\n${table(head, lines)}`);
+for (const { threads, others } of rows) process.stdout.write(`${threads} threads: ${othersLine(others, threads)}`);
 saveJson(values.json, { model: values.model, tokens, rows });
 process.exitCode = rows.every(({ sameIds }) => sameIds) ? 0 : 1;

@@ -31,6 +31,7 @@ import { fileURLToPath } from "node:url";
  * @property {RunResult[]} runs
  * @property {number} loadMs
  * @property {number} peakBytes largest resident memory of the process
+ * @property {number} cpuMs processor time that the process took
  */
 
 /** Engines by the name under which the tables show them. */
@@ -70,8 +71,10 @@ export function serveJob(work) {
   process.once("message", async (job) => {
     let message;
     try {
-      // maxRSS is in kilobytes.
-      message = { ...(await work(job)), peakBytes: process.resourceUsage().maxRSS * 1024 };
+      const done = await work(job);
+      const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
+      // maxRSS is in kilobytes, the times in microseconds.
+      message = { ...done, peakBytes: maxRSS * 1024, cpuMs: (userCPUTime + systemCPUTime) / 1000 };
     } catch (error) {
       message = { error: error instanceof Error ? error.stack : String(error) };
     }

@@ -3,12 +3,14 @@
  * always meets the warmer machine.
  */
 import { ENGINES, runJob } from "./child.mjs";
+import { watchOthers } from "./other-load.mjs";
 
 /**
  * @param {import("./child.mjs").Job} job
  * @param {number} rounds
  * @param {string} label for the progress on stderr
- * @returns {Promise<Record<keyof typeof ENGINES, import("./child.mjs").Result[]>>}
+ * @returns {Promise<Record<keyof typeof ENGINES, (import("./child.mjs").Result & {others: number})[]>>} others: cores
+ *   that other processes kept busy meanwhile
  */
 export async function compare(job, rounds, label) {
   const results = Object.fromEntries(Object.keys(ENGINES).map((engine) => [engine, []]));
@@ -17,7 +19,9 @@ export async function compare(job, rounds, label) {
     if (round % 2 === 1) order.reverse();
     for (const engine of order) {
       process.stderr.write(`${label}: round ${round + 1} of ${rounds}, ${engine} ...\n`);
-      results[engine].push(await runJob(engine, job));
+      const others = watchOthers();
+      const result = await runJob(engine, job);
+      results[engine].push({ ...result, others: others(result.cpuMs) });
     }
   }
   return results;
