@@ -12,8 +12,8 @@ export class UsageError extends ArgumentError {}
 const HINTS: Readonly<Record<string, string>> = {
   bad_format: "the file may be incomplete or of another kind; `sluice inspect MODEL` shows what can be read of it",
   unsupported: "`sluice inspect MODEL` shows what the file contains",
-  not_found: "check the path; a model of the hub is written hf:user/repo, hf:user/repo:Q4_0 or hf:user/repo/file.gguf",
-  context_full: "let old tokens go (--context sinks:4,recent:2044), or give more room (--context-length N)",
+  not_found: "check the name; a model is a file, a folder, hf:user/repo, hf:user/repo:QUANT or hf:user/repo/file.gguf",
+  context_full: "--context sinks:4,recent:N lets old tokens go; --context-length N gives more room",
   out_of_memory: "a smaller context (--context, --context-length), cache type (--kv q8) or model needs less",
   internal: "SLUICE_DEBUG=1 shows where it happened",
 };

@@ -16,7 +16,7 @@ export class PipedLines implements LineSource {
     this.#chunks = input[Symbol.asyncIterator]();
   }
 
-  /** The prompt is not shown. @throws FormatError for a line that is not UTF-8 */
+  /** The prompt is not shown. @throws SluiceError for a line that is not UTF-8 */
   async next(): Promise<LineEvent> {
     let stop = () => {};
     const interrupted = new Promise<LineEvent>((resolve) => {

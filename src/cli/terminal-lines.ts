@@ -3,8 +3,12 @@
  * lines the terminal is handed back, so that Ctrl-C is an ordinary SIGINT, which stops the answer.
  */
 import { createInterface, type Interface } from "node:readline";
-import type { ReadStream, WriteStream } from "node:tty";
 import type { LineEvent, LineSource } from "./io.js";
+
+/** What of a terminal's input is used. */
+export interface TerminalInput extends NodeJS.ReadableStream {
+  setRawMode(on: boolean): unknown;
+}
 
 export class TerminalLines implements LineSource {
   readonly #editor: Interface;
@@ -14,8 +18,8 @@ export class TerminalLines implements LineSource {
   #closed = false;
 
   constructor(
-    private readonly input: ReadStream,
-    output: WriteStream,
+    private readonly input: TerminalInput,
+    output: NodeJS.WritableStream,
   ) {
     this.#editor = createInterface({ input, output, terminal: true, historySize: 1000 });
     this.#editor.on("line", (text) => this.#emit({ kind: "line", text }));

@@ -12,7 +12,7 @@ export interface TextChoice {
   readonly textOption: string;
 }
 
-/** @throws UsageError when two are given, or none and nothing is piped in; FormatError for a text that is not UTF-8 */
+/** @throws UsageError when two are given, or none and nothing is piped in; SluiceError (bad_text) for a text that is not UTF-8 */
 export async function readText(choice: TextChoice, io: Io): Promise<string> {
   const { text, file, textOption } = choice;
   if (text !== undefined && file !== undefined) throw new UsageError(`Give ${textOption} or --file, not both.`);
@@ -23,7 +23,7 @@ export async function readText(choice: TextChoice, io: Io): Promise<string> {
   return readTextFile(file ?? "-", io);
 }
 
-/** The text of a file, or of standard input for `-`. @throws NotFoundError, FormatError */
+/** The text of a file, or of standard input for `-`. @throws NotFoundError, SluiceError */
 export async function readTextFile(path: string, io: Io): Promise<string> {
   if (path === "-") return decodeUtf8(await readAll(io.stdin), "Standard input");
   return decodeUtf8(await io.files.read(path), path);

@@ -1,16 +1,17 @@
 /** Text files must be UTF-8, wholly: a wrong byte is an error that names its place, never a silent U+FFFD. */
-import { FormatError } from "../util/errors.js";
+import { SluiceError } from "../util/errors.js";
 
 /**
  * The text of the bytes, without a byte-order mark.
  * @param name what the bytes are, for the message
- * @throws FormatError with `details.offset`
+ * @throws SluiceError (bad_text) with `details.offset`
  */
 export function decodeUtf8(bytes: Uint8Array, name: string): string {
   const offset = invalidUtf8Offset(bytes);
   if (offset === -1) return new TextDecoder("utf-8").decode(bytes);
   const found = offset < bytes.length ? `0x${bytes[offset].toString(16).padStart(2, "0")}` : "the end";
-  throw new FormatError(
+  throw new SluiceError(
+    "bad_text",
     `${name} is not UTF-8: the character that begins at byte ${offset} (${found}) is not valid. Convert the file to UTF-8 first.`,
     { offset },
   );

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeUtf8, invalidUtf8Offset } from "../../src/cli/utf8.js";
-import { FormatError } from "../../src/util/errors.js";
+import { SluiceError } from "../../src/util/errors.js";
 
 /** What the platform's own strict decoder says. */
 function isValid(bytes: Uint8Array): boolean {
@@ -49,7 +49,7 @@ describe("UTF-8 texts", () => {
     ["Latin-1", [0x63, 0x61, 0x66, 0xe9, 0x0a], 3],
   ])("%s", (_, bytes, offset) => {
     expect(invalidUtf8Offset(Uint8Array.from(bytes))).toBe(offset);
-    expect(() => decodeUtf8(Uint8Array.from(bytes), "x")).toThrow(FormatError);
+    expect(() => decodeUtf8(Uint8Array.from(bytes), "x")).toThrow(SluiceError);
   });
 
   test("a byte-order mark is no part of the text", () => {

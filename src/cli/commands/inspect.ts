@@ -148,7 +148,7 @@ function typeLines(summary: CheckpointSummary, style: Styles): string[] {
   if (summary.unsupportedTensors === 0) return lines;
   return [
     ...lines,
-    `${formatCount(summary.unsupportedTensors)} tensors are of a type that Sluice does not compute with yet.`,
+    `tensors of types that Sluice does not compute with yet, of unknown size: ${formatCount(summary.unsupportedTensors)}`,
   ];
 }
 
@@ -159,7 +159,7 @@ function memoryLines(summary: CheckpointSummary, cache: CacheMemory, style: Styl
   return [
     style.bold("memory"),
     ...pairs([
-      ["weights", formatBytes(summary.weightBytes)],
+      ["weights", `${summary.unsupportedTensors > 0 ? "at least " : ""}${formatBytes(summary.weightBytes)}`],
       ["cache", `${bytes} for ${tokens} tokens (${cache.context}, kv ${cache.kv}${each})`],
     ]),
   ];

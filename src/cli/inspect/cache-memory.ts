@@ -1,8 +1,8 @@
-/** What a session's cache takes, computed from a checkpoint's figures: layers x KV heads x widths x tokens. */
-import { kvCacheBytes } from "../../context/kv-cache.js";
+/** What a session's cache takes, computed from a checkpoint's figures: layers x KV heads x widths x tokens, in the Wasm pages. */
+import { pageBytes } from "../../backends/wasm/kv-layout.js";
+import { kvCacheBytes, kvLayouts } from "../../context/kv-cache.js";
 import { sessionSettings } from "../../engine/session-options.js";
-import type { KvType } from "../../tensor/dtype.js";
-import { type KvLayout, PAGE_TOKENS } from "../../tensor/kv.js";
+import { PAGE_TOKENS } from "../../tensor/kv.js";
 import type { CheckpointSummary } from "./summary.js";
 
 export interface CacheMemory {
@@ -30,10 +30,8 @@ export function cacheMemory(summary: CheckpointSummary, question: CacheQuestion)
   const common = { context: policy.text, kv: question.kv, tokens };
   const shapes = attentionShapes(summary);
   if (!shapes) return { ...common, bytes: null, bytesPerToken: null };
-  const bytesPerToken = shapes.reduce(
-    (sum, shape) => sum + shape.kvHeads * memberTokenBytes({ ...shape, ...types }),
-    0,
-  );
+  const layouts = kvLayouts(shapes, types);
+  const bytesPerToken = layouts.reduce((sum, { layout }) => sum + pageBytes(layout) / PAGE_TOKENS, 0);
   // During a long prefill the chunk being read is held beside the budget.
   const most = tokens === null ? null : tokens + (policy.budget === undefined ? 0 : chunk);
   const bytes = most === null ? null : kvCacheBytes({ kvPageBytes: pageBytes }, shapes, types, most);
@@ -56,19 +54,4 @@ function attentionShapes(summary: CheckpointSummary) {
       window: summary.architecture === "mistral" && window !== null ? window : undefined,
     }))
     .filter((shape) => shape.kvHeads > 0);
-}
-
-function pageBytes(layout: KvLayout): number {
-  return layout.members * PAGE_TOKENS * memberTokenBytes(layout);
-}
-
-/** Bytes of one token in one KV head. */
-function memberTokenBytes({ keyWidth, valueWidth, keyType, valueType }: Omit<KvLayout, "members">): number {
-  return vectorBytes(keyWidth, keyType) + vectorBytes(valueWidth, valueType);
-}
-
-/** q8 has one f32 scale for each group of at most 32 dims. */
-function vectorBytes(width: number, type: KvType): number {
-  if (type === "q8") return width + 4 * Math.ceil(width / 32);
-  return width * (type === "f16" ? 2 : 4);
 }
