@@ -181,3 +181,47 @@ test("eviction between steps does not disturb attention that still waits", async
   expect(Array.from(await ops.read(out))).toEqual([7.5, 7.5, 7.5, 7.5]);
   await ops.dispose();
 });
+
+test("a tensor of the step keeps its 16-bit form through all scopes", async () => {
+  const ops = await createWasmBackend({ threads: 1 });
+  const random = new Random(2);
+  const matrix = weightOf(ops, "q8_0", 64, 64, numbers(random, 64 * 64));
+  ops.beginStep();
+  const shared = tensorOf(ops, 1, 64, numbers(random, 64));
+  const expected = (await ops.read(ops.linear(shared, matrix))).slice();
+  ops.beginStep();
+  const again = tensorOf(ops, 1, 64, numbers(new Random(2), 64 * 64 + 64).subarray(64 * 64));
+  const layer: ScopeBody<undefined> = {
+    // The product first, then tensors that take the place which an arena's next turn would give to the 16-bit form.
+    forward: (inner, x) => inner.add(inner.linear(again, matrix), inner.add(x, inner.add(x, x))),
+  };
+  for (let i = 0; i < 6; i++) ops.scope(layer, again, undefined);
+  expect(await ops.read(ops.linear(again, matrix))).toEqual(expected);
+  await ops.dispose();
+});
+
+test("addresses beyond 2 GiB", async () => {
+  const ops = await createWasmBackend({ threads: 2, parallelNs: 0 });
+  // Never touched, so it costs address space only.
+  ops.allocWeight({ name: "filler", dtype: "f32", rows: 3 * 2 ** 14, cols: 2 ** 14 });
+  const low = await createWasmBackend({ threads: 1 });
+  const results: Float32Array[] = [];
+  for (const backend of [ops, low]) {
+    const random = new Random(9);
+    backend.beginStep();
+    const x = tensorOf(backend, 20, 64, numbers(random, 20 * 64));
+    const store = backend.kvStore({ members: 2, keyWidth: 32, valueWidth: 32, keyType: "q8", valueType: "f16" });
+    const table = store.table();
+    for (let i = 0; i < 2; i++) table.push(store.alloc());
+    const slice = { store, table, member: 0, head: 0, heads: 2 };
+    backend.append({ keys: x, values: x, slice, slot: 0 });
+    const out = backend.empty(20, 64);
+    const spans = backend.input(Int32Array.from({ length: 40 }, (_, i) => (i % 2 ? (i >> 1) + 1 : 0)));
+    backend.attention({ out, queries: [x], spans, slice, group: 1, scale: 0.2 });
+    const matrix = weightOf(backend, "q8_0", 48, 64, numbers(random, 48 * 64));
+    results.push((await backend.read(backend.linear(out, matrix))).slice());
+  }
+  expect(ops.memoryBytes).toBeGreaterThan(3 * 2 ** 30);
+  expect(results[0]).toEqual(results[1]);
+  await Promise.all([ops.dispose(), low.dispose()]);
+});

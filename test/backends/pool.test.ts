@@ -1,5 +1,5 @@
 /** The thread pool and the command list: order, many short lists, failures that surface, threads that end. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import * as abi from "../../kernels/abi.js";
 import { CommandList } from "../../src/backends/wasm/command-list.js";
 import { createWasmBackend } from "../../src/backends/wasm/index.js";
@@ -61,6 +61,40 @@ describe.each([1, 2, 3])("%i threads", (threads) => {
     });
     await pool.dispose();
   });
+});
+
+test("threads meet when a command needs more results than are remembered", async () => {
+  const { space, pool, commands } = await machine(2);
+  const count = 4096;
+  const outputs = Array.from({ length: 80 }, () => space.allocate(count * 4, "x"));
+  const one = space.allocate(count * 4, "one");
+  space.f32.fill(1, one >>> 2, (one >>> 2) + count);
+  for (let round = 0; round < 50; round++) {
+    for (const out of outputs) add(commands, one, one, out, count);
+    // In place, so that each waits for the one before.
+    for (const out of outputs) add(commands, out, outputs[0], outputs[0], count);
+    commands.flush();
+    // 2 + 2 = 4 is the first; each other one adds 2.
+    expect(new Set(space.f32.subarray(outputs[0] >>> 2, (outputs[0] >>> 2) + count))).toEqual(new Set([4 + 79 * 2]));
+  }
+  await pool.dispose();
+});
+
+test("a caller that must not sleep spins instead", async () => {
+  const spy = vi.spyOn(Atomics, "wait").mockImplementation(() => {
+    throw new TypeError("Atomics.wait cannot be called in this context");
+  });
+  const { space, pool, commands } = await machine(2).finally(() => spy.mockRestore());
+  const x = space.allocate(2 ** 20, "x");
+  space.f32.fill(1, x >>> 2, (x >>> 2) + 2 ** 18);
+  for (let i = 0; i < 100; i++) {
+    add(commands, x, x, x, 2 ** 18, i % 2 ? 1 : -1);
+    if (i % 5 === 0) commands.flush();
+  }
+  commands.flush();
+  expect(space.f32[x >>> 2]).toBe(2 ** 100);
+  expect(space.f32[(x >>> 2) + 2 ** 18 - 1]).toBe(2 ** 100);
+  await pool.dispose();
 });
 
 test("a trap on a thread of the pool surfaces, and so does every later call", async () => {

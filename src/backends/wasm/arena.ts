@@ -57,7 +57,7 @@ export class Arena {
 
   /** A tensor object for [rows, cols] at `address`. */
   tensor(rows: number, cols: number, address: number): WasmTensor {
-    if (this.tensorCount === this.tensors.length) this.tensors.push(new WasmTensor());
+    if (this.tensorCount === this.tensors.length) this.tensors.push(new WasmTensor(this));
     return this.tensors[this.tensorCount++].set(rows, cols, address);
   }
 

@@ -2,9 +2,13 @@
 import type { DType } from "../../tensor/dtype.js";
 import type { StepInput, Tensor, Weight } from "../../tensor/tensor.js";
 import { InternalError } from "../../util/errors.js";
+import type { Arena } from "./arena.js";
 
 /** Activations; the object is reused when its arena is. */
 export class WasmTensor implements Tensor {
+  /** @param arena whose life it shares; what is derived from it lies there too */
+  constructor(readonly arena: Arena) {}
+
   rows = 0;
   cols = 0;
   address = 0;

@@ -37,7 +37,7 @@ function quantisedRowBytes(columns: number): number {
 function quantised(machine: Machine, x: WasmTensor): number {
   if (x.quantised > 0) return x.quantised;
   const bytes = x.rows * quantisedRowBytes(x.cols);
-  x.quantised = machine.allocate(bytes);
+  x.quantised = x.arena.allocate(bytes);
   machine.commands
     .begin(abi.QUANTISE, x.rows * x.cols * QUANTISE_NS)
     .word(x.rows)
