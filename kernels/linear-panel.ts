@@ -99,11 +99,8 @@ function pack(
   if (hasOffsets(dtype)) interleave(from + UNPACKED_OFFSETS, UNPACKED_STRIDE, count >> 4, scratch + OFFSETS);
 }
 
-/** Adds panel times floats to the sums of four tokens: x [4][count] with `stride` bytes between tokens. */
-function floats4(panel: usize, count: i32, x0: usize, stride: usize, sums: usize): void {
-  let x1 = x0 + stride;
-  let x2 = x1 + stride;
-  let x3 = x2 + stride;
+/** Adds panel times floats, `count` columns of them, to the sums of four tokens. */
+function floats4(panel: usize, count: i32, x0: usize, x1: usize, x2: usize, x3: usize, sums: usize): void {
   let a0 = v128.load(sums);
   let b0 = v128.load(sums, 16);
   let a1 = v128.load(sums, 32);
@@ -142,20 +139,6 @@ function floats4(panel: usize, count: i32, x0: usize, stride: usize, sums: usize
   v128.store(sums, b3, 112);
 }
 
-/** The same for one token. */
-function floats1(panel: usize, count: i32, x: usize, sums: usize): void {
-  let a = v128.load(sums);
-  let b = v128.load(sums, 16);
-  for (const end = panel + ((<usize>count) << 5); panel < end; panel += 32) {
-    const t = v128.load32_splat(x);
-    a = madd(v128.load(panel), t, a);
-    b = madd(v128.load(panel, 16), t, b);
-    x += 4;
-  }
-  v128.store(sums, a);
-  v128.store(sums, b, 16);
-}
-
 // @ts-ignore: decorator
 @inline
 function dot(w: v128, x: v128, sum: v128): v128 {
@@ -173,11 +156,12 @@ function scaleInto(a: v128, b: v128, wa: v128, wb: v128, scale: usize, sums: usi
 
 /**
  * Adds panel times quantised activations to the sums of four tokens, for `blocks` blocks of 32. x and xScales are
- * those of the first token, `stride` bytes lie between tokens.
+ * those of the first token, the others' lie stride1, stride2, stride3 bytes further.
  */
-function integers4(panel: usize, scales: usize, blocks: i32, x: usize, xScales: usize, stride: usize, sums: usize): void {
-  const stride2 = stride << 1;
-  const stride3 = stride2 + stride;
+function integers4(
+  panel: usize, scales: usize, blocks: i32, x: usize, xScales: usize, stride1: usize, stride2: usize, stride3: usize,
+  sums: usize,
+): void {
   for (let block = 0; block < blocks; block++) {
     let a0 = i32x4.splat(0);
     let b0 = a0;
@@ -188,7 +172,7 @@ function integers4(panel: usize, scales: usize, blocks: i32, x: usize, xScales: 
     let a3 = a0;
     let b3 = a0;
     for (const end = x + 64; x < end; x += 4) {
-      const x1 = x + stride;
+      const x1 = x + stride1;
       const x2 = x + stride2;
       const x3 = x + stride3;
       const wa = v128.load(panel);
@@ -210,7 +194,7 @@ function integers4(panel: usize, scales: usize, blocks: i32, x: usize, xScales: 
     const wa = v128.load(scales);
     const wb = v128.load(scales, 16);
     scaleInto(a0, b0, wa, wb, xScales, sums);
-    scaleInto(a1, b1, wa, wb, xScales + stride, sums + 32);
+    scaleInto(a1, b1, wa, wb, xScales + stride1, sums + 32);
     scaleInto(a2, b2, wa, wb, xScales + stride2, sums + 64);
     scaleInto(a3, b3, wa, wb, xScales + stride3, sums + 96);
     scales += 32;
@@ -218,62 +202,28 @@ function integers4(panel: usize, scales: usize, blocks: i32, x: usize, xScales: 
   }
 }
 
-/** The same for one token. */
-function integers1(panel: usize, scales: usize, blocks: i32, x: usize, xScales: usize, sums: usize): void {
-  for (let block = 0; block < blocks; block++) {
-    let a = i32x4.splat(0);
-    let b = a;
-    for (const end = x + 64; x < end; x += 4) {
-      const t = v128.load32_splat(x);
-      a = dot(v128.load(panel), t, a);
-      b = dot(v128.load(panel, 16), t, b);
-      panel += 32;
-    }
-    scaleInto(a, b, v128.load(scales), v128.load(scales, 16), xScales, sums);
-    scales += 32;
-    xScales += 4;
-  }
-}
-
-function panelFloats(count: i32, x: usize, stride: usize, tokens: i32, scratch: usize): void {
-  const panel = scratch + PANEL;
-  let sums = scratch + SUMS;
-  let t = 0;
-  for (; t + 4 <= tokens; t += 4) {
-    floats4(panel, count, x, stride, sums);
+/** Panel (or offsets) times rows of floats. A last group of less than four tokens repeats its last one. */
+function panelFloats(panel: usize, count: i32, x: usize, stride: usize, tokens: i32, sums: usize): void {
+  for (let left = tokens; left > 0; left -= 4) {
+    const x1 = left > 1 ? x + stride : x;
+    const x2 = left > 2 ? x1 + stride : x1;
+    const x3 = left > 3 ? x2 + stride : x2;
+    floats4(panel, count, x, x1, x2, x3, sums);
     x += stride << 2;
     sums += 128;
-  }
-  for (; t < tokens; t++) {
-    floats1(panel, count, x, sums);
-    x += stride;
-    sums += 32;
-  }
-}
-
-/** Offsets times the sums of the activations: a small product of floats, `count` / 16 columns wide. */
-function panelOffsets(count: i32, xSums: usize, stride: usize, tokens: i32, scratch: usize): void {
-  for (let t: usize = 0; t < <usize>tokens; t++) {
-    floats1(scratch + OFFSETS, count >> 4, xSums + t * stride, scratch + SUMS + (t << 5));
   }
 }
 
 function panelIntegers(count: i32, x: usize, xScales: usize, stride: usize, tokens: i32, scratch: usize): void {
-  const panel = scratch + PANEL;
-  const scales = scratch + SCALES;
   let sums = scratch + SUMS;
-  let t = 0;
-  for (; t + 4 <= tokens; t += 4) {
-    integers4(panel, scales, count >> 5, x, xScales, stride, sums);
+  for (let left = tokens; left > 0; left -= 4) {
+    const s1 = left > 1 ? stride : 0;
+    const s2 = left > 2 ? s1 + stride : s1;
+    const s3 = left > 3 ? s2 + stride : s2;
+    integers4(scratch + PANEL, scratch + SCALES, count >> 5, x, xScales, s1, s2, s3, sums);
     x += stride << 2;
     xScales += stride << 2;
     sums += 128;
-  }
-  for (; t < tokens; t++) {
-    integers1(panel, scales, count >> 5, x, xScales, sums);
-    x += stride;
-    xScales += stride;
-    sums += 32;
   }
 }
 
@@ -285,7 +235,7 @@ export function panelProducts(
   dtype: i32, weight: usize, weightStride: usize, row: i32, last: i32, columns: i32, x: usize, stride: usize,
   tokens: i32, scratch: usize,
 ): void {
-  memory.fill(scratch + SUMS, 0, (<usize>tokens) << 5);
+  memory.fill(scratch + SUMS, 0, <usize>((tokens + 3) & ~3) << 5);
   const xScales = x + ((<usize>columns) << 1);
   const xSums = xScales + ((<usize>columns) >> 3);
   for (let k = 0; k < columns; k += PANEL_COLUMNS) {
@@ -293,10 +243,10 @@ export function panelProducts(
     const at = <usize>k;
     pack(dtype, weight, weightStride, row, last, k, count, scratch);
     if (isFloat(dtype)) {
-      panelFloats(count, x + (at << 2), stride, tokens, scratch);
+      panelFloats(scratch + PANEL, count, x + (at << 2), stride, tokens, scratch + SUMS);
       continue;
     }
     panelIntegers(count, x + (at << 1), xScales + (at >> 3), stride, tokens, scratch);
-    if (hasOffsets(dtype)) panelOffsets(count, xSums + (at >> 2), stride, tokens, scratch);
+    if (hasOffsets(dtype)) panelFloats(scratch + OFFSETS, count >> 4, xSums + (at >> 2), stride, tokens, scratch + SUMS);
   }
 }

@@ -55,8 +55,10 @@ export function rowQ4K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
   let scales = end;
   let sums = sumsOf(x, columns);
   let sum = f32x4.splat(0);
+  let odd = sum;
+  let offset = sum;
   while (x < end) {
-    sum = scales32(w, factor, scales, sums, scratch, sum);
+    offset = scales32(w, factor, scales, sums, scratch, offset);
     w += 16;
     let scale = scratch;
     for (const next = x + 512; x < next; x += 128) {
@@ -65,16 +67,17 @@ export function rowQ4K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
       const c = v128.load8x8_u(w, 16);
       const d = v128.load8x8_u(w, 24);
       const low = dot32(v128.and(a, nibble), v128.and(b, nibble), v128.and(c, nibble), v128.and(d, nibble), x);
-      const high = dot32(i16x8.shr_u(a, 4), i16x8.shr_u(b, 4), i16x8.shr_u(c, 4), i16x8.shr_u(d, 4), x + 64);
       sum = madd(low, v128.load32_splat(scale), sum);
-      sum = madd(high, v128.load32_splat(scale, 4), sum);
+      v128.store(scratch + 64, sum); // computes before it loads more
+      const high = dot32(i16x8.shr_u(a, 4), i16x8.shr_u(b, 4), i16x8.shr_u(c, 4), i16x8.shr_u(d, 4), x + 64);
+      odd = madd(high, v128.load32_splat(scale, 4), odd);
       scale += 8;
       w += 32;
     }
     scales += 32;
     sums += 64;
   }
-  return sum;
+  return f32x4.add(f32x4.add(sum, odd), offset);
 }
 
 export function rowQ5K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
@@ -85,8 +88,10 @@ export function rowQ5K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
   let scales = end;
   let sums = sumsOf(x, columns);
   let sum = f32x4.splat(0);
+  let odd = sum;
+  let offset = sum;
   while (x < end) {
-    sum = scales32(w, factor, scales, sums, scratch, sum);
+    offset = scales32(w, factor, scales, sums, scratch, offset);
     // Bit 2j of each byte is the fifth bit of block 2j, bit 2j + 1 that of the next: shifted down by two each turn.
     let bits0 = v128.load(w, 16);
     let bits1 = v128.load(w, 32);
@@ -100,13 +105,14 @@ export function rowQ5K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
         v128.or(v128.and(b, nibble), v128.and(i16x8.shl(bits1, 4), sixteen)),
         x,
       );
+      sum = madd(low, v128.load32_splat(scale), sum);
+      v128.store(scratch + 64, sum);
       const high = dotBytes(
         v128.or(v128.and(i16x8.shr_u(a, 4), nibble), v128.and(i16x8.shl(bits0, 3), sixteen)),
         v128.or(v128.and(i16x8.shr_u(b, 4), nibble), v128.and(i16x8.shl(bits1, 3), sixteen)),
         x + 64,
       );
-      sum = madd(low, v128.load32_splat(scale), sum);
-      sum = madd(high, v128.load32_splat(scale, 4), sum);
+      odd = madd(high, v128.load32_splat(scale, 4), odd);
       bits0 = i16x8.shr_u(bits0, 2);
       bits1 = i16x8.shr_u(bits1, 2);
       scale += 8;
@@ -115,7 +121,7 @@ export function rowQ5K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
     scales += 32;
     sums += 64;
   }
-  return sum;
+  return f32x4.add(f32x4.add(sum, odd), offset);
 }
 
 /** Sixteen weights given as unsigned bytes. */
@@ -133,6 +139,8 @@ export function rowQ2K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
   let scales = end;
   let sums = sumsOf(x, columns);
   let sum = f32x4.splat(0);
+  let odd = sum;
+  let offset = sum;
   while (x < end) {
     const d = f32x4.splat(loadHalfTimes(w + 80, factor));
     const dmin = f32x4.splat(-loadHalfTimes(w + 82, factor));
@@ -142,7 +150,7 @@ export function rowQ2K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
       const spread = v128.shuffle<f32>(xs, xs, 0, 0, 1, 1);
       v128.store(scratch + (i << 2), f32x4.mul(f32x4.mul(bytesToFloats(both & 0x0f0f0f0f), d), spread));
       const minima = f32x4.mul(bytesToFloats((both >> 4) & 0x0f0f0f0f), dmin);
-      sum = madd(minima, v128.load(sums + (i << 2)), sum);
+      offset = madd(minima, v128.load(sums + (i << 2)), offset);
     }
     let scale = scratch;
     for (let at = w + 16; at < w + 80; at += 32) {
@@ -150,7 +158,7 @@ export function rowQ2K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
       let b = v128.load(at, 16);
       for (const next = x + 256; x < next; x += 64) {
         sum = madd(dot16(v128.and(a, three), x), v128.load32_splat(scale), sum);
-        sum = madd(dot16(v128.and(b, three), x + 32), v128.load32_splat(scale, 4), sum);
+        odd = madd(dot16(v128.and(b, three), x + 32), v128.load32_splat(scale, 4), odd);
         a = i16x8.shr_u(a, 2);
         b = i16x8.shr_u(b, 2);
         scale += 8;
@@ -160,7 +168,7 @@ export function rowQ2K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
     sums += 64;
     w += 84;
   }
-  return sum;
+  return f32x4.add(f32x4.add(sum, odd), offset);
 }
 
 /** The sixteen 6-bit scales of Q3_K, from the 12 bytes at `at`, as bytes. */
@@ -185,6 +193,7 @@ export function rowQ3K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
   let scales = end;
   let sums = sumsOf(x, columns);
   let sum = f32x4.splat(0);
+  let odd = sum;
   let offset = sum;
   while (x < end) {
     const d = f32x4.splat(loadHalfTimes(w + 108, factor));
@@ -206,7 +215,7 @@ export function rowQ3K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
         const q0 = v128.or(v128.and(a, three), v128.and(i16x8.shl(thirds0, 2), four));
         const q1 = v128.or(v128.and(b, three), v128.and(i16x8.shl(thirds1, 2), four));
         sum = madd(dot16(q0, x), v128.load32_splat(scale), sum);
-        sum = madd(dot16(q1, x + 32), v128.load32_splat(scale, 4), sum);
+        odd = madd(dot16(q1, x + 32), v128.load32_splat(scale, 4), odd);
         a = i16x8.shr_u(a, 2);
         b = i16x8.shr_u(b, 2);
         thirds0 = i16x8.shr_u(thirds0, 1);
@@ -218,7 +227,7 @@ export function rowQ3K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
     sums += 64;
     w += 110;
   }
-  return madd(offset, f32x4.splat(-4), sum);
+  return madd(offset, f32x4.splat(-4), f32x4.add(sum, odd));
 }
 
 /** Q6_K weighs 0..63 and takes 32 times the scaled sums off. */
@@ -230,6 +239,7 @@ export function rowQ6K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
   let scales = end;
   let sums = sumsOf(x, columns);
   let sum = f32x4.splat(0);
+  let odd = sum;
   let offset = sum;
   while (x < end) {
     const d = f32x4.splat(loadHalfTimes(w + 208, factor));
@@ -250,7 +260,7 @@ export function rowQ6K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
       const q0 = v128.or(v128.and(v128.load(ql), nibble), v128.and(i16x8.shl(bits, 4), upper));
       const q1 = v128.or(v128.and(v128.load(ql, 32), nibble), v128.and(i16x8.shl(bits, 2), upper));
       sum = madd(dot16(q0, at), v128.load32_splat(scale), sum);
-      sum = madd(dot16(q1, at + 64), v128.load32_splat(scale, 8), sum);
+      odd = madd(dot16(q1, at + 64), v128.load32_splat(scale, 8), odd);
     }
     for (let i: usize = 0; i < 4; i++) {
       const ql = w + ((i & 2) << 5) + ((i & 1) << 4);
@@ -261,12 +271,12 @@ export function rowQ6K(w: usize, columns: i32, x: usize, scratch: usize): v128 {
       const q2 = v128.or(v128.and(i16x8.shr_u(v128.load(ql), 4), nibble), v128.and(bits, upper));
       const q3 = v128.or(v128.and(i16x8.shr_u(v128.load(ql, 32), 4), nibble), v128.and(i16x8.shr_u(bits, 2), upper));
       sum = madd(dot16(q2, at + 128), v128.load32_splat(scale, 16), sum);
-      sum = madd(dot16(q3, at + 192), v128.load32_splat(scale, 24), sum);
+      odd = madd(dot16(q3, at + 192), v128.load32_splat(scale, 24), odd);
     }
     x += 512;
     scales += 32;
     sums += 64;
     w += 210;
   }
-  return madd(offset, f32x4.splat(-32), sum);
+  return madd(offset, f32x4.splat(-32), f32x4.add(sum, odd));
 }

@@ -111,16 +111,17 @@ export function rowQ4_1(w: usize, columns: i32, x: usize): v128 {
   let scales = end;
   let sums = sumsOf(x, columns);
   let sum = f32x4.splat(0);
+  let offset = sum;
   while (x < end) {
     const d = loadHalfTimes(w, factor);
-    sum = madd(v128.load64_zero(sums), f32x4.splat(loadHalfTimes(w + 2, factor)), sum);
+    offset = madd(v128.load64_zero(sums), f32x4.splat(loadHalfTimes(w + 2, factor)), offset);
     sum = madd(dotNibbles(w + 4, nibble, x), f32x4.splat(d * load<f32>(scales)), sum);
     x += 64;
     scales += 4;
     sums += 8;
     w += 20;
   }
-  return sum;
+  return f32x4.add(sum, offset);
 }
 
 /** Sixteen fifth bits, worth 16 each, from four bytes of bits in every lane. */
@@ -144,21 +145,22 @@ function rowQ5(w: usize, columns: i32, x: usize, blockBytes: usize): v128 {
   let scales = end;
   let sums = sumsOf(x, columns);
   let sum = f32x4.splat(0);
+  let offset = sum;
   while (x < end) {
     const d = loadHalfTimes(w, factor);
-    const offset = blockBytes == 24 ? loadHalfTimes(w + 2, factor) : d * -16;
+    const shift = blockBytes == 24 ? loadHalfTimes(w + 2, factor) : d * -16;
     const bits = v128.load32_splat(w + blockBytes - 20);
     const bytes = v128.load(w + blockBytes - 16);
     const a = v128.or(v128.and(bytes, nibble), fifths(bits, low, bit, sixteen));
     const b = v128.or(v128.and(i16x8.shr_u(bytes, 4), nibble), fifths(bits, high, bit, sixteen));
-    sum = madd(v128.load64_zero(sums), f32x4.splat(offset), sum);
+    offset = madd(v128.load64_zero(sums), f32x4.splat(shift), offset);
     sum = madd(dotBytes(a, b, x), f32x4.splat(d * load<f32>(scales)), sum);
     x += 64;
     scales += 4;
     sums += 8;
     w += blockBytes;
   }
-  return sum;
+  return f32x4.add(sum, offset);
 }
 
 export function rowQ5_0(w: usize, columns: i32, x: usize): v128 {

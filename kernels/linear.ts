@@ -155,6 +155,7 @@ export function linear(args: usize, thread: i32, threads: i32): void {
   const tokens = load<i32>(args, 4);
   const columns = load<i32>(args, 8);
   const rows = load<i32>(args, 12);
+  if (tokens == 0) return;
   const scratch = <usize>load<u32>(args, 48) + <usize>thread * SCRATCH_BYTES;
   const x = <usize>(isFloat(dtype) ? load<u32>(args, 16) : load<u32>(args, 24));
   const xStride = isFloat(dtype) ? (<usize>load<u32>(args, 20)) << 2 : <usize>quantisedRowBytes(columns);

@@ -87,6 +87,7 @@ export function quantise(args: usize, thread: i32, threads: i32): void {
   const blocks = columns >> 5;
   const first = <i32>((<i64>rows * blocks * thread) / threads);
   const end = <i32>((<i64>rows * blocks * (thread + 1)) / threads);
+  if (first == end) return;
   let row = first / blocks;
   let block = first - row * blocks;
   for (let i = first; i < end; i++) {

@@ -1,6 +1,7 @@
 // The formats with blocks of 32, unpacked: 32 integers with one scale, and one offset where the format has one
 // (w = scale * q + offset). Layouts as in src/quant. `S` picks what is written: i16 keeps integers, scale and offset
-// apart for the matrix products, f32 writes finished weights for embeddings.
+// apart for the matrix products, f32 writes finished weights for embeddings. Functions unpack `columns` weights, from `block`
+// on; scales are f32 for each 32 weights, offsets f32 for each 16 (written only by formats that have them).
 
 import { loadHalf } from "./linear-simd";
 import { madd } from "./simd";
@@ -46,38 +47,54 @@ export function high4(bytes: v128): v128 {
   return i16x8.shr_u(bytes, 4);
 }
 
-export function unpackQ8_0<S>(block: usize, out: usize, scales: usize): void {
-  const scale = loadHalf(block);
-  emitScale<S>(scales, scale);
-  const s = f32x4.splat(scale);
+export function unpackQ8_0<S>(block: usize, columns: i32, out: usize, scales: usize): void {
   const zero = f32x4.splat(0);
-  for (let k: usize = 0; k < 32; k += 8) emit8<S>(out, k, v128.load8x8_s(block + k, 2), s, zero);
-}
-
-export function unpackQ4_0<S>(block: usize, out: usize, scales: usize): void {
-  const scale = loadHalf(block);
-  emitScale<S>(scales, scale);
-  const s = f32x4.splat(scale);
-  const zero = f32x4.splat(0);
-  const middle = i16x8.splat(8);
-  for (let k: usize = 0; k < 16; k += 8) {
-    const bytes = v128.load8x8_u(block + k, 2);
-    emit8<S>(out, k, i16x8.sub(low4(bytes), middle), s, zero);
-    emit8<S>(out, k + 16, i16x8.sub(high4(bytes), middle), s, zero);
+  for (let k = 0; k < columns; k += 32) {
+    const scale = loadHalf(block);
+    emitScale<S>(scales, scale);
+    const s = f32x4.splat(scale);
+    for (let i: usize = 0; i < 32; i += 8) emit8<S>(out, i, v128.load8x8_s(block + i, 2), s, zero);
+    block += 34;
+    out += 32 * sizeof<S>();
+    scales += 4;
   }
 }
 
-export function unpackQ4_1<S>(block: usize, out: usize, scales: usize, offsets: usize): void {
-  const scale = loadHalf(block);
-  const offset = loadHalf(block + 2);
-  emitScale<S>(scales, scale);
-  emitOffset<S>(offsets, offset);
-  const s = f32x4.splat(scale);
-  const o = f32x4.splat(offset);
-  for (let k: usize = 0; k < 16; k += 8) {
-    const bytes = v128.load8x8_u(block + k, 4);
-    emit8<S>(out, k, low4(bytes), s, o);
-    emit8<S>(out, k + 16, high4(bytes), s, o);
+export function unpackQ4_0<S>(block: usize, columns: i32, out: usize, scales: usize): void {
+  const zero = f32x4.splat(0);
+  const middle = i16x8.splat(8);
+  for (let k = 0; k < columns; k += 32) {
+    const scale = loadHalf(block);
+    emitScale<S>(scales, scale);
+    const s = f32x4.splat(scale);
+    for (let i: usize = 0; i < 16; i += 8) {
+      const bytes = v128.load8x8_u(block + i, 2);
+      emit8<S>(out, i, i16x8.sub(low4(bytes), middle), s, zero);
+      emit8<S>(out, i + 16, i16x8.sub(high4(bytes), middle), s, zero);
+    }
+    block += 18;
+    out += 32 * sizeof<S>();
+    scales += 4;
+  }
+}
+
+export function unpackQ4_1<S>(block: usize, columns: i32, out: usize, scales: usize, offsets: usize): void {
+  for (let k = 0; k < columns; k += 32) {
+    const scale = loadHalf(block);
+    const offset = loadHalf(block + 2);
+    emitScale<S>(scales, scale);
+    emitOffset<S>(offsets, offset);
+    const s = f32x4.splat(scale);
+    const o = f32x4.splat(offset);
+    for (let i: usize = 0; i < 16; i += 8) {
+      const bytes = v128.load8x8_u(block + i, 4);
+      emit8<S>(out, i, low4(bytes), s, o);
+      emit8<S>(out, i + 16, high4(bytes), s, o);
+    }
+    block += 20;
+    out += 32 * sizeof<S>();
+    scales += 4;
+    offsets += 8;
   }
 }
 
@@ -90,46 +107,62 @@ function fifth8(bits: u32, k: usize): v128 {
   return v128.and(set, i16x8.splat(16));
 }
 
-export function unpackQ5_0<S>(block: usize, out: usize, scales: usize): void {
-  const scale = loadHalf(block);
-  const bits = load<u32>(block, 2);
-  emitScale<S>(scales, scale);
-  const s = f32x4.splat(scale);
+export function unpackQ5_0<S>(block: usize, columns: i32, out: usize, scales: usize): void {
   const zero = f32x4.splat(0);
   const middle = i16x8.splat(16);
-  for (let k: usize = 0; k < 16; k += 8) {
-    const bytes = v128.load8x8_u(block + k, 6);
-    emit8<S>(out, k, i16x8.sub(v128.or(low4(bytes), fifth8(bits, k)), middle), s, zero);
-    emit8<S>(out, k + 16, i16x8.sub(v128.or(high4(bytes), fifth8(bits, k + 16)), middle), s, zero);
+  for (let k = 0; k < columns; k += 32) {
+    const scale = loadHalf(block);
+    const bits = load<u32>(block, 2);
+    emitScale<S>(scales, scale);
+    const s = f32x4.splat(scale);
+    for (let i: usize = 0; i < 16; i += 8) {
+      const bytes = v128.load8x8_u(block + i, 6);
+      emit8<S>(out, i, i16x8.sub(v128.or(low4(bytes), fifth8(bits, i)), middle), s, zero);
+      emit8<S>(out, i + 16, i16x8.sub(v128.or(high4(bytes), fifth8(bits, i + 16)), middle), s, zero);
+    }
+    block += 22;
+    out += 32 * sizeof<S>();
+    scales += 4;
   }
 }
 
-export function unpackQ5_1<S>(block: usize, out: usize, scales: usize, offsets: usize): void {
-  const scale = loadHalf(block);
-  const offset = loadHalf(block + 2);
-  const bits = load<u32>(block, 4);
-  emitScale<S>(scales, scale);
-  emitOffset<S>(offsets, offset);
-  const s = f32x4.splat(scale);
-  const o = f32x4.splat(offset);
-  for (let k: usize = 0; k < 16; k += 8) {
-    const bytes = v128.load8x8_u(block + k, 8);
-    emit8<S>(out, k, v128.or(low4(bytes), fifth8(bits, k)), s, o);
-    emit8<S>(out, k + 16, v128.or(high4(bytes), fifth8(bits, k + 16)), s, o);
+export function unpackQ5_1<S>(block: usize, columns: i32, out: usize, scales: usize, offsets: usize): void {
+  for (let k = 0; k < columns; k += 32) {
+    const scale = loadHalf(block);
+    const offset = loadHalf(block + 2);
+    const bits = load<u32>(block, 4);
+    emitScale<S>(scales, scale);
+    emitOffset<S>(offsets, offset);
+    const s = f32x4.splat(scale);
+    const o = f32x4.splat(offset);
+    for (let i: usize = 0; i < 16; i += 8) {
+      const bytes = v128.load8x8_u(block + i, 8);
+      emit8<S>(out, i, v128.or(low4(bytes), fifth8(bits, i)), s, o);
+      emit8<S>(out, i + 16, v128.or(high4(bytes), fifth8(bits, i + 16)), s, o);
+    }
+    block += 24;
+    out += 32 * sizeof<S>();
+    scales += 4;
+    offsets += 8;
   }
 }
 
-export function unpackIq4Nl<S>(block: usize, out: usize, scales: usize): void {
+export function unpackIq4Nl<S>(block: usize, columns: i32, out: usize, scales: usize): void {
   const codebook = i8x16(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
-  const scale = loadHalf(block);
-  emitScale<S>(scales, scale);
-  const s = f32x4.splat(scale);
   const zero = f32x4.splat(0);
-  const bytes = v128.load(block, 2);
-  const low = v128.swizzle(codebook, v128.and(bytes, i8x16.splat(15)));
-  const high = v128.swizzle(codebook, i8x16.shr_u(bytes, 4));
-  emit8<S>(out, 0, i16x8.extend_low_i8x16_s(low), s, zero);
-  emit8<S>(out, 8, i16x8.extend_high_i8x16_s(low), s, zero);
-  emit8<S>(out, 16, i16x8.extend_low_i8x16_s(high), s, zero);
-  emit8<S>(out, 24, i16x8.extend_high_i8x16_s(high), s, zero);
+  for (let k = 0; k < columns; k += 32) {
+    const scale = loadHalf(block);
+    emitScale<S>(scales, scale);
+    const s = f32x4.splat(scale);
+    const bytes = v128.load(block, 2);
+    const low = v128.swizzle(codebook, v128.and(bytes, i8x16.splat(15)));
+    const high = v128.swizzle(codebook, i8x16.shr_u(bytes, 4));
+    emit8<S>(out, 0, i16x8.extend_low_i8x16_s(low), s, zero);
+    emit8<S>(out, 8, i16x8.extend_high_i8x16_s(low), s, zero);
+    emit8<S>(out, 16, i16x8.extend_low_i8x16_s(high), s, zero);
+    emit8<S>(out, 24, i16x8.extend_high_i8x16_s(high), s, zero);
+    block += 18;
+    out += 32 * sizeof<S>();
+    scales += 4;
+  }
 }

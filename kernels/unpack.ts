@@ -104,19 +104,34 @@ export function rowBytes(dtype: i32, columns: i32): usize {
   return (<usize>columns >> blockShift(dtype)) * blockBytes(dtype);
 }
 
-/** One block. Scales: f32 for each 32. Offsets: f32 for each 16, only for formats that have them. Unused for S = f32. */
-function unpackBlock<S>(dtype: i32, block: usize, out: usize, scales: usize, offsets: usize): void {
+/** `columns` weights (whole blocks). Scales: f32 for each 32. Offsets: f32 for each 16. Both unused for S = f32. */
+function unpackBlocks<S>(dtype: i32, block: usize, columns: i32, out: usize, scales: usize, offsets: usize): void {
   switch (dtype) {
     case Q4_0:
-      return unpackQ4_0<S>(block, out, scales);
+      return unpackQ4_0<S>(block, columns, out, scales);
     case Q4_1:
-      return unpackQ4_1<S>(block, out, scales, offsets);
+      return unpackQ4_1<S>(block, columns, out, scales, offsets);
     case Q5_0:
-      return unpackQ5_0<S>(block, out, scales);
+      return unpackQ5_0<S>(block, columns, out, scales);
     case Q5_1:
-      return unpackQ5_1<S>(block, out, scales, offsets);
+      return unpackQ5_1<S>(block, columns, out, scales, offsets);
     case Q8_0:
-      return unpackQ8_0<S>(block, out, scales);
+      return unpackQ8_0<S>(block, columns, out, scales);
+    case IQ4_NL:
+      return unpackIq4Nl<S>(block, columns, out, scales);
+    default:
+      for (let k = 0; k < columns; k += 256) {
+        unpackSuperBlock<S>(dtype, block, out, scales, offsets);
+        block += <usize>blockBytes(dtype);
+        out += 256 * sizeof<S>();
+        scales += 32;
+        offsets += 64;
+      }
+  }
+}
+
+function unpackSuperBlock<S>(dtype: i32, block: usize, out: usize, scales: usize, offsets: usize): void {
+  switch (dtype) {
     case Q2_K:
       return unpackQ2K<S>(block, out, scales, offsets);
     case Q3_K:
@@ -127,14 +142,12 @@ function unpackBlock<S>(dtype: i32, block: usize, out: usize, scales: usize, off
       return unpackQ5K<S>(block, out, scales, offsets);
     case Q6_K:
       return unpackQ6K<S>(block, out, scales);
-    case IQ4_NL:
-      return unpackIq4Nl<S>(block, out, scales);
     default:
       unreachable();
   }
 }
 
-/** `columns` weights (whole blocks) at `block` to i16 at `out`, with their scales and offsets: see unpackBlock. */
+/** `columns` weights (whole blocks) at `block` to i16 at `out`, with their scales and offsets: see unpackBlocks. */
 export function unpackIntegers(
   dtype: i32,
   block: usize,
@@ -143,21 +156,19 @@ export function unpackIntegers(
   scales: usize,
   offsets: usize,
 ): void {
-  const shift = blockShift(dtype);
-  const bytes = <usize>blockBytes(dtype);
-  for (let k = 0; k < columns; k += 1 << shift) {
-    const at = <usize>k;
-    unpackBlock<i16>(dtype, block, out + (at << 1), scales + (at >> 3), offsets + (at >> 2));
-    block += bytes;
-  }
+  unpackBlocks<i16>(dtype, block, columns, out, scales, offsets);
 }
 
 function unpackHalves(ptr: usize, columns: i32, out: usize): void {
   const factor = f32x4.splat(HALF_FACTOR);
   let k = 0;
-  for (; k <= columns - 4; k += 4) {
-    const at = <usize>k;
-    v128.store(out + (at << 2), f32x4.mul(loadHalvesUnscaled(ptr + (at << 1)), factor));
+  for (; k <= columns - 16; k += 16) {
+    const from = ptr + ((<usize>k) << 1);
+    const to = out + ((<usize>k) << 2);
+    v128.store(to, f32x4.mul(loadHalvesUnscaled(from), factor));
+    v128.store(to, f32x4.mul(loadHalvesUnscaled(from + 8), factor), 16);
+    v128.store(to, f32x4.mul(loadHalvesUnscaled(from + 16), factor), 32);
+    v128.store(to, f32x4.mul(loadHalvesUnscaled(from + 24), factor), 48);
   }
   for (; k < columns; k++) store<f32>(out + ((<usize>k) << 2), loadHalf(ptr + ((<usize>k) << 1)));
 }
@@ -181,10 +192,5 @@ export function unpackRow(dtype: i32, ptr: usize, columns: i32, out: usize): voi
   }
   if (dtype == F16) return unpackHalves(ptr, columns, out);
   if (dtype == BF16) return unpackBrainFloats(ptr, columns, out);
-  const shift = blockShift(dtype);
-  const bytes = <usize>blockBytes(dtype);
-  for (let k = 0; k < columns; k += 1 << shift) {
-    unpackBlock<f32>(dtype, ptr, out + ((<usize>k) << 2), 0, 0);
-    ptr += bytes;
-  }
+  unpackBlocks<f32>(dtype, ptr, columns, out, 0, 0);
 }

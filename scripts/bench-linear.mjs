@@ -1,0 +1,128 @@
+// Measures the Wasm matrix products: `node scripts/bench-linear.mjs [--formats q8_0,q4_0] [--tokens 1,64] [--columns 2048]
+// [--weight-kib 512] [--threads 1] [--plain]`. Prints GFLOPS and GB/s of weight bytes, the best of many runs. A weight of
+// 512 KiB stays in the cache and shows the rate of the arithmetic; --weight-kib 400000 shows the memory's.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import v8 from "node:v8";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+
+const FORMATS = {
+  f32: [0, 1, 4],
+  f16: [1, 1, 2],
+  bf16: [30, 1, 2],
+  q8_0: [8, 32, 34],
+  q4_0: [2, 32, 18],
+  q4_1: [3, 32, 20],
+  q5_0: [6, 32, 22],
+  q5_1: [7, 32, 24],
+  iq4_nl: [20, 32, 18],
+  q2_k: [10, 256, 84],
+  q3_k: [11, 256, 110],
+  q4_k: [12, 256, 144],
+  q5_k: [13, 256, 176],
+  q6_k: [14, 256, 210],
+};
+const SCRATCH_BYTES = 262144;
+const COUNTER_WORD = 29;
+// Words that the threads meet at: the number of the run, and how many helpers have finished it.
+const RUN = 0;
+const DONE = 1;
+const ARGS = 1024;
+
+function start(module, memory) {
+  return new WebAssembly.Instance(module, { env: { memory } }).exports;
+}
+
+function helper({ module, memory, thread, threads }) {
+  const { linear } = start(module, memory);
+  const words = new Int32Array(memory.buffer);
+  parentPort.postMessage("ready");
+  for (let run = 1; ; run++) {
+    while (Atomics.load(words, RUN) < run) if (Atomics.load(words, RUN) < 0) return;
+    linear(ARGS, thread, threads);
+    Atomics.add(words, DONE, 1);
+  }
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      formats: { type: "string", default: Object.keys(FORMATS).join() },
+      tokens: { type: "string", default: "1,64" },
+      columns: { type: "string", default: "2048" },
+      "weight-kib": { type: "string", default: "512" },
+      threads: { type: "string", default: "1" },
+      plain: { type: "boolean", default: false },
+    },
+  });
+  v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
+  const source = await readFile(join(import.meta.dirname, "../src/backends/wasm/generated/kernels.ts"), "utf8");
+  const build = values.plain ? "PLAIN" : "RELAXED";
+  const base64 = new RegExp(`${build} =\\s*"([^"]+)"`).exec(source)?.[1];
+  if (!base64) throw new Error("No kernels found: run `npm run kernels` first.");
+  const module = new WebAssembly.Module(Buffer.from(base64, "base64"));
+
+  const columns = Number(values.columns);
+  const threads = Number(values.threads);
+  const tokenCounts = values.tokens.split(",").map(Number);
+  const weightBytes = Number(values["weight-kib"]) * 1024;
+  const most = Math.max(...tokenCounts);
+  const mostRows = Math.ceil((weightBytes / columns / 84) * 256);
+  const x = 65536;
+  const quantised = x + most * columns * 4;
+  const weight = Math.ceil((quantised + most * (columns * 2.375 + 64)) / 64) * 64;
+  const scratch = weight + Math.ceil(weightBytes / 64) * 64 + 65536;
+  const out = scratch + threads * SCRATCH_BYTES;
+  const pages = Math.ceil((out + most * mostRows * 4) / 65536);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: true });
+  const words = new Int32Array(memory.buffer);
+  const { linear, quantise } = start(module, memory);
+  const helpers = [];
+  for (let thread = 1; thread < threads; thread++) {
+    const worker = new Worker(new URL(import.meta.url), { workerData: { module, memory, thread, threads } });
+    await new Promise((resolve) => worker.once("message", resolve));
+    helpers.push(worker);
+  }
+  const once = () => {
+    words[ARGS / 4 + COUNTER_WORD] = 0;
+    Atomics.store(words, DONE, 0);
+    Atomics.add(words, RUN, 1);
+    linear(ARGS, 0, threads);
+    while (Atomics.load(words, DONE) < threads - 1);
+  };
+
+  for (let i = weight / 4; i < scratch / 4; i++) words[i] = Math.imul(i, 0x9e3779b1) & 0x3f3f3f3f;
+  const activations = new Float32Array(memory.buffer, x, most * columns);
+  for (let i = 0; i < activations.length; i++) activations[i] = Math.sin(i * 0.37);
+
+  for (const tokens of tokenCounts) {
+    words.set([tokens, columns, x, columns, quantised], ARGS / 4);
+    quantise(ARGS, 0, 1);
+    for (const format of values.formats.split(",")) {
+      const [id, blockSize, blockBytes] = FORMATS[format];
+      const rowBytes = (columns / blockSize) * blockBytes;
+      const rows = Math.max(8, Math.floor(weightBytes / rowBytes / 8) * 8);
+      words.set([id, tokens, columns, rows, x, columns, quantised, weight, 0, 0, out, rows, scratch], ARGS / 4);
+      let best = Number.POSITIVE_INFINITY;
+      const started = performance.now();
+      for (let repeats = 1; performance.now() - started < 600; ) {
+        const from = performance.now();
+        for (let i = 0; i < repeats; i++) once();
+        const elapsed = performance.now() - from;
+        best = Math.min(best, elapsed / repeats / 1000);
+        if (elapsed < 2) repeats *= 2;
+      }
+      const gflops = ((2 * tokens * rows * columns) / best / 1e9).toFixed(1).padStart(6);
+      const gigabytes = ((rows * rowBytes) / best / 1e9).toFixed(1).padStart(6);
+      console.log(
+        `${format.padEnd(7)} T=${String(tokens).padEnd(4)} ${rows} x ${columns}: ${gflops} GFLOPS ${gigabytes} GB/s`,
+      );
+    }
+  }
+  Atomics.store(words, RUN, -1);
+  await Promise.all(helpers.map((worker) => worker.terminate()));
+}
+
+if (isMainThread) await main();
+else helper(workerData);
