@@ -67,6 +67,14 @@ describe("score merges (SentencePiece)", () => {
     expect(more.endIds.has(259) && more.endIds.has(260)).toBe(true);
   });
 
+  it("leaves plain words alone that look like an end", () => {
+    const metadata = scoreMergeMetadata();
+    const types = metadata.get("tokenizer.ggml.token_type");
+    if (!(types instanceof Int32Array)) throw new Error("no types");
+    const plain = types.map((type, id) => (tokenizer.tokenText(id) === "<|im_end|>" ? 1 : type));
+    expect([...fromMetadata(scoreMergeMetadata([["tokenizer.ggml.token_type", plain]])).endIds]).toEqual([2]);
+  });
+
   it("takes an id that doesn't exist for none", () => {
     const none = fromMetadata(scoreMergeMetadata([["tokenizer.ggml.eot_token_id", 4_294_967_295]]));
     expect([...none.endIds].every((id) => id < none.vocabSize)).toBe(true);
@@ -85,6 +93,15 @@ describe("byte level", () => {
     expect(tokenizer.addsBos).toBe(false);
     expect(fromMetadata(byteLevelMetadata([["tokenizer.ggml.add_bos_token", true]])).addsBos).toBe(true);
     expect(fromMetadata(byteLevelMetadata([["tokenizer.ggml.pre", "llama-bpe"]])).addsBos).toBe(true);
+  });
+
+  it("never merges plain text into a control token, whatever the merges say", () => {
+    const types = Int32Array.from({ length: tokenizer.vocabSize }, (_, id) =>
+      tokenizer.tokenText(id) === "aa" ? 3 : 1,
+    );
+    const odd = fromMetadata(byteLevelMetadata([["tokenizer.ggml.token_type", types]]));
+    expect(texts(odd, odd.encode("aa", { parseSpecial: false }))).toEqual(["a", "a"]);
+    expect(texts(odd, odd.encode("aa"))).toEqual(["aa"]);
   });
 
   it("refuses an unknown pre-tokenizer by name", () => {

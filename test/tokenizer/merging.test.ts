@@ -27,7 +27,9 @@ function naive(symbols: readonly string[], rank: (left: string, right: string) =
 
 const LETTERS = ["a", "b", "▁"];
 const piece = fc.array(fc.constantFrom(...LETTERS), { minLength: 2, maxLength: 5 }).map((letters) => letters.join(""));
-const text = fc.array(fc.constantFrom(...LETTERS, "x"), { maxLength: 40 }).map((letters) => letters.join(""));
+const text = fc
+  .array(fc.constantFrom(...LETTERS, ...LETTERS, "x"), { maxLength: 40 })
+  .map((letters) => letters.join(""));
 const kindsOf = (texts: readonly string[]) => new Uint8Array(texts.length).fill(TokenKind.normal);
 
 describe("merging by score", () => {
@@ -51,14 +53,14 @@ describe("merging by score", () => {
         const expected = naive([...input], rank).map((symbol) => vocabulary.ids.get(symbol) ?? 0);
         expect([...out.toArray()]).toEqual(expected);
       }),
-      { numRuns: 500 },
+      { numRuns: 1000 },
     );
   });
 });
 
 describe("merging by rank", () => {
   it("is the first-ranked leftmost merge, step by step", () => {
-    const merges = fc.array(fc.tuple(fc.nat(), fc.nat()), { maxLength: 25 });
+    const merges = fc.array(fc.tuple(fc.nat({ max: 8 }), fc.nat({ max: 8 })), { minLength: 5, maxLength: 25 });
     fc.assert(
       fc.property(merges, text, (picks, input) => {
         const texts = ["<unk>", ...LETTERS];
@@ -89,7 +91,7 @@ describe("merging by rank", () => {
         const expected = naive([...input], (left, right) => ranks.get(`${left} ${right}`));
         expect([...out.toArray()]).toEqual(expected.map((symbol) => vocabulary.ids.get(symbol) ?? 0));
       }),
-      { numRuns: 500 },
+      { numRuns: 1000 },
     );
   });
 });
