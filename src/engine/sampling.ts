@@ -156,13 +156,18 @@ export class Sampler {
 /** The lowest id with the largest score. @throws NumericError */
 function argmax(scores: Float32Array): number {
   let best = 0;
+  let max = Number.NEGATIVE_INFINITY;
   for (let id = 0; id < scores.length; id++) {
     const score = scores[id];
-    if (Number.isNaN(score)) throw badScore(id, "not a number");
-    if (score > scores[best]) best = id;
+    if (score > max) {
+      max = score;
+      best = id;
+    } else if (Number.isNaN(score)) {
+      throw badScore(id, "not a number");
+    }
   }
-  if (scores[best] === Number.POSITIVE_INFINITY) throw badScore(best, "infinite");
-  if (scores[best] === Number.NEGATIVE_INFINITY) {
+  if (max === Number.POSITIVE_INFINITY) throw badScore(best, "infinite");
+  if (max === Number.NEGATIVE_INFINITY) {
     throw new NumericError("No token is possible: every logit is -Infinity. Check logitBias and the model's file.", {});
   }
   return best;

@@ -19,12 +19,11 @@ export class TopIds {
     for (let i = 0; i < count; i++) ids[i] = i;
     for (let i = (count >> 1) - 1; i >= 0; i--) this.#sink(i, count);
     // Ids only grow from here on, so an equal number never replaces one that is held.
-    let weakest = values[ids[0]];
-    for (let id = count; id < values.length; id++) {
-      if (values[id] <= weakest) continue;
+    let id = nextAbove(values, count, values[ids[0]]);
+    while (id < values.length) {
       ids[0] = id;
       this.#sink(0, count);
-      weakest = values[ids[0]];
+      id = nextAbove(values, id + 1, values[ids[0]]);
     }
     this.#sort();
   }
@@ -60,4 +59,11 @@ export class TopIds {
     }
     ids[at] = id;
   }
+}
+
+/** The first id from `start` on whose number is above `bound`; V when there is none. The loop that costs: kept bare. */
+function nextAbove(values: Float32Array, start: number, bound: number): number {
+  let id = start;
+  while (id < values.length && values[id] <= bound) id++;
+  return id;
 }
