@@ -81,13 +81,17 @@ describe("sluice inspect", () => {
   });
 
   test("figures that are missing are unknown, and the rest is still shown", async () => {
-    const file = checkpoint({ "general.architecture": "weird", "weird.block_count": 1e12 });
+    const file = checkpoint({
+      "general.architecture": "weird",
+      "weird.block_count": 1e12,
+      "weird.attention.head_count": 4,
+    });
     const { code, out } = await cli(["inspect", "m.gguf"], { checkpoint: file });
     expect(code).toBe(0);
     expect(out).toMatch(/^architecture +weird \(not supported yet\)$/m);
     expect(out).toMatch(/^cache +unknown for an unknown number of tokens/m);
     const json = await cli(["inspect", "m.gguf", "--json"], { checkpoint: file });
-    expect(JSON.parse(json.out)).toMatchObject({ supported: false, heads: null, memory: { cache: { bytes: null } } });
+    expect(JSON.parse(json.out)).toMatchObject({ supported: false, width: null, memory: { cache: { bytes: null } } });
   });
 
   test("KV heads may differ by layer; layers without any keep no cache", async () => {

@@ -59,6 +59,13 @@ describe("Measurement", () => {
     expect(result.msPerTokenEnd).toBe(5);
   });
 
+  test("in a short text the first part, which pays for the warm-up, is left out", () => {
+    const run = measured(new Array<number>(100).fill(-1), new Array<number>(20).fill(5), (start) =>
+      start < 5 ? 1000 : 2,
+    );
+    expect(run.result({ complete: true, error: null }).msPerTokenStart).toBe(2);
+  });
+
   test("a start at the second token (no start token) leaves that token out", () => {
     const run = new Measurement("full", 3);
     run.add({ start: 1, count: 2, logprobs: Float32Array.of(-1, -1), elapsedMs: 2, usage: USAGE });

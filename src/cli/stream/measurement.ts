@@ -66,7 +66,7 @@ export class Measurement {
     readonly context: string,
     readonly total: number,
   ) {
-    this.#logprobs = new Float32Array(total).fill(Number.NaN);
+    this.#logprobs = new Float32Array(total);
   }
 
   /** Tokens read so far. */
@@ -119,15 +119,11 @@ export class Measurement {
     };
   }
 
+  /** Where there is no start token the first token has no score; it never lies in the last quarter. */
   #perplexityFrom(first: number): number {
-    let sum = 0;
-    let count = 0;
-    for (const logprob of this.#logprobs.subarray(first, this.#end)) {
-      if (Number.isNaN(logprob)) continue;
-      sum += logprob;
-      count += 1;
-    }
-    return perplexityOf(sum, count);
+    const logprobs = this.#logprobs.subarray(first, this.#end);
+    const sum = logprobs.reduce((total, logprob) => total + logprob, 0);
+    return perplexityOf(sum, logprobs.length);
   }
 
   #edges(): { msPerTokenStart: number; msPerTokenEnd: number } {
