@@ -52,6 +52,8 @@ export let spreadLow: v128 = i32x4.splat(0);
 export let spreadHigh: v128 = i32x4.splat(0);
 /** The levels of IQ4_NL. */
 export let codebook: v128 = i32x4.splat(0);
+/** HALF_MASK in every lane. */
+export let halfMask: v128 = i32x4.splat(0);
 /** HALF_FACTOR. */
 export let halfFactor: f32 = 0;
 
@@ -67,6 +69,7 @@ export function prepareConstants(): void {
   spreadLow = i8x16(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
   spreadHigh = i8x16(2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
   codebook = i8x16(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
+  halfMask = i32x4.splat(HALF_MASK);
   halfFactor = HALF_FACTOR;
 }
 
