@@ -5,7 +5,7 @@
 import type { ChatMessage, Tokenizer } from "../tokenizer/tokenizer.js";
 
 export interface Turn {
-  /** The text to read: special tokens are meant as such. */
+  /** The text to read, rendered with `guard`: special tokens are meant as such, but for those within messages. */
   readonly text: string;
   /** The template changed what was read before (it drops or rewrites parts): the session must start over. */
   readonly startOver: boolean;
@@ -19,11 +19,11 @@ export class ChatText {
 
   /** The text that `next` messages add after `past`, up to the opening of the assistant's turn. */
   turn(past: readonly ChatMessage[], next: readonly ChatMessage[]): Turn {
-    const whole = this.tokenizer.renderChat([...past, ...next]);
-    const { held } = this;
-    const startOver = held === undefined || !whole.startsWith(held);
+    const whole = this.tokenizer.renderChat([...past, ...next], { guard: true });
+    // Many templates trim what the assistant wrote; the model has read it as it was.
+    const held = [this.held, this.held?.trimEnd()].find((text) => text !== undefined && whole.startsWith(text));
     this.held = whole;
-    return { text: startOver ? whole : whole.slice(held.length), startOver };
+    return { text: whole.slice(held?.length ?? 0), startOver: held === undefined };
   }
 
   /** The assistant wrote this after the last turn. */

@@ -20,7 +20,7 @@ interface Drawn {
 export class Generation {
   private readonly sampler: Sampler;
   private readonly stops: StopStrings;
-  private readonly decoded: TokenStream;
+  private decoded: TokenStream;
   private readonly history: RecentIds;
   private readonly maxTokens: number;
 
@@ -40,6 +40,12 @@ export class Generation {
   }
 
   async *run(prompt: Int32Array): AsyncGenerator<Part, void, undefined> {
+    const { session } = this;
+    const { tokenizer } = session.model;
+    // A first word keeps its leading space where there is text before it, and that is more than a start token.
+    const continues =
+      session.text.seen > 0 || session.waiting !== undefined || prompt.some((id) => id !== tokenizer.bosId);
+    this.decoded = tokenizer.stream({ continues });
     let drawn: Drawn | undefined;
     try {
       drawn = await this.readPrompt(prompt);
@@ -101,6 +107,7 @@ export class Generation {
       return this.draw(logits);
     });
     session.decodeSpeed.add(1, performance.now() - started);
+    await session.breathe();
     return drawn;
   }
 

@@ -13,6 +13,9 @@ import { scoreText } from "./score.js";
 import type { SessionSettings } from "./session-options.js";
 import { Speed } from "./speed.js";
 
+/** Events wait at most about this long, plus one step. */
+const BREATH_MS = 10;
+
 export class LocalSession implements Session {
   readonly context: string;
   readonly messages: ChatMessage[] = [];
@@ -28,6 +31,7 @@ export class LocalSession implements Session {
   private readonly chatText: ChatText;
   private busy = false;
   private disposed = false;
+  private lastBreath = 0;
 
   constructor(
     readonly model: LocalModel,
@@ -98,7 +102,7 @@ export class LocalSession implements Session {
   ): AsyncGenerator<Part, void, undefined> {
     const { text, startOver } = this.chatText.turn(this.messages, added);
     if (startOver) this.forget();
-    const ids = this.opened(this.encode(text));
+    const ids = this.opened(this.model.tokenizer.encode(text, { addSpecial: false, guarded: true }));
     // The template closes the answer before with its own end token.
     if (this.waiting !== undefined && this.model.endIds.has(this.waiting)) this.waiting = undefined;
     let answer: string | undefined;
@@ -151,9 +155,12 @@ export class LocalSession implements Session {
     return Int32Array.from(ids);
   }
 
-  /** Lets cancel messages and timers through. */
-  breathe(): Promise<void> {
-    return platform().yieldToEvents();
+  /** Lets cancel messages, signals and timers through, if they have waited for a while. */
+  async breathe(): Promise<void> {
+    const now = performance.now();
+    if (now - this.lastBreath < BREATH_MS) return;
+    await platform().yieldToEvents();
+    this.lastBreath = performance.now();
   }
 
   private forget(): void {
