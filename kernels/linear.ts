@@ -30,8 +30,10 @@ import {
   BF16, F16, F32, IQ4_NL, isFloat, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, rowBytes,
 } from "./unpack";
 
-/** From this many tokens on, unpacking into panels pays. */
-const PANEL_FROM_TOKENS = 4;
+/** From this many tokens on, unpacking into panels pays: measured; later where rows are fast. */
+function panelFrom(dtype: i32): i32 {
+  return isFloat(dtype) || dtype == Q8_0 || dtype == Q4_0 || dtype == Q4_1 || dtype == Q4_K ? 8 : 4;
+}
 
 /** Draws that each thread makes on average: enough to even out, few enough that the counter costs nothing. */
 const DRAWS = 8;
@@ -159,7 +161,7 @@ export function linear(args: usize, thread: i32, threads: i32): void {
   const scratch = <usize>load<u32>(args, 48) + <usize>thread * SCRATCH_BYTES;
   const x = <usize>(isFloat(dtype) ? load<u32>(args, 16) : load<u32>(args, 24));
   const xStride = isFloat(dtype) ? (<usize>load<u32>(args, 20)) << 2 : <usize>quantisedRowBytes(columns);
-  const few = tokens < PANEL_FROM_TOKENS;
+  const few = tokens < panelFrom(dtype);
   const tile = tileTokens(tokens);
   const items = few ? (rows + 3) >> 2 : ((rows + PANEL_ROWS - 1) / PANEL_ROWS) * ((tokens + tile - 1) / tile);
   const draw = max(1, items / (threads * DRAWS));

@@ -1,10 +1,9 @@
 /** The matrix kernels of one Wasm build, called directly on a memory of their own. */
-import v8 from "node:v8";
 import { PLAIN, RELAXED } from "../../src/backends/wasm/generated/kernels.js";
+import { nodePlatform } from "../../src/platform/node.js";
 import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
 
-// Node 20 has relaxed SIMD behind this flag; later versions have it on.
-v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
+nodePlatform.enableWasmFeatures();
 
 type Kernel = (args: number, thread: number, threads: number) => void;
 
