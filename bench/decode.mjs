@@ -5,7 +5,7 @@
 
 import { agreement, collect, compare, decodeRate, prefillRate } from "./lib/compare.mjs";
 import { readOptions, wholeNumber, wholeNumbers } from "./lib/options.mjs";
-import { othersLine } from "./lib/other-load.mjs";
+import { summariseOthers } from "./lib/other-load.mjs";
 import { randomBits } from "./lib/random-blocks.mjs";
 import { figure, median, saveJson, spread, table } from "./lib/report.mjs";
 import { makeModel, SHAPE } from "./make-model.mjs";
@@ -93,10 +93,10 @@ async function benchFormat(format, options) {
   const rows = measures(runs, results);
   const top = Object.values(results).map((all) => all[0].runs.find((run) => run.top).top);
   const others = Object.values(results).flatMap((all) => all.map((result) => result.others));
-  return { format, rows, agreement: agreement(top[0], top[1]), othersLine: othersLine(others, options.threads) };
+  return { format, rows, agreement: agreement(top[0], top[1]), others: summariseOthers(others, options.threads) };
 }
 
-function print({ format, rows, agreement: agreed, othersLine: others }) {
+function print({ format, rows, agreement: agreed, others }) {
   const lines = rows.map(({ label, values, ratio }) => [
     label,
     spread(values.sluice),
@@ -109,7 +109,7 @@ function print({ format, rows, agreement: agreed, othersLine: others }) {
       `${agreed.shared} are among ours, log-probabilities differ by ${figure(agreed.meanDifference)} on average, ` +
       `${figure(agreed.maxDifference)} at most${agreed.sane ? "" : ": NOT THE SAME MODEL"}\n`,
   );
-  process.stdout.write(others);
+  process.stdout.write(others.line);
 }
 
 const options = readJobOptions();
@@ -124,9 +124,10 @@ const slow = reports.flatMap(({ format, rows }) =>
     .filter(({ kind, ratio }) => kind === "decode" && !(ratio >= options.floor))
     .map(({ label }) => `${format} ${label}`),
 );
+const disturbed = reports.some(({ others }) => others.disturbed);
 process.stdout.write(
   slow.length === 0
-    ? `\nDecode speed is at least ${options.floor} of llama.cpp's everywhere.\n`
+    ? `\nDecode speed is at least ${options.floor} of llama.cpp's everywhere${disturbed ? ", on a disturbed machine" : ""}.\n`
     : `\nBelow ${options.floor} of llama.cpp: ${slow.join("; ")}\n`,
 );
 saveJson(options.json, { options, reports });

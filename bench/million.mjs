@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { readOptions, usageError, wholeNumber } from "./lib/options.mjs";
-import { othersLine, watchOthers } from "./lib/other-load.mjs";
+import { summariseOthers, watchOthers } from "./lib/other-load.mjs";
 import { figure, median, saveJson, table } from "./lib/report.mjs";
 import { importSluice } from "./lib/sluice.mjs";
 
@@ -165,10 +165,10 @@ process.stdout.write(
     `ms per token, last ${tenth} over second ${tenth}: ${ratio.toFixed(3)} (limit ${LARGEST_RATIO}; ` +
     `of the medians of ${EVERY} ${(last.medianMsPerToken / second.medianMsPerToken).toFixed(3)}, ` +
     `of processor time ${(last.cpuMsPerToken / second.cpuMsPerToken).toFixed(3)})\n` +
-    othersLine(
+    summariseOthers(
       figures.map(({ others }) => others),
       model.info.threads,
-    ),
+    ).line,
 );
 const held = growthBytes < LARGEST_GROWTH_BYTES && ratio <= LARGEST_RATIO;
 const judged = ids.length >= JUDGED_TOKENS;

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { collect, compare, decodeRate } from "./lib/compare.mjs";
 import { readOptions, usageError, wholeNumber, wholeNumbers } from "./lib/options.mjs";
-import { othersLine } from "./lib/other-load.mjs";
+import { summariseOthers } from "./lib/other-load.mjs";
 import { figure, median, saveJson, spread, table } from "./lib/report.mjs";
 
 const HELP = `Usage: npm run bench -- small [options]
@@ -53,6 +53,7 @@ const lines = rows.map(({ threads, sluice, llamaCpp, sameIds }) => [
 ]);
 const head = ["threads", "Sluice tokens/s", "us/token", "llama.cpp tokens/s", "us/token", "ratio", "same ids"];
 process.stdout.write(`\n${table(head, lines)}`);
-for (const { threads, others } of rows) process.stdout.write(`${threads} threads: ${othersLine(others, threads)}`);
+for (const { threads, others } of rows)
+  process.stdout.write(`${threads} threads: ${summariseOthers(others, threads).line}`);
 saveJson(values.json, { model: values.model, tokens, rows });
 process.exitCode = rows.every(({ sameIds }) => sameIds) ? 0 : 1;

@@ -30,14 +30,15 @@ export function watchOthers() {
 }
 
 /**
- * A line for the report.
- * @param {number[]} cores of each measured stretch
+ * What to say about the neighbours.
+ * @param {number[]} cores that others kept busy in each measured stretch
  * @param {number} threads that were measured
+ * @returns {{average: number, most: number, disturbed: boolean, line: string}}
  */
-export function othersLine(cores, threads) {
+export function summariseOthers(cores, threads) {
   const most = Math.max(...cores);
   const average = cores.reduce((sum, value) => sum + value, 0) / cores.length;
+  const disturbed = most >= Math.max(0, cpus().length - threads) + DISTURBING_CORES;
   const line = `other processes kept ${average.toFixed(2)} cores busy on average, ${most.toFixed(2)} at most`;
-  const free = Math.max(0, cpus().length - threads);
-  return most < free + DISTURBING_CORES ? `${line}\n` : `${line}: DISTURBED, repeat on a quiet machine\n`;
+  return { average, most, disturbed, line: `${line}${disturbed ? ": DISTURBED, repeat on a quiet machine" : ""}\n` };
 }
