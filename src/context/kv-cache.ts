@@ -3,6 +3,7 @@
  * AttentionState per layer. Memory follows the policy, not the text.
  */
 import { type RopeSpec, ropeFrequencies, writeAngles } from "../position/rope.js";
+import type { RopeFrequencies } from "../position/rope-scaling.js";
 import type { Angles, Backend } from "../tensor/backend.js";
 import type { KvType } from "../tensor/dtype.js";
 import { type KvLayout, type KvSlice, PAGE_TOKENS } from "../tensor/kv.js";
@@ -152,11 +153,23 @@ export class KvCache implements SequenceState {
 
   /** Angles of `count` rows at the positions that `at` gives, under the frequencies for a text of `length`. */
   angles(rope: RopeSpec, count: number, at: (row: number) => number, length = 0): Angles {
-    const frequencies = ropeFrequencies(rope, length);
+    const frequencies = this.frequencies(rope, length);
     const size = count * rope.dims;
     if (this.angleBuffer.length < size) this.angleBuffer = new Float32Array(size);
     for (let row = 0; row < count; row++) writeAngles(frequencies, at(row), this.angleBuffer, row);
     return { layout: rope.layout, dims: rope.dims, values: this.backend.input(this.angleBuffer.subarray(0, size)) };
+  }
+
+  private readonly fixedFrequencies = new Map<RopeSpec, RopeFrequencies>();
+
+  /** Only dynamic NTK's depend on the length. */
+  private frequencies(rope: RopeSpec, length: number): RopeFrequencies {
+    if (rope.scaling.kind === "dynamic") return ropeFrequencies(rope, length);
+    const known = this.fixedFrequencies.get(rope);
+    if (known) return known;
+    const made = ropeFrequencies(rope);
+    this.fixedFrequencies.set(rope, made);
+    return made;
   }
 
   /** Forgets everything; the memory stays for the next text. */
