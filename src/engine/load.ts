@@ -8,8 +8,9 @@ import { loadRemote } from "./remote/remote-model.js";
  * @throws NotFoundError, FormatError, UnsupportedError, MemoryError, NetworkError, ArgumentError, CancelledError
  */
 export async function load(reference: string, options: LoadOptions = {}): Promise<Model> {
-  if (options.thread ?? true) return loadRemote(platform().spawnEngine(), reference, options);
+  const location = platform().absolute?.(reference) ?? reference;
+  if (options.thread ?? true) return loadRemote(platform().spawnEngine(), location, options);
   // Not needed by a program whose models have threads of their own.
   const { loadLocal } = await import("./load-local.js");
-  return loadLocal(reference, options);
+  return loadLocal(location, options);
 }

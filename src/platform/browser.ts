@@ -1,25 +1,28 @@
 /**
- * Sluice's surroundings in a browser. The Wasm pool needs SharedArrayBuffer, so a cross-origin isolated page.
+ * Sluice's surroundings in a browser. Kernel threads share memory, which browsers allow on cross-origin isolated pages
+ * only; on others the kernels run on one thread.
  */
 import type { Platform } from "../util/platform.js";
-import { listUrl, openUrl } from "./file-browser.js";
-import { spawnScriptThread, WebWorkerThread } from "./thread-browser.js";
+import { absoluteUrl, listUrl, openUrl } from "./file-browser.js";
+import { sharesMemory, spawnScriptThread, WebWorkerThread } from "./thread-browser.js";
 
 const waiting: (() => void)[] = [];
 let channel: MessageChannel | undefined;
 
 export const browserPlatform: Platform = {
   kind: "browser",
-  cores: globalThis.navigator?.hardwareConcurrency ?? 1,
+  cores: sharesMemory() ? navigator.hardwareConcurrency : 1,
   availableMemoryBytes: () => undefined,
   residentMemoryBytes: () => undefined,
   open: openUrl,
+  absolute: absoluteUrl,
   list: listUrl,
   spawnScript: spawnScriptThread,
   // Bundlers know this form and bundle the worker.
   spawnEngine: () =>
     new WebWorkerThread(
       new Worker(new URL("../engine-thread-browser.js", import.meta.url), { type: "module", name: "sluice-engine" }),
+      "The bundler must emit engine-thread-browser.js as a worker, served from the page's origin with the page's headers",
     ),
   yieldToEvents,
   enableWasmFeatures: () => {},

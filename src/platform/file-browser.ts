@@ -4,6 +4,14 @@
 import { FormatError, NetworkError, NotFoundError, UnsupportedError } from "../util/errors.js";
 import type { ByteSource } from "../util/platform.js";
 
+/** A relative URL as an absolute one: a worker would resolve it against its own script. Hub references stay. */
+export function absoluteUrl(location: string): string {
+  const hasScheme = /^[a-z][a-z\d+.-]*:/i.test(location);
+  const base = globalThis.document?.baseURI ?? globalThis.location?.href;
+  if (hasScheme || base === undefined || !URL.canParse(location, base)) return location;
+  return new URL(location, base).href;
+}
+
 /** Opens a URL: one request for one byte tells the size. @throws NotFoundError, NetworkError, UnsupportedError */
 export async function openUrl(url: string): Promise<ByteSource> {
   const response = await request(url, 0, 1);
@@ -89,7 +97,11 @@ async function request(url: string, offset: number, length: number): Promise<Res
     response = await fetch(url, { headers: { Range: `bytes=${offset}-${offset + length - 1}` } });
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
-    throw new NetworkError(`'${url}' cannot be reached: ${message}.`, { url }, { cause });
+    throw new NetworkError(
+      `'${url}' cannot be reached: ${message}. A server of another origin must also allow this page to read it (CORS).`,
+      { url },
+      { cause },
+    );
   }
   const { status } = response;
   if (response.ok || status === 416) return response;

@@ -1,15 +1,33 @@
 /**
  * Threads for browsers: Web Workers behind the Thread interface.
  */
+import { NotFoundError, UnsupportedError } from "../util/errors.js";
 import type { Thread, ThreadPort } from "../util/platform.js";
 
-/** Starts a worker that runs a classic script. */
+/**
+ * Chromium never ends a worker that is terminated right after its own workers were: a model's memory would stay taken
+ * (GoogleChromeLabs/wasm-bindgen-rayon#37). Browsers do not say when a worker has ended; 5 ms were enough in every trial.
+ */
+const ENDING_MS = 100;
+
+/** Whether threads may share memory: the page or worker is cross-origin isolated. */
+export function sharesMemory(): boolean {
+  return globalThis.crossOriginIsolated === true;
+}
+
+/** Starts a worker that runs a classic script. @throws UnsupportedError where it could share no memory */
 export function spawnScriptThread(source: string, name: string): Thread {
+  if (!sharesMemory()) {
+    throw new UnsupportedError(
+      "Kernel threads share memory, but this page is not cross-origin isolated. Serve it and its scripts with the headers " +
+        "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, or load with 1 thread.",
+    );
+  }
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   const worker = new Worker(url, { name });
   // Not earlier: not every browser has taken hold of the script when the constructor returns.
   worker.addEventListener("message", () => URL.revokeObjectURL(url), { once: true });
-  return new WebWorkerThread(worker);
+  return new WebWorkerThread(worker, "The page's content security policy must allow workers from blob: URLs");
 }
 
 /** The way from inside a worker to the page that started it. `scope` is the worker's global `self`. */
@@ -28,9 +46,12 @@ export interface WorkerScope {
 
 export class WebWorkerThread implements Thread {
   readonly #worker: Worker;
+  readonly #loading: string;
 
-  constructor(worker: Worker) {
+  /** `loading` says what the worker's script needs to load, for the message when it does not. */
+  constructor(worker: Worker, loading: string) {
     this.#worker = worker;
+    this.#loading = loading;
   }
 
   post(message: unknown, transfer?: readonly ArrayBuffer[]): void {
@@ -43,9 +64,10 @@ export class WebWorkerThread implements Thread {
 
   onFailure(listener: (error: Error) => void): void {
     const worker = this.#worker;
-    worker.addEventListener("error", (event) =>
-      listener(new Error(event.message || "The worker's script failed to load.")),
-    );
+    const notLoaded = () =>
+      new NotFoundError(`A worker's script could not be loaded. ${this.#loading}; docs/browser.md has a recipe.`);
+    // Only what a script that did load throws has a message.
+    worker.addEventListener("error", (event) => listener(event.message ? new Error(event.message) : notLoaded()));
     worker.addEventListener("messageerror", () => listener(new Error("A message of the worker could not be read.")));
   }
 
@@ -53,5 +75,6 @@ export class WebWorkerThread implements Thread {
 
   async terminate(): Promise<void> {
     this.#worker.terminate();
+    await new Promise((resolve) => setTimeout(resolve, ENDING_MS));
   }
 }

@@ -38,6 +38,8 @@ export interface Platform {
   residentMemoryBytes(): number | undefined;
   /** Opens a local file (Node) or a URL (browser, by range requests). @throws NotFoundError */
   open(location: string): Promise<ByteSource>;
+  /** The location as every thread understands it: a relative URL made absolute. Absent where threads agree anyway. */
+  absolute?(location: string): string;
   /** What lies at a location: names of a folder's entries, or "file", or undefined for nothing. */
   list(location: string): Promise<readonly string[] | "file" | undefined>;
   /** Starts a worker of the Wasm pool: a classic script given as source text, which may use `onmessage`/`postMessage`. */

@@ -17,12 +17,24 @@ export async function compileKernels(relaxed: boolean | undefined): Promise<Kern
   const bytes = decode(RELAXED);
   const plain = decode(PLAIN);
   if (relaxed !== false && WebAssembly.validate(bytes)) {
-    return { module: await WebAssembly.compile(bytes), relaxed: true };
+    return { module: await compile(bytes), relaxed: true };
   }
   if (relaxed === true) throw new UnsupportedError("Relaxed SIMD was asked for, but this JavaScript engine lacks it.");
   if (!WebAssembly.validate(plain))
     throw new UnsupportedError("This JavaScript engine lacks WebAssembly SIMD or threads.");
-  return { module: await WebAssembly.compile(plain), relaxed: false };
+  return { module: await compile(plain), relaxed: false };
+}
+
+/** Compiles a module that the engine has validated. */
+async function compile(bytes: Uint8Array<ArrayBuffer>): Promise<WebAssembly.Module> {
+  try {
+    return await WebAssembly.compile(bytes);
+  } catch (error) {
+    throw new UnsupportedError(
+      `WebAssembly may not be compiled here (${error}). A page's content security policy must allow it by ` +
+        "script-src 'wasm-unsafe-eval'.",
+    );
+  }
 }
 
 function decode(base64: string): Uint8Array<ArrayBuffer> {

@@ -3,7 +3,7 @@
  * the others instantiate the same module on the same memory and never return to JavaScript while the pool lives.
  */
 import * as abi from "../../../kernels/abi.js";
-import { InternalError } from "../../util/errors.js";
+import { InternalError, SluiceError } from "../../util/errors.js";
 import { platform, type Thread } from "../../util/platform.js";
 import { type KernelFunction, kernelFunction } from "./module.js";
 import type { Space } from "./space.js";
@@ -64,13 +64,12 @@ export class Pool {
     this.workers.push(worker);
     const { threads, control } = this;
     return new Promise((resolve, reject) => {
-      const fail = (reason: string) => {
-        this.fail(new InternalError(`Kernel thread ${thread} ended: ${reason}.`));
-        reject(this.failure);
-      };
-      worker.onFailure((error) => fail(error.message));
+      const fail = (reason: string) => new InternalError(`Kernel thread ${thread} ended: ${reason}.`);
+      worker.onFailure((error) => reject(this.fail(error instanceof SluiceError ? error : fail(error.message))));
       worker.onMessage((message) => {
-        if (typeof message === "object" && message !== null && "failed" in message) return fail(String(message.failed));
+        if (typeof message === "object" && message !== null && "failed" in message) {
+          return reject(this.fail(fail(String(message.failed))));
+        }
         worker.keepAlive(false);
         resolve();
       });
