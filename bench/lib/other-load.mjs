@@ -29,6 +29,11 @@ export function watchOthers() {
   };
 }
 
+/** @param {number} cores that others kept busy @param {number} threads that were measured */
+export function isDisturbed(cores, threads) {
+  return cores >= Math.max(0, cpus().length - threads) + DISTURBING_CORES;
+}
+
 /**
  * What to say about the neighbours.
  * @param {number[]} cores that others kept busy in each measured stretch
@@ -38,7 +43,7 @@ export function watchOthers() {
 export function summariseOthers(cores, threads) {
   const most = Math.max(...cores);
   const average = cores.reduce((sum, value) => sum + value, 0) / cores.length;
-  const disturbed = most >= Math.max(0, cpus().length - threads) + DISTURBING_CORES;
+  const disturbed = isDisturbed(most, threads);
   const line = `other processes kept ${average.toFixed(2)} cores busy on average, ${most.toFixed(2)} at most`;
   return { average, most, disturbed, line: `${line}${disturbed ? ": DISTURBED, repeat on a quiet machine" : ""}\n` };
 }
