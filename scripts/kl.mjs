@@ -60,16 +60,27 @@ async function measure(file) {
   let ours;
   for (const kv of CACHES) {
     const rows = await distributions(wasm, run.tokens, kv);
-    ours ??= meanError(run.tokens, rows, exact.slice(0, -1).map((row, i) => row[run.tokens[i + 1]]));
+    ours ??= meanError(
+      run.tokens,
+      rows,
+      exact.slice(0, -1).map((row, i) => row[run.tokens[i + 1]]),
+    );
     caches[kv] = summary(exact, rows);
   }
   await wasm.dispose();
-  return { model: golden.name, caches, meanError: ours, llamaCppMeanError: meanError(run.tokens, exact, run.next_logprobs) };
+  return {
+    model: golden.name,
+    caches,
+    meanError: ours,
+    llamaCppMeanError: meanError(run.tokens, exact, run.next_logprobs),
+  };
 }
 
 const results = [];
 const figure = (x) => x.toExponential(1).padStart(9);
-console.log("model              KL f32: mean      most   f16: mean      most    q8: mean      most   |dlogp|  llama.cpp");
+console.log(
+  "model              KL f32: mean      most   f16: mean      most    q8: mean      most   |dlogp|  llama.cpp",
+);
 for (const file of readdirSync(options.models).filter((name) => name.endsWith(".gguf"))) {
   try {
     const result = await measure(file);
