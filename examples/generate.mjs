@@ -1,9 +1,8 @@
 // Writes a text without end in constant memory: node examples/generate.mjs MODEL
 import { load } from "sluice";
 
-const model = await load(process.argv[2] ?? "model.gguf", {
-  onProgress: ({ phase, plan }) => phase === "weights" && plan && console.error(`weights ${plan.weightBytes} bytes`),
-});
+const model = await load(process.argv[2] ?? "model.gguf");
+console.error(`${model.info.parameters} parameters, ${model.info.weightBytes} bytes, ${model.info.threads} threads`);
 const session = model.session({ context: "sinks:4,recent:508", kv: "q8" });
 const signal = AbortSignal.timeout(20_000);
 const options = { maxTokens: 2000, temperature: 0.8, seed: 1, ignoreEnd: true, signal };

@@ -5,7 +5,7 @@
  */
 import type { RopeSpec } from "../position/rope.js";
 import type { Angles, Backend } from "../tensor/backend.js";
-import { type KvSlice, PAGE_TOKENS } from "../tensor/kv.js";
+import { type KvSlice, type KvStore, PAGE_TOKENS, type PageTable } from "../tensor/kv.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { KvCache, StepInputs } from "./kv-cache.js";
 import type { RetentionGroup } from "./retention.js";
@@ -14,38 +14,44 @@ export interface DynamicAttention {
   readonly q: Tensor;
   readonly out: Tensor;
   readonly inputs: StepInputs;
+  /** Where the layer's keys and values are kept. */
+  readonly slice: KvSlice;
+  readonly rope: RopeSpec;
   readonly group: number;
   readonly scale: number;
 }
 
 export class DynamicRotation {
-  private readonly scratch: KvSlice;
+  private readonly store: KvStore;
+  private readonly table: PageTable;
 
+  /** Scratch pages for layers of up to `heads` KV heads. */
   constructor(
     private readonly cache: KvCache,
-    private readonly rope: RopeSpec,
     private readonly retention: RetentionGroup,
-    private readonly slice: KvSlice,
+    readonly heads: number,
   ) {
-    const store = cache.backend.kvStore({ ...retention.layout, members: slice.heads });
-    this.scratch = { store, table: store.table(), member: 0, head: slice.head, heads: slice.heads };
+    this.store = cache.backend.kvStore({ ...retention.layout, members: heads });
+    this.table = this.store.table();
   }
 
   /** All rows of the step have one base: KvCache.stepLimit sees to it. */
-  attend(ops: Backend, { q, out, inputs, group, scale }: DynamicAttention): void {
+  attend(ops: Backend, { q, out, inputs, slice, rope, group, scale }: DynamicAttention): void {
     const { plan } = inputs;
-    const slots = this.slice.table.length * PAGE_TOKENS;
-    while (this.scratch.table.length < this.slice.table.length) this.scratch.table.push(this.scratch.store.alloc());
-    const { keys, queries } = this.stepAngles(plan.count, slots);
-    ops.rotatePages(this.slice, this.scratch, slots, keys);
+    const { store, table } = this;
+    const slots = slice.table.length * PAGE_TOKENS;
+    while (table.length < slice.table.length) table.push(store.alloc());
+    const { keys, queries } = this.stepAngles(rope, plan.count, slots);
+    const scratch = { ...slice, store, table, member: 0 };
+    ops.rotatePages(slice, scratch, slots, keys);
     const rotated = ops.rotate(q, this.retention.layout.keyWidth, queries);
     const repeated = new Array<Tensor>(plan.ranges).fill(rotated);
-    ops.attention({ out, queries: repeated, spans: inputs.spans, slice: this.scratch, group, scale });
+    ops.attention({ out, queries: repeated, spans: inputs.spans, slice: scratch, group, scale });
   }
 
   /** Angles of the keys in all slots and of the rows, at the places from which the policy counts distance. */
-  private stepAngles(count: number, slots: number): { keys: Angles; queries: Angles } {
-    const { cache, rope, retention } = this;
+  private stepAngles(rope: RopeSpec, count: number, slots: number): { keys: Angles; queries: Angles } {
+    const { cache, retention } = this;
     const { policy } = cache.options;
     const last = cache.seen + count - 1;
     const ranges = policy.visible(last);
@@ -67,7 +73,7 @@ export class DynamicRotation {
   }
 
   dispose(): void {
-    this.scratch.table.dispose();
-    this.scratch.store.dispose();
+    this.table.dispose();
+    this.store.dispose();
   }
 }

@@ -8,7 +8,7 @@ import type { Angles, Backend } from "../tensor/backend.js";
 import type { KvType } from "../tensor/dtype.js";
 import { type KvLayout, type KvSlice, PAGE_TOKENS } from "../tensor/kv.js";
 import type { StepInput, Tensor } from "../tensor/tensor.js";
-import { ContextFullError } from "../util/errors.js";
+import { ArgumentError, ContextFullError } from "../util/errors.js";
 import { DynamicRotation } from "./dynamic-rotation.js";
 import type { AttentionShape, AttentionState, SequenceState } from "./mixer-state.js";
 import type { ContextPolicy } from "./policy.js";
@@ -38,6 +38,7 @@ export class KvCache implements SequenceState {
   readonly groups: readonly RetentionGroup[];
   seen = 0;
   private pending = 0;
+  private disposed = false;
   private readonly plans: ReadonlyMap<RetentionGroup, StepPlan>;
   private readonly dynamicLimit: number;
 
@@ -61,20 +62,27 @@ export class KvCache implements SequenceState {
     return this.groups.reduce((sum, group) => sum + group.store.usedBytes, 0);
   }
 
-  get reservedBytes(): number {
-    return this.groups.reduce((sum, group) => sum + group.store.reservedBytes, 0);
-  }
-
   /** Tokens held and visible: of the group that keeps most. */
   get kept(): number {
     return this.groups.reduce((most, group) => Math.max(most, group.kept(this.seen)), 0);
   }
 
-  /** The newest tokens that can be recalled; null while nothing has been lost. */
+  /** How many of the newest tokens can be recalled (by the group that keeps most); null while nothing has been lost. */
   get horizon(): number | null {
-    if (this.seen === 0) return null;
-    const newest = this.options.policy.visible(this.seen - 1).at(-1);
-    return newest && newest.start > 0 && this.kept < this.seen ? newest.end - newest.start : null;
+    if (this.kept === this.seen) return null;
+    return this.groups.reduce((most, group) => {
+      const newest = group.visible(this.seen - 1).at(-1);
+      return newest ? Math.max(most, newest.end - newest.start) : most;
+    }, 0);
+  }
+
+  /** First tokens that are kept for ever: the policy's sinks, where the model's own window lets them be seen. */
+  get sinks(): number {
+    if (this.kept === this.seen) return this.options.policy.sinks;
+    return this.groups.reduce((most, group) => {
+      const [first, ...others] = group.visible(this.seen - 1);
+      return others.length > 0 && first.start === 0 ? Math.max(most, first.end) : most;
+    }, 0);
   }
 
   /** Beyond the trained length dynamic NTK has another base for every token, so rows go one by one. */
@@ -100,6 +108,7 @@ export class KvCache implements SequenceState {
   }
 
   begin(count: number): void {
+    if (this.disposed) throw new ArgumentError("The session was disposed of while it was at work.");
     const { policy } = this.options;
     const needed = this.seen + count;
     this.admit(count);
@@ -181,32 +190,43 @@ export class KvCache implements SequenceState {
 
   /** Gives all memory back. */
   dispose(): void {
-    for (const layer of this.layers) layer.dispose();
+    this.disposed = true;
+    for (const dynamic of this.dynamic.values()) dynamic.dispose();
     for (const group of this.groups) group.dispose();
+  }
+
+  /** Layers run one after another, so those of a group share scratch pages. */
+  private readonly dynamic = new Map<RetentionGroup, DynamicRotation>();
+
+  dynamicRotation(group: RetentionGroup, heads: number): DynamicRotation {
+    const known = this.dynamic.get(group);
+    if (known && known.heads >= heads) return known;
+    known?.dispose();
+    const made = new DynamicRotation(this, group, heads);
+    this.dynamic.set(group, made);
+    return made;
   }
 }
 
 /** The attention state of one layer: its place in its group, and the order of the backend's operations. */
 class LayerState implements AttentionState {
-  private readonly dynamic: DynamicRotation | undefined;
-
   constructor(
     private readonly cache: KvCache,
     private readonly shape: AttentionShape,
     private readonly group: RetentionGroup,
     private readonly slice: KvSlice,
-  ) {
-    if (shape.rope?.scaling.kind === "dynamic") this.dynamic = new DynamicRotation(cache, shape.rope, group, slice);
-  }
+  ) {}
 
   attend(ops: Backend, q: Tensor, k: Tensor, v: Tensor, out: Tensor): void {
     const { shape, slice } = this;
     const group = shape.heads / shape.kvHeads;
-    const inputs = this.cache.stepInputs(this.group, this.dynamic ? undefined : shape.rope);
+    const dynamic = shape.rope?.scaling.kind === "dynamic" ? shape.rope : undefined;
+    const inputs = this.cache.stepInputs(this.group, dynamic ? undefined : shape.rope);
     const slot = this.group.slotOf(this.cache.seen);
     ops.append({ keys: k, values: v, slice, slot, angles: inputs.keyAngles });
-    if (this.dynamic) {
-      this.dynamic.attend(ops, { q, out, inputs, group, scale: shape.scale });
+    if (dynamic) {
+      const rotation = this.cache.dynamicRotation(this.group, slice.heads);
+      rotation.attend(ops, { q, out, inputs, slice, rope: dynamic, group, scale: shape.scale });
       return;
     }
     const { keyAngles } = inputs;
@@ -215,10 +235,6 @@ class LayerState implements AttentionState {
       angles === keyAngles || !angles ? unmoved : ops.rotate(q, shape.keyWidth, angles),
     );
     ops.attention({ out, queries, spans: inputs.spans, slice, group, scale: shape.scale });
-  }
-
-  dispose(): void {
-    this.dynamic?.dispose();
   }
 }
 
@@ -261,15 +277,29 @@ export function kvLayouts(
   });
 }
 
-/** Most bytes that a cache of these layers takes when it holds `tokens` tokens and steps have up to `chunk` rows. */
+/** How many tokens a cache may come to hold. */
+export interface CacheExtent {
+  /** Tokens that are kept between steps. */
+  readonly tokens: number;
+  /** Rows of a step, which are held beside what is kept while they are read. */
+  readonly chunk: number;
+  /** Tokens that are never exceeded, those of the step included; absent where the text has no end. */
+  readonly limit?: number | undefined;
+}
+
+/** Most bytes that a cache of these layers takes. */
 export function kvCacheBytes(
   backend: Pick<Backend, "kvPageBytes">,
   shapes: readonly AttentionShape[],
   types: { readonly keyType: KvType; readonly valueType: KvType },
-  tokens: number,
+  { tokens, chunk, limit = Number.POSITIVE_INFINITY }: CacheExtent,
 ): number {
+  const heads = Math.max(0, ...shapes.map(({ rope, kvHeads }) => (rope?.scaling.kind === "dynamic" ? kvHeads : 0)));
   return kvLayouts(shapes, types).reduce((sum, { layout, window }) => {
-    const held = window === undefined ? tokens : Math.min(tokens, window);
-    return sum + (Math.ceil(held / PAGE_TOKENS) + 1) * backend.kvPageBytes(layout);
+    const held = Math.min(limit, Math.min(tokens, window ?? tokens) + chunk);
+    // A text that is held from its start fills its pages; otherwise sinks and the oldest recent token may each share one.
+    const pages = Math.ceil(held / PAGE_TOKENS) + (held === limit ? 0 : 2);
+    const scratch = heads > 0 ? backend.kvPageBytes({ ...layout, members: heads }) : 0;
+    return sum + pages * (backend.kvPageBytes(layout) + scratch);
   }, 0);
 }

@@ -25,6 +25,8 @@ export function policyHelp(): string {
 
 /** Reads a policy text such as "sinks:4,recent:2044". @throws PolicyError with the offset of what is wrong */
 export function parsePolicy(text: string): ContextPolicy {
+  if (typeof text !== "string")
+    throw new ArgumentError(`A context policy is a text such as "sinks:4,recent:2044"; found ${typeof text}.`);
   const items = split(text);
   checkItems(text, items);
   const plain = items.filter((item) => item.sign !== "=");
@@ -91,7 +93,12 @@ function numberOf(text: string, items: readonly Item[], name: string, least: num
   }
   if (item.sign === "") throw fail(text, item.position + name.length, `"${name}" needs a number: ${name}:N`);
   const value = /^\d{1,15}$/.test(item.value) ? Number(item.value) : Number.NaN;
-  if (!(value >= least)) throw fail(text, item.valuePosition, `"${name}" needs a whole number of at least ${least}`);
+  if (!(value >= least))
+    throw fail(
+      text,
+      item.valuePosition,
+      `"${name}" needs a whole number of at least ${least}${/^\d{16,}$/.test(item.value) ? " and at most 999999999999999" : ""}`,
+    );
   return value;
 }
 

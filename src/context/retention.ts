@@ -6,7 +6,7 @@
 import type { Backend } from "../tensor/backend.js";
 import { type KvLayout, type KvStore, PAGE_TOKENS, type PageTable } from "../tensor/kv.js";
 import { InternalError } from "../util/errors.js";
-import { clipBelow, overlaps, type Range, totalLength } from "../util/ranges.js";
+import { clipBelow, newest, overlaps, type Range, totalLength } from "../util/ranges.js";
 import type { ContextPolicy } from "./policy.js";
 
 export class RetentionGroup {
@@ -14,6 +14,8 @@ export class RetentionGroup {
   readonly table: PageTable;
   /** Text page (position / P) of each table entry, ascending. */
   private readonly textPages: number[] = [];
+  /** The text page that is added next: the page of the next token is never evicted, so it is the one after the last. */
+  private nextPage = 0;
 
   constructor(
     backend: Backend,
@@ -26,10 +28,23 @@ export class RetentionGroup {
     this.table = this.store.table();
   }
 
-  /** Ranges that the query at position t sees here: the policy's, cut by the model's own window. */
+  /**
+   * Ranges that the query at position t sees here: the policy's, cut by the model's own window, which counts as the policy
+   * does: in the text, or in the places of the cache.
+   */
   visible(t: number): Range[] {
     const ranges = this.policy.visible(t);
-    return this.window === undefined ? ranges : clipBelow(ranges, t + 1 - this.window);
+    if (this.window === undefined) return ranges;
+    return this.policy.distance === "text" ? clipBelow(ranges, t + 1 - this.window) : newest(ranges, this.window);
+  }
+
+  /**
+   * What the query at position t and later ones may see. When many tokens go at once the cache gets shorter, so that sinks
+   * come back into a window that counts places of the cache.
+   */
+  private retained(t: number): Range[] {
+    const { distance, sinks } = this.policy;
+    return distance === "cache" && sinks > 0 ? this.policy.visible(t) : this.visible(t);
   }
 
   /** Tokens of a text of `seen` tokens that are held and visible. */
@@ -39,21 +54,20 @@ export class RetentionGroup {
 
   /** Pages that must be added for positions up to `end`. */
   missingPages(end: number): number {
-    const next = (this.textPages.at(-1) ?? -1) + 1;
-    return Math.max(0, Math.ceil(end / PAGE_TOKENS) - next);
+    return Math.max(0, Math.ceil(end / PAGE_TOKENS) - this.nextPage);
   }
 
   /** Adds pages for positions up to `end`; `store.reserve` has made sure that they are there. */
   extend(end: number): void {
     for (let added = this.missingPages(end); added > 0; added--) {
-      this.textPages.push((this.textPages.at(-1) ?? -1) + 1);
+      this.textPages.push(this.nextPage++);
       this.table.push(this.store.alloc());
     }
   }
 
   /** Frees all pages that the query at position `next` and later ones cannot see. */
   evict(next: number): void {
-    const visible = this.visible(next);
+    const visible = this.retained(next);
     if (pagesSpanned(visible, next) >= this.textPages.length) return;
     const dead = (index: number) => {
       const start = this.textPages[index] * PAGE_TOKENS;
@@ -75,6 +89,7 @@ export class RetentionGroup {
     let start = this.textPages.length;
     while (start > 0 && this.textPages[start - 1] >= keep) start--;
     this.drop(start, this.textPages.length - start);
+    this.nextPage = keep;
   }
 
   private drop(start: number, count: number): void {

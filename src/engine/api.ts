@@ -151,7 +151,7 @@ export interface Usage {
   readonly evicted: number;
   /** How many of the newest tokens can be recalled; null = all that was seen. */
   readonly horizon: number | null;
-  /** First tokens that are always kept (sinks). */
+  /** First tokens that are kept for ever (sinks), where the model's own window lets them be seen. */
   readonly sinks: number;
   readonly cacheBytes: number;
   readonly promptTokens: number;
@@ -173,7 +173,7 @@ export interface ScorePart {
 }
 
 export interface ScoreOptions {
-  /** Tokens read at once: 1 (default) measures the cost of decoding; more is faster. */
+  /** Tokens read at once, at most the session's chunk: 1 (default) measures the cost of decoding; more is faster. */
   readonly batch?: number;
   /** Parts are given out every so many tokens; default 64. */
   readonly every?: number;

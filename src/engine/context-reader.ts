@@ -9,6 +9,8 @@ export interface ContextReader {
   readonly seen: number;
   readonly kept: number;
   readonly horizon: number | null;
+  /** First tokens that are kept for ever. */
+  readonly sinks: number;
   readonly cacheBytes: number;
   /** Most of `wanted` next tokens for one `read`. */
   limit(wanted: number): number;
@@ -19,7 +21,12 @@ export interface ContextReader {
   dispose(): void;
 }
 
-export function contextReader(runner: StepRunner, options: KvCacheOptions): ContextReader {
+export interface ReaderOptions extends KvCacheOptions {
+  /** Most tokens of a step. */
+  readonly chunk: number;
+}
+
+export function contextReader(runner: StepRunner, options: ReaderOptions): ContextReader {
   return options.policy.recompute ? new RecomputeReader(runner, options) : new CacheReader(runner, options);
 }
 
@@ -42,6 +49,9 @@ class CacheReader implements ContextReader {
   }
   get horizon(): number | null {
     return this.cache.horizon;
+  }
+  get sinks(): number {
+    return this.cache.sinks;
   }
   get cacheBytes(): number {
     return this.cache.usedBytes;
@@ -66,16 +76,19 @@ class CacheReader implements ContextReader {
 
 /** The newest `budget` tokens are read as a text of their own, for every token. */
 class RecomputeReader implements ContextReader {
+  readonly sinks = 0;
   seen = 0;
   private readonly window: number;
+  private readonly chunk: number;
   private readonly cache: KvCache;
-  private readonly newest: number[] = [];
+  private newest = new Int32Array(0);
 
   constructor(
     private readonly runner: StepRunner,
-    options: KvCacheOptions,
+    options: ReaderOptions,
   ) {
     this.window = options.policy.budget ?? 1;
+    this.chunk = options.chunk;
     this.cache = new KvCache(runner.backend, runner.decoder.attentionShapes, options);
   }
 
@@ -98,33 +111,39 @@ class RecomputeReader implements ContextReader {
   admit(): void {}
 
   async read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R): Promise<R> {
-    if (wanted === "last") {
-      for (const id of ids) this.push(id);
-      return this.recompute(use);
-    }
+    if (wanted === "last") return this.append(ids, use);
     const vocabulary = this.runner.decoder.spec.vocabulary;
     const all = new Float32Array(ids.length * vocabulary);
     for (let row = 0; row < ids.length; row++) {
-      this.push(ids[row]);
-      await this.recompute((logits) => all.set(logits, row * vocabulary));
+      await this.append(ids.subarray(row, row + 1), (logits) => all.set(logits, row * vocabulary));
     }
     return use(all);
   }
 
-  private push(id: number): void {
-    this.newest.push(id);
-    if (this.newest.length > this.window) this.newest.shift();
-    this.seen++;
-  }
-
-  /** The whole window from an empty cache. */
-  private recompute<R>(use: (logits: Float32Array) => R): Promise<R> {
+  /** Reads the window that ends with `ids` from an empty cache. A failed run leaves the text as it was. */
+  private async append<R>(ids: Int32Array, use: (logits: Float32Array) => R): Promise<R> {
+    const both = new Int32Array(this.newest.length + ids.length);
+    both.set(this.newest);
+    both.set(ids, this.newest.length);
+    const window = both.slice(-this.window);
     this.cache.clear();
-    return this.runner.run(this.cache, Int32Array.from(this.newest), "last", use);
+    let at = 0;
+    for (;;) {
+      const count = this.cache.stepLimit(Math.min(this.chunk, window.length - at));
+      const rows = window.subarray(at, at + count);
+      at += count;
+      if (at === window.length) {
+        const result = await this.runner.run(this.cache, rows, "last", use);
+        this.newest = window;
+        this.seen += ids.length;
+        return result;
+      }
+      await this.runner.run(this.cache, rows, "last", () => undefined);
+    }
   }
 
   dispose(): void {
-    this.newest.length = 0;
+    this.newest = new Int32Array(0);
     this.cache.dispose();
   }
 }

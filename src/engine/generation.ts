@@ -6,8 +6,7 @@ import type { TokenStream } from "../tokenizer/tokenizer.js";
 import { ArgumentError, CancelledError } from "../util/errors.js";
 import type { FinishReason, GenerateOptions, Part, TokenLogprob } from "./api.js";
 import type { LocalSession } from "./local-session.js";
-import { RecentIds } from "./recent-ids.js";
-import { logprobsOf, SAMPLING_RANGES, Sampler } from "./sampling.js";
+import { logprobsOf, Sampler } from "./sampling.js";
 import { StopStrings } from "./stop-strings.js";
 
 /** What one look at the logits yields. */
@@ -21,7 +20,6 @@ export class Generation {
   private readonly sampler: Sampler;
   private readonly stops: StopStrings;
   private decoded: TokenStream;
-  private readonly history: RecentIds;
   private readonly maxTokens: number;
 
   constructor(
@@ -32,7 +30,6 @@ export class Generation {
     this.sampler = new Sampler(options, info.vocabulary);
     this.stops = new StopStrings(options.stop);
     this.decoded = tokenizer.stream();
-    this.history = new RecentIds(options.penaltyWindow ?? SAMPLING_RANGES.penaltyWindow.default);
     this.maxTokens = options.maxTokens ?? Number.POSITIVE_INFINITY;
     if (!(this.maxTokens >= 0) || (Number.isFinite(this.maxTokens) && !Number.isInteger(this.maxTokens))) {
       throw new ArgumentError(`maxTokens must be a whole number of at least 0; found ${options.maxTokens}.`);
@@ -58,7 +55,7 @@ export class Generation {
       const part = this.part(drawn, made);
       yield part;
       if (part.finish) return;
-      drawn = await this.next(drawn.id);
+      drawn = yield* this.orFlush(drawn.id);
     }
     yield { text: "", id: undefined, finish: "length" };
   }
@@ -66,35 +63,47 @@ export class Generation {
   /** Reads the prompt; undefined when nothing is to be generated. */
   private async readPrompt(prompt: Int32Array): Promise<Drawn | undefined> {
     const { session } = this;
-    const { text, waiting } = session;
-    const ids = waiting === undefined ? prompt : Int32Array.of(waiting, ...prompt);
-    text.admit(ids.length);
+    const { waiting } = session;
+    const ids = waiting === undefined ? prompt : prepend(waiting, prompt);
+    session.text.admit(ids.length);
     if (ids.length === 0 && !session.nextLogits) {
       throw new ArgumentError(
         "There is nothing to start from: the prompt is empty and the vocabulary has no start token.",
       );
     }
-    for (const id of prompt) this.history.push(id);
     const draws = this.maxTokens > 0;
     if (ids.length === 0) return draws && session.nextLogits ? this.draw(session.nextLogits) : undefined;
-    session.promptTokens += prompt.length;
+    const before = ids.length - prompt.length;
     let drawn: Drawn | undefined;
     for (let done = 0; done < ids.length; ) {
       if (this.options.signal?.aborted) throw new CancelledError();
-      const count = text.limit(Math.min(session.settings.chunk, ids.length - done));
+      const count = session.text.limit(Math.min(session.settings.chunk, ids.length - done));
       const last = done + count === ids.length;
       const started = performance.now();
-      await text.read(ids.subarray(done, done + count), "last", (logits) => {
+      await session.text.read(ids.subarray(done, done + count), "last", (logits) => {
         session.waiting = undefined;
+        for (let i = Math.max(done, before); i < done + count; i++) session.history.push(ids[i]);
         if (last && draws) drawn = this.draw(logits);
-        else session.nextLogits = logits.slice();
+        else session.keepLogits(logits);
       });
       session.prefillSpeed.add(count, performance.now() - started);
+      session.promptTokens += count - (done === 0 ? before : 0);
       done += count;
       this.options.onPrefill?.(done, ids.length);
       await session.breathe();
     }
     return drawn;
+  }
+
+  /** The next token; when the context is full, text that was held back is given out before the error. */
+  private async *orFlush(id: number): AsyncGenerator<Part, Drawn, undefined> {
+    try {
+      return await this.next(id);
+    } catch (error) {
+      const text = this.rest();
+      if (text !== "") yield { text, id: undefined };
+      throw error;
+    }
   }
 
   /** Reads the newest token and draws the next. @throws ContextFullError */
@@ -114,8 +123,8 @@ export class Generation {
   /** Samples; the token then waits to be read. */
   private draw(logits: Float32Array): Drawn {
     const { session, options } = this;
-    const { id } = this.sampler.sample(logits, this.history.values);
-    this.history.push(id);
+    const { id } = this.sampler.sample(logits, session.history.values);
+    session.history.push(id);
     session.waiting = id;
     session.nextLogits = undefined;
     session.generatedTokens++;
@@ -146,4 +155,12 @@ export class Generation {
     const { text, stopped } = this.stops.push(this.decoded.end());
     return stopped ? text : text + this.stops.end();
   }
+}
+
+/** Not by spreading: a prompt may have millions of ids. */
+export function prepend(id: number, ids: Int32Array): Int32Array {
+  const all = new Int32Array(ids.length + 1);
+  all[0] = id;
+  all.set(ids, 1);
+  return all;
 }

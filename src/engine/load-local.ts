@@ -17,17 +17,22 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { CancelledError, FormatError } from "../util/errors.js";
 import { platform } from "../util/platform.js";
 import type { LoadOptions, LoadProgress, ModelInfo } from "./api.js";
+import { checkLoadOptions } from "./load-options.js";
 import { loadWeights, matchWeights, readVector, type WeightEntry, weightBytes } from "./load-weights.js";
 import { LocalModel } from "./local-model.js";
 import { memoryPlan, requireMemory } from "./memory-plan.js";
 import { sessionSettings } from "./session-options.js";
 import { StepRunner } from "./step-runner.js";
 
+/** More threads than this are a choice for the caller to make. */
+const MOST_DEFAULT_THREADS = 64;
+
 /**
  * Loads a model from a file, a folder, or `hf:user/repo[:quant]`.
  * @throws NotFoundError, FormatError, UnsupportedError, MemoryError, CancelledError; nothing stays behind
  */
 export async function loadLocal(reference: string, options: LoadOptions = {}): Promise<LocalModel> {
+  checkLoadOptions(reference, options);
   const report = (progress: LoadProgress) => options.onProgress?.(progress);
   report({ phase: "resolve", doneBytes: 0, totalBytes: 0 });
   const location = await resolveReference(reference, platform(), {
@@ -52,28 +57,12 @@ async function loadCheckpoint(
   const entries = matchWeights(checkpoint, weightShapes(spec));
   const tokenizer = tokenizerOf(checkpoint, spec);
   if (options.signal?.aborted) throw new CancelledError("Loading was cancelled.");
-  const backend = await createBackend(options.backend ?? "wasm", { threads: options.threads ?? platform().cores });
+  const backend = await createBackend(options.backend ?? "wasm", {
+    threads: options.threads ?? Math.min(platform().cores, MOST_DEFAULT_THREADS),
+  });
   try {
     const bytes = weightBytes(entries);
-    const limit = Math.min(
-      options.memoryLimitBytes ?? platform().availableMemoryBytes() ?? Number.POSITIVE_INFINITY,
-      backend.memoryLimitBytes,
-    );
-    const shapes = spec.layers.map((layer, index) => attentionShape(layer.mixer, index));
-    const plan = memoryPlan(
-      backend,
-      spec,
-      shapes,
-      bytes,
-      sessionSettings(),
-      Number.isFinite(limit) ? limit : undefined,
-    );
-    requireMemory(
-      `The weights of ${checkpoint.location} and one step need`,
-      bytes + plan.activationBytes,
-      limit,
-      "Choose a smaller quantisation or free memory.",
-    );
+    const { limit, plan } = planMemory(checkpoint, spec, bytes, backend, options);
     const weights = await loadWeights(backend, entries, {
       onProgress: (doneBytes, totalBytes) => report({ phase: "weights", doneBytes, totalBytes, plan }),
       signal: options.signal,
@@ -94,6 +83,18 @@ async function loadCheckpoint(
     await backend.dispose();
     throw error;
   }
+}
+
+/** What weights and a full session will take. @throws MemoryError when the weights and one step cannot fit */
+function planMemory(checkpoint: Checkpoint, spec: ModelSpec, bytes: number, backend: Backend, options: LoadOptions) {
+  const available = options.memoryLimitBytes ?? platform().availableMemoryBytes() ?? Number.POSITIVE_INFINITY;
+  const limit = Math.min(available, backend.memoryLimitBytes);
+  const shapes = spec.layers.map((layer, index) => attentionShape(layer.mixer, index));
+  const known = Number.isFinite(limit) ? limit : undefined;
+  const plan = memoryPlan(backend, spec, shapes, bytes, sessionSettings(), known);
+  const what = `The weights of ${checkpoint.location} and one step need`;
+  requireMemory(what, bytes + plan.activationBytes, limit, "Choose a smaller quantisation or free memory.");
+  return { limit, plan };
 }
 
 /** The architecture's spec, with the numbers of the small tensors that are part of it. */

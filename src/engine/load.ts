@@ -1,6 +1,8 @@
 /** What users call: loads a model into a thread of its own, or into the one that calls. */
+
 import { platform } from "../util/platform.js";
 import type { LoadOptions, Model } from "./api.js";
+import { checkLoadOptions } from "./load-options.js";
 import { loadRemote } from "./remote/remote-model.js";
 
 /**
@@ -8,6 +10,7 @@ import { loadRemote } from "./remote/remote-model.js";
  * @throws NotFoundError, FormatError, UnsupportedError, MemoryError, NetworkError, ArgumentError, CancelledError
  */
 export async function load(reference: string, options: LoadOptions = {}): Promise<Model> {
+  checkLoadOptions(reference, options);
   const location = platform().absolute?.(reference) ?? reference;
   if (options.thread ?? true) return loadRemote(platform().spawnEngine(), location, options);
   // Not needed by a program whose models have threads of their own.

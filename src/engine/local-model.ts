@@ -1,6 +1,7 @@
 /** A loaded model in the engine's own thread: weights in a backend, tokenizer, sessions. */
 import type { Decoder } from "../nn/decoder.js";
 import type { ChatMessage, EncodeOptions, Tokenizer } from "../tokenizer/tokenizer.js";
+import { ArgumentError } from "../util/errors.js";
 import type { MemoryPlan, Model, ModelInfo, SessionOptions } from "./api.js";
 import { LocalSession } from "./local-session.js";
 import { memoryPlan, requireMemory } from "./memory-plan.js";
@@ -23,6 +24,7 @@ export class LocalModel implements Model {
   /** Ids that end an answer. */
   readonly endIds: ReadonlySet<number>;
   readonly runner: StepRunner;
+  private disposed = false;
   private readonly sessions = new Set<LocalSession>();
 
   constructor(private readonly parts: LocalModelParts) {
@@ -33,6 +35,7 @@ export class LocalModel implements Model {
   }
 
   session(options?: SessionOptions): LocalSession {
+    if (this.disposed) throw new ArgumentError("The model was disposed of; load it again.");
     const session = new LocalSession(this, sessionSettings(options));
     this.sessions.add(session);
     return session;
@@ -81,6 +84,7 @@ export class LocalModel implements Model {
   }
 
   async dispose(): Promise<void> {
+    this.disposed = true;
     for (const session of [...this.sessions]) await session.dispose();
     await this.runner.idle();
     await this.runner.backend.dispose();

@@ -7,8 +7,10 @@ import { platform } from "../util/platform.js";
 import type { GenerateOptions, Part, ScoreOptions, ScorePart, Session, Usage } from "./api.js";
 import { ChatText } from "./chat-text.js";
 import { type ContextReader, contextReader } from "./context-reader.js";
-import { Generation } from "./generation.js";
+import { Generation, prepend } from "./generation.js";
 import type { LocalModel } from "./local-model.js";
+import { RecentIds } from "./recent-ids.js";
+import { SAMPLING_RANGES } from "./sampling.js";
 import { scoreText } from "./score.js";
 import type { SessionSettings } from "./session-options.js";
 import { Speed } from "./speed.js";
@@ -27,6 +29,9 @@ export class LocalSession implements Session {
   nextLogits: Float32Array | undefined;
   /** The newest sampled token, which the next step reads first. */
   waiting: number | undefined;
+  /** The newest tokens of the text, for penalties. */
+  readonly history = new RecentIds(SAMPLING_RANGES.penaltyWindow.most);
+  private logitsBuffer = new Float32Array(0);
   private reader: ContextReader | undefined;
   private readonly chatText: ChatText;
   private busy = false;
@@ -43,12 +48,12 @@ export class LocalSession implements Session {
 
   /** The reader is made on first use, so that a session costs nothing before. @throws MemoryError with figures */
   get text(): ContextReader {
-    if (this.disposed) throw new ArgumentError("The session was disposed.");
+    if (this.disposed) throw new ArgumentError("The session was disposed of; make a new one.");
     if (!this.reader) {
       this.model.requireCache(this.settings);
-      const { policy, keyType, valueType, contextLength } = this.settings;
+      const { policy, keyType, valueType, contextLength, chunk } = this.settings;
       const limit = contextLength ?? this.model.info.trainedContext;
-      this.reader = contextReader(this.model.runner, { policy, keyType, valueType, limit });
+      this.reader = contextReader(this.model.runner, { policy, keyType, valueType, limit, chunk });
     }
     return this.reader;
   }
@@ -62,7 +67,7 @@ export class LocalSession implements Session {
       kept,
       evicted: seen - kept,
       horizon: reader?.horizon ?? null,
-      sinks: this.settings.policy.sinks,
+      sinks: reader?.sinks ?? this.settings.policy.sinks,
       cacheBytes: reader?.cacheBytes ?? 0,
       promptTokens: this.promptTokens,
       generatedTokens: this.generatedTokens,
@@ -130,7 +135,7 @@ export class LocalSession implements Session {
     const { bosId, addsBos } = this.model.tokenizer;
     if (this.text.seen > 0 || this.waiting !== undefined || bosId === undefined) return ids;
     if (ids[0] === bosId || !(addsBos || ids.length === 0)) return ids;
-    return Int32Array.of(bosId, ...ids);
+    return prepend(bosId, ids);
   }
 
   /** One text cannot be written by two at once. */
@@ -163,7 +168,16 @@ export class LocalSession implements Session {
     this.lastBreath = performance.now();
   }
 
+  /** Remembers the logits after the last token read, so that the text can go on from any place. */
+  keepLogits(logits: Float32Array): Float32Array {
+    if (this.logitsBuffer.length !== logits.length) this.logitsBuffer = new Float32Array(logits.length);
+    this.logitsBuffer.set(logits);
+    this.nextLogits = this.logitsBuffer;
+    return this.logitsBuffer;
+  }
+
   private forget(): void {
+    this.history.clear();
     this.reader?.dispose();
     this.reader = undefined;
     this.nextLogits = undefined;
@@ -184,9 +198,10 @@ export class LocalSession implements Session {
 
   async dispose(): Promise<void> {
     if (this.disposed) return;
+    // From here on a generation that is under way ends with a typed error at its next step.
+    this.disposed = true;
     await this.model.runner.idle();
     this.forget();
-    this.disposed = true;
     this.model.forgetSession(this);
   }
 }

@@ -1,5 +1,5 @@
 /** What a model and a session take, in bytes, worked out before anything is taken. */
-import { kvCacheBytes } from "../context/kv-cache.js";
+import { type CacheExtent, kvCacheBytes } from "../context/kv-cache.js";
 import type { AttentionShape } from "../context/mixer-state.js";
 import type { ModelSpec } from "../nn/spec.js";
 import type { Backend } from "../tensor/backend.js";
@@ -30,15 +30,18 @@ export function memoryPlan(
   available: number | undefined,
 ): MemoryPlan {
   const tokens = cacheTokens(spec, settings);
-  // During a long prefill the chunk being read is held beside the budget.
-  const most = settings.policy.budget === undefined ? tokens : tokens + settings.chunk;
   return {
     weightBytes: weights,
-    cacheBytes: kvCacheBytes(backend, shapes, settings, most),
+    cacheBytes: kvCacheBytes(backend, shapes, settings, cacheExtent(settings, tokens)),
     cacheTokens: tokens,
     activationBytes: activationBytes(spec, settings.chunk),
     availableBytes: available ?? null,
   };
+}
+
+/** What a session's cache comes to hold when it keeps `tokens` tokens. */
+export function cacheExtent({ policy, chunk }: SessionSettings, tokens: number): CacheExtent {
+  return { tokens, chunk, limit: policy.budget === undefined || policy.recompute ? tokens : undefined };
 }
 
 /** @throws MemoryError with all figures when `needed` bytes of `what` are more than there are */

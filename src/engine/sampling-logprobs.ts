@@ -28,12 +28,7 @@ export function logprobsOf(logits: Float32Array, id: number, n: number): Logprob
   if (!Number.isInteger(n) || n < 0) {
     throw new ArgumentError(`logprobs must be a non-negative integer; found ${n}.`, { option: "logprobs" });
   }
-  let max = Number.NEGATIVE_INFINITY;
-  for (let i = 0; i < logits.length; i++) if (logits[i] > max) max = logits[i];
-  let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - max);
-  const logSum = Math.log(sum);
-  // Not `- (max + logSum)`: next to a huge maximum the logarithm would be rounded away.
+  const { max, logSum } = normaliser(logits);
   const logprobAt = (at: number) => logits[at] - max - logSum;
   const top = new TopIds();
   top.select(logits, n);
@@ -41,4 +36,19 @@ export function logprobsOf(logits: Float32Array, id: number, n: number): Logprob
     logprob: logprobAt(id),
     top: Array.from(top.ids.subarray(0, top.count), (other) => ({ id: other, logprob: logprobAt(other) })),
   };
+}
+
+/** The log-probability of `id` in one row of logits, [V]. */
+export function logprobOf(logits: Float32Array, id: number): number {
+  const { max, logSum } = normaliser(logits);
+  return logits[id] - max - logSum;
+}
+
+/** Kept apart, not added up: next to a huge maximum the logarithm would be rounded away. */
+function normaliser(logits: Float32Array): { max: number; logSum: number } {
+  let max = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < logits.length; i++) if (logits[i] > max) max = logits[i];
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - max);
+  return { max, logSum: Math.log(sum) };
 }

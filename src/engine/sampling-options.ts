@@ -51,7 +51,7 @@ export const SAMPLING_RANGES = {
   repetitionPenalty: { default: 1, least: 0, most: 100, above: true },
   presencePenalty: { default: 0, least: -100, most: 100 },
   frequencyPenalty: { default: 0, least: -100, most: 100 },
-  penaltyWindow: { default: 64, least: 0, most: 2 ** 31 - 1, integer: true },
+  penaltyWindow: { default: 64, least: 0, most: 65536, integer: true },
 } as const satisfies Record<string, Range>;
 
 /**

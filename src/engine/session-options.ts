@@ -28,7 +28,7 @@ export function sessionSettings(options: SessionOptions = {}): SessionSettings {
 
 /** "q8" or "q8/f16" (keys / values). */
 function kvTypes(text: string): { keyType: KvType; valueType: KvType } {
-  const parts = text.split("/");
+  const parts = String(text).split("/");
   const [keyType, valueType] = [parts[0], parts.at(-1)].map((part) => KV_TYPES.find((type) => type === part));
   if (parts.length > 2 || !keyType || !valueType) {
     throw new ArgumentError(

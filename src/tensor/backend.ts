@@ -36,7 +36,7 @@ export interface AttentionCall {
   readonly queries: readonly Tensor[];
   /**
    * i32 [T, R, 2] with R = queries.length: first slot and slot after the last that row t sees in range r. Empty ranges
-   * have both equal. Within a range, both bounds never decrease from row to row; ranges of a row do not overlap.
+   * have both equal, at any place. Ranges of a row do not overlap.
    */
   readonly spans: StepInput;
   readonly slice: KvSlice;

@@ -10,6 +10,8 @@ import type { ChatMessage, RenderOptions } from "./tokenizer.js";
 
 /** A thousand messages take some ten thousand steps; at this many a render has taken seconds. */
 const MOST_STEPS = 1_000_000;
+/** An endless chat may need more: no known template takes a tenth of this for a message. */
+const STEPS_PER_MESSAGE = 1000;
 const MOST_ITEMS = 1_000_000;
 const LONGEST_TEXT = 1 << 26;
 
@@ -38,21 +40,23 @@ export class ChatTemplate {
       ...options.variables,
     };
     try {
-      return this.#run(program, variables);
+      return this.#run(program, variables, messages.length);
     } catch (error) {
       if (error instanceof SluiceError) throw error;
     }
     try {
-      return this.#run(program, { ...TOOL_DEFAULTS, ...variables });
+      return this.#run(program, { ...TOOL_DEFAULTS, ...variables }, messages.length);
     } catch (error) {
       throw error instanceof SluiceError ? error : unrenderable(error);
     }
   }
 
-  #run(program: Program, variables: Readonly<Record<string, unknown>>): string {
+  #run(program: Program, variables: Readonly<Record<string, unknown>>, messages: number): string {
     const environment = new Environment();
     for (const [name, value] of Object.entries(variables)) if (name !== "namespace") environment.set(name, value);
-    return String(new BudgetInterpreter(environment, this.#mostSteps).run(program).value);
+    return String(
+      new BudgetInterpreter(environment, Math.max(this.#mostSteps, messages * STEPS_PER_MESSAGE)).run(program).value,
+    );
   }
 
   #parsed(): Program {

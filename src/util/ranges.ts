@@ -20,3 +20,15 @@ export function clipBelow(ranges: readonly Range[], from: number): Range[] {
 export function overlaps(ranges: readonly Range[], start: number, end: number): boolean {
   return ranges.some((range) => range.start < end && start < range.end);
 }
+
+/** The last `count` tokens of the ranges. */
+export function newest(ranges: readonly Range[], count: number): Range[] {
+  let surplus = totalLength(ranges) - count;
+  const kept: Range[] = [];
+  for (const { start, end } of ranges) {
+    const dropped = Math.min(Math.max(0, surplus), end - start);
+    surplus -= dropped;
+    if (start + dropped < end) kept.push({ start: start + dropped, end });
+  }
+  return kept;
+}

@@ -73,11 +73,11 @@ describe("sluice inspect", () => {
     expect(await memory()).toMatchObject({ context: "full", kv: "f16", tokens: 512, bytesPerToken: 128 });
     expect(await memory("--kv", "f32")).toMatchObject({ bytesPerToken: 256 });
     expect(await memory("--kv", "q8/f16")).toMatchObject({ bytesPerToken: 4 * (8 + 4 + 16) });
-    // Whole pages of 16 tokens and one more.
-    expect(await memory()).toMatchObject({ bytes: 128 * (512 + 16) });
-    expect(await memory("--context-length", "1000")).toMatchObject({ tokens: 1000, bytes: 128 * (1008 + 16) });
-    // Under a budget, the chunk that is being read (256) stands beside it.
-    expect(await memory("--context", "sinks:4,recent:60")).toMatchObject({ tokens: 64, bytes: 128 * (64 + 256 + 16) });
+    // Whole pages of 16 tokens.
+    expect(await memory()).toMatchObject({ bytes: 128 * 512 });
+    expect(await memory("--context-length", "1000")).toMatchObject({ tokens: 1000, bytes: 128 * 1008 });
+    // Under a budget, the chunk that is being read (256) stands beside it, and two pages are shared with what is gone.
+    expect(await memory("--context", "sinks:4,recent:60")).toMatchObject({ tokens: 64, bytes: 128 * (64 + 256 + 32) });
   });
 
   test("figures that are missing are unknown, and the rest is still shown", async () => {

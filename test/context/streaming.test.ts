@@ -138,13 +138,27 @@ describe.each(backends)("policies on $name with $threads threads", ({ name, thre
     }
   });
 
-  it("a model's own window combines with the policy", async () => {
-    const model = randomModel({ ...SMALL, window: 10 }, 5);
-    const ids = randomIds(70, SMALL.vocabulary, 5);
-    for (const chunk of [1, 17, 70]) {
-      const got = await run(backend, model, ids, { policy: "sinks:4,recent:30", chunk });
-      expect(worst(got, literalStreaming(model, ids, { sinks: 4, recent: 30, evict: 1 }))).toBeLessThan(TOLERANCE);
-    }
+  it("a model's own window combines with the policy, in any chunks", async () => {
+    const arbitrary = fc.record({
+      window: fc.integer({ min: 1, max: 60 }),
+      sinks: fc.integer({ min: 0, max: 20 }),
+      recent: fc.integer({ min: 1, max: 40 }),
+      evict: fc.integer({ min: 1, max: 20 }),
+      inText: fc.boolean(),
+      chunk: fc.integer({ min: 1, max: 100 }),
+      seed: fc.nat(),
+    });
+    await fc.assert(
+      fc.asyncProperty(arbitrary, async ({ window, sinks, recent, evict: wish, inText, chunk, seed }) => {
+        const evict = Math.min(wish, recent);
+        const model = randomModel({ ...SMALL, window }, seed);
+        const ids = randomIds(100, SMALL.vocabulary, seed);
+        const policy = `sinks:${sinks},recent:${recent},evict=${evict}${inText ? ",distance=text" : ""}`;
+        const got = await run(backend, model, ids, { policy, chunk });
+        expect(worst(got, literalStreaming(model, ids, { sinks, recent, evict, inText }))).toBeLessThan(TOLERANCE);
+      }),
+      { numRuns: runs },
+    );
   });
 
   it("a budget of at least the length is full attention, at every page remainder", async () => {
@@ -168,6 +182,38 @@ describe.each(backends)("policies on $name with $threads threads", ({ name, thre
     // Rounding to 1/127 of the largest moves logits of this spread by about 0.02; KL is half the square.
     expect(meanKl(exact, bytes)).toBeLessThan(1e-3);
     expect(worst(exact, bytes)).toBeGreaterThan(0);
+  });
+
+  it.each(["recent:1", "recent:8,evict=8", "recent:32,evict=32", "sinks:1,recent:16,evict=16"])(
+    "%s holds a few pages, however much goes at once",
+    async (policy) => {
+      const decoder = bind(randomModel(SMALL, 3), backend);
+      const runner = new StepRunner(backend, decoder);
+      const settings = { policy: parsePolicy(policy), keyType: "f32", valueType: "f32", limit: 4096 } as const;
+      const cache = new KvCache(backend, decoder.attentionShapes, settings);
+      for (let at = 0; at < 400; at++) {
+        await runner.run(cache, randomIds(1, SMALL.vocabulary, at), "last", () => undefined);
+        expect(cache.usedBytes).toBeLessThanOrEqual(4 * cache.groups[0].store.pageBytes);
+      }
+      cache.dispose();
+      expect(() => cache.begin(1)).toThrow(/disposed/);
+    },
+  );
+
+  it("tells what a model's own window leaves of the text", async () => {
+    const decoder = bind(randomModel({ ...SMALL, window: 20 }, 3), backend);
+    const runner = new StepRunner(backend, decoder);
+    for (const [policy, kept, horizon, sinks] of [
+      ["full", 20, 20, 0],
+      ["sinks:4,recent:12", 16, 12, 4],
+      ["sinks:4,recent:40", 20, 20, 0],
+    ] as const) {
+      const settings = { policy: parsePolicy(policy), keyType: "f32", valueType: "f32", limit: 4096 } as const;
+      const cache = new KvCache(backend, decoder.attentionShapes, settings);
+      await runner.run(cache, randomIds(100, SMALL.vocabulary, 1), "last", () => undefined);
+      expect([cache.kept, cache.horizon, cache.sinks]).toEqual([kept, horizon, sinks]);
+      cache.dispose();
+    }
   });
 
   it("memory follows the policy, not the text", async () => {

@@ -92,6 +92,57 @@ describe("loading", () => {
     expect(error).toMatchObject({ code: "out_of_memory", details: { availableBytes: 100_000 } });
   });
 
+  it("counts the scratch pages of dynamic NTK, and a window that is recomputed in chunks", async () => {
+    const scaling = { "llama.rope.scaling.type": "dynamic", "llama.rope.scaling.factor": 2 };
+    const model = await loadLocal(tinyFile({ metadata: scaling }), { threads: 1 });
+    const before = model.runner.backend.memoryBytes;
+    for (const [context, length] of [
+      ["full", 150],
+      ["recompute:150", 160],
+    ] as const) {
+      const options = { context, kv: "f32", contextLength: 150, chunk: 16 };
+      const plan = await model.plan(options);
+      const session = model.session(options);
+      for await (const _ of session.score(
+        Array.from({ length }, (_, i) => 261 + (i % 20)),
+        { batch: 10 },
+      ));
+      expect(session.usage.cacheBytes).toBeLessThanOrEqual(plan.cacheBytes);
+      expect(model.runner.backend.memoryBytes - before).toBeLessThanOrEqual(
+        2 * (plan.cacheBytes + plan.activationBytes),
+      );
+      await session.dispose();
+    }
+    await model.dispose();
+  });
+
+  it("recompute with a window as long as the text is full attention, under dynamic NTK too", async () => {
+    const scaling = { "llama.rope.scaling.type": "dynamic", "llama.rope.scaling.factor": 2 };
+    const model = await loadLocal(tinyFile({ metadata: scaling }), { threads: 1 });
+    const ids = Array.from({ length: 127 }, (_, i) => 261 + ((i * i) % 23));
+    const scores = async (context: string) => {
+      const all: number[] = [];
+      for await (const part of model.session({ context, kv: "f32", contextLength: 200 }).score(ids))
+        all.push(...part.logprobs);
+      return all;
+    };
+    const full = await scores("full");
+    for (const [i, logprob] of (await scores("recompute:500")).entries()) expect(logprob).toBeCloseTo(full[i], 4);
+    await model.dispose();
+  });
+
+  it("refuses wrong arguments by name", async () => {
+    await expect(loadLocal("")).rejects.toMatchObject({ code: "bad_argument" });
+    await expect(loadLocal(tinyFile(), { memoryLimitBytes: Number.NaN })).rejects.toMatchObject({
+      code: "bad_argument",
+    });
+    const options = JSON.parse('{"backend":"x"}');
+    await expect(loadLocal(tinyFile(), options)).rejects.toMatchObject({
+      code: "bad_argument",
+      details: { option: "backend" },
+    });
+  });
+
   it("refuses an absent file and a cancelled load", async () => {
     await expect(loadLocal("/nowhere/model.gguf")).rejects.toMatchObject({ code: "not_found" });
     await expect(loadLocal(tinyFile(), { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "cancelled" });

@@ -71,6 +71,17 @@ describe("generate", () => {
     await expect(all(model.session().generate([], GREEDY))).rejects.toThrow(ArgumentError);
   });
 
+  it("penalties remember what an earlier call read and wrote", async () => {
+    const options = { maxTokens: 30, repetitionPenalty: 1.5 };
+    const whole = await write(model.session({ kv: "f32" }), PROMPT, options);
+    const session = model.session({ kv: "f32" });
+    const pieces = [
+      ...(await write(session, PROMPT, { ...options, maxTokens: 10 })),
+      ...(await write(session, [], { ...options, maxTokens: 20 })),
+    ];
+    expect(pieces).toEqual(whole);
+  });
+
   it("gives the same text for the same seed and another for another", async () => {
     const draw = (seed: number) =>
       write(model.session(), PROMPT, { temperature: 1.5, topK: 0, minP: 0, seed, maxTokens: 20 });
@@ -139,6 +150,36 @@ describe("limits", () => {
     );
   });
 
+  it("reads a prompt of millions of tokens", async () => {
+    const session = model.session({ context: "recent:4", chunk: 4096 });
+    const control = new AbortController();
+    const onPrefill = (done: number) => done > 8000 && control.abort();
+    await write(session, PROMPT, { maxTokens: 1 });
+    const parts = await all(
+      session.generate(new Array(2_000_000).fill(270), { ...GREEDY, signal: control.signal, onPrefill }),
+    );
+    expect(parts.at(-1)?.finish).toBe("cancelled");
+    expect(session.usage).toMatchObject({ seen: 8192 + PROMPT.length, promptTokens: 8192 + PROMPT.length - 1 });
+    const text = await all(
+      model.session({ context: "recent:4" }).generate(" the".repeat(500_000), { signal: AbortSignal.abort() }),
+    );
+    expect(text.at(-1)?.finish).toBe("cancelled");
+  });
+
+  it("gives out text that was held back before it throws at the limit", async () => {
+    const free = await all(
+      model.session({ contextLength: 200 }).generate(PROMPT, { ...GREEDY, maxTokens: 64 - PROMPT.length + 1 }),
+    );
+    const whole = free.map((part) => part.text).join("");
+    let text = "";
+    const run = async () => {
+      const stop = [`${whole.slice(-6)}never`];
+      for await (const part of model.session().generate(PROMPT, { ...GREEDY, stop })) text += part.text;
+    };
+    await expect(run()).rejects.toThrow(ContextFullError);
+    expect(text).toBe(whole);
+  });
+
   it("recompute reads the newest tokens as a text of their own", async () => {
     const long = Array.from({ length: 60 }, (_, i) => 261 + ((i * i) % 23));
     const session = model.session({ context: "recompute:16", kv: "f32" });
@@ -205,6 +246,23 @@ describe("cancelling", () => {
     await session.dispose();
     await session.dispose();
     await expect(all(session.generate("a"))).rejects.toThrow(ArgumentError);
+  });
+
+  it("by disposing in the middle ends with a typed error and leaks nothing", async () => {
+    const other = await loadLocal(tinyFile(), { threads: 1 });
+    for (const context of ["full", "recompute:16"]) {
+      const session = other.session({ context, chunk: 4 });
+      const parts = session.generate(new Array(60).fill(270), GREEDY);
+      const first = parts.next();
+      const disposed = session.dispose();
+      await expect(first.then(() => parts.next())).rejects.toThrow(ArgumentError);
+      await disposed;
+    }
+    const running = other.session({ chunk: 1 }).generate(new Array(60).fill(270), GREEDY);
+    const first = running.next();
+    await other.dispose();
+    await expect(first.then(() => running.next())).rejects.toThrow(ArgumentError);
+    expect(() => other.session()).toThrow(/disposed/);
   });
 
   it("a session that is busy says so", async () => {
@@ -293,6 +351,32 @@ describe("score", () => {
       expect(other).toHaveLength(49);
       for (const [i, logprob] of other.entries()) expect(logprob).toBeCloseTo(exact[i], 4);
     }
+  });
+
+  it("broken off or cancelled, the text goes on where it was left", async () => {
+    const ids = Array.from({ length: 40 }, (_, i) => 261 + ((i * 7) % 23));
+    const whole: number[] = [];
+    for await (const part of model.session({ kv: "f32" }).score(ids)) whole.push(...part.logprobs);
+    const session = model.session({ kv: "f32" });
+    const found: number[] = [];
+    for await (const part of session.score(ids.slice(0, 20), { every: 5 })) {
+      found.push(...part.logprobs);
+      if (found.length === 10) break;
+    }
+    const control = new AbortController();
+    let parts = 0;
+    for await (const part of session.score(ids.slice(session.usage.seen), {
+      every: 4,
+      batch: 3,
+      signal: control.signal,
+    })) {
+      found.push(...part.logprobs);
+      if (++parts === 2) control.abort();
+    }
+    for await (const part of session.score(ids.slice(session.usage.seen))) found.push(...part.logprobs);
+    expect(found).toHaveLength(whole.length);
+    for (const [i, logprob] of found.entries()) expect(logprob).toBeCloseTo(whole[i], 4);
+    expect(await write(session, [], { maxTokens: 1 })).toHaveLength(1);
   });
 
   it("predicts a text's first token from the start token", async () => {

@@ -84,10 +84,11 @@ function attend(
 ): Float64Array {
   const { heads, kvHeads, keyWidth, valueWidth, scale, window } = mixer;
   const out = new Float64Array(heads * valueWidth);
-  const newest = cache[cache.length - 1].position;
+  const newest = policy.inText ? cache[cache.length - 1].position : cache.length - 1;
   const seen = cache
     .map((token, place) => ({ token, place: policy.inText ? token.position : place }))
-    .filter(({ token }) => window === undefined || token.position > newest - window);
+    // The model's own window counts as the policy counts: in the text, or in the cache.
+    .filter(({ place }) => window === undefined || place > newest - window);
   const queryPlace = seen[seen.length - 1].place;
   for (let head = 0; head < heads; head++) {
     const group = Math.floor(head / (heads / kvHeads));

@@ -1,6 +1,7 @@
 /** What a session's cache takes, computed from a checkpoint's figures: layers x KV heads x widths x tokens, in the Wasm pages. */
 import { pageBytes } from "../../backends/wasm/kv-layout.js";
 import { kvCacheBytes, kvLayouts } from "../../context/kv-cache.js";
+import { cacheExtent } from "../../engine/memory-plan.js";
 import { sessionSettings } from "../../engine/session-options.js";
 import { PAGE_TOKENS } from "../../tensor/kv.js";
 import type { CheckpointSummary } from "./summary.js";
@@ -25,16 +26,16 @@ export interface CacheQuestion {
 
 /** @throws PolicyError, ArgumentError */
 export function cacheMemory(summary: CheckpointSummary, question: CacheQuestion): CacheMemory {
-  const { policy, chunk, ...types } = sessionSettings({ context: question.context, kv: question.kv });
+  const settings = sessionSettings({ context: question.context, kv: question.kv });
+  const { policy } = settings;
   const tokens = policy.budget ?? question.contextLength ?? summary.trainedContext;
   const common = { context: policy.text, kv: question.kv, tokens };
   const shapes = attentionShapes(summary);
   if (!shapes) return { ...common, bytes: null, bytesPerToken: null };
-  const layouts = kvLayouts(shapes, types);
+  const layouts = kvLayouts(shapes, settings);
   const bytesPerToken = layouts.reduce((sum, { layout }) => sum + pageBytes(layout) / PAGE_TOKENS, 0);
-  // During a long prefill the chunk being read is held beside the budget.
-  const most = tokens === null ? null : tokens + (policy.budget === undefined ? 0 : chunk);
-  const bytes = most === null ? null : kvCacheBytes({ kvPageBytes: pageBytes }, shapes, types, most);
+  const extent = tokens === null ? null : cacheExtent(settings, tokens);
+  const bytes = extent && kvCacheBytes({ kvPageBytes: pageBytes }, shapes, settings, extent);
   return { ...common, bytes, bytesPerToken };
 }
 

@@ -65,13 +65,26 @@ function measure(machine: Machine, call: AttentionCall): Shape {
   const { i32 } = machine.space;
   let slots = 0;
   let end = 0;
-  for (let range = 0; range < ranges && out.rows > 0; range++) {
-    const last = i32[spans + ((out.rows - 1) * ranges + range) * 2 + 1];
-    end = Math.max(end, last);
-    slots += Math.max(0, last - i32[spans + range * 2]);
+  for (let range = 0; range < ranges; range++) {
+    const extent = extentOf(i32, spans, out.rows, ranges, range);
+    end = Math.max(end, extent.high);
+    slots += extent.high - extent.low;
   }
   checkSlice("attention", slice, end);
   return { rows: out.rows, ranges, tiles: Math.ceil((out.rows * group) / TILE_ROWS), slots, spans };
+}
+
+/** The slots that a range covers in any row; equal bounds when it is empty in all. */
+function extentOf(i32: Int32Array, spans: number, rows: number, ranges: number, range: number) {
+  let low = 0;
+  let high = 0;
+  for (let row = 0; row < rows; row++) {
+    const at = spans + (row * ranges + range) * 2;
+    if (i32[at] >= i32[at + 1]) continue;
+    low = high === 0 ? i32[at] : Math.min(low, i32[at]);
+    high = Math.max(high, i32[at + 1]);
+  }
+  return { low, high };
 }
 
 /** Cuts the ranges at multiples of the chunk size; the list goes into the step's memory. */
@@ -82,8 +95,7 @@ function cutRanges(machine: Machine, { rows, ranges, slots, spans }: Shape): { c
   const { i32 } = machine.space;
   let at = address >>> 2;
   for (let range = 0; range < ranges; range++) {
-    const low = i32[spans + range * 2];
-    const high = i32[spans + ((rows - 1) * ranges + range) * 2 + 1];
+    const { low, high } = extentOf(i32, spans, rows, ranges, range);
     for (let start = low - (low % size); start < high; start += size) {
       i32[at++] = range;
       i32[at++] = start;

@@ -1,0 +1,22 @@
+/** Checks what a caller of `load` gave, before anything is opened. */
+import { ArgumentError } from "../util/errors.js";
+import type { LoadOptions } from "./api.js";
+
+const BACKENDS: readonly unknown[] = ["wasm", "reference"];
+
+/** @throws ArgumentError naming the option and what was expected */
+export function checkLoadOptions(reference: string, { backend, memoryLimitBytes }: LoadOptions): void {
+  if (typeof reference !== "string" || reference === "") {
+    throw new ArgumentError(`A model is a file, a folder or hf:user/repo, given as a text; found ${typeof reference}.`);
+  }
+  if (backend !== undefined && !BACKENDS.includes(backend)) {
+    throw new ArgumentError(`backend is "wasm" or "reference"; found ${JSON.stringify(backend)}.`, {
+      option: "backend",
+    });
+  }
+  if (memoryLimitBytes !== undefined && !(memoryLimitBytes > 0)) {
+    throw new ArgumentError(`memoryLimitBytes must be a positive number; found ${memoryLimitBytes}.`, {
+      option: "memoryLimitBytes",
+    });
+  }
+}
