@@ -10,6 +10,7 @@ export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130 } as const;
 export class UsageError extends ArgumentError {}
 
 const HINTS: Readonly<Record<string, string>> = {
+  bad_transcript: "/load reads what /save wrote",
   bad_format: "the file may be incomplete or of another kind; `sluice inspect MODEL` shows what can be read of it",
   unsupported: "`sluice inspect MODEL` shows what the file contains",
   not_found: "check the name; a model is a file, a folder, hf:user/repo, hf:user/repo:QUANT or hf:user/repo/file.gguf",

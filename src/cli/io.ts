@@ -2,6 +2,7 @@
  * Everything that a command touches outside itself: streams, files, Ctrl-C, the clock, the runtime. `main.ts` makes one
  * from the Node process; tests make one from arrays, so that every command is tested without a process.
  */
+import type { SluiceError } from "../util/errors.js";
 import type { Runtime } from "./runtime.js";
 
 /** Standard output or standard error. */
@@ -9,7 +10,7 @@ export interface Output {
   readonly isTTY: boolean;
   /** Width of the terminal in characters; 80 where it is none. */
   readonly columns: number;
-  /** Resolves when more may be written; never rejects (a reader that went away aborts `Io.outputClosed`). */
+  /** Resolves when more may be written; never rejects (an output that broke aborts `Io.outputClosed`). */
   write(text: string): Promise<void>;
 }
 
@@ -27,10 +28,12 @@ export interface Interrupts {
 }
 
 export interface Files {
-  /** @throws NotFoundError, or SluiceError when it cannot be read */
+  /** @throws SluiceError (file) when it cannot be read */
   read(path: string): Promise<Uint8Array>;
-  /** @throws SluiceError when it cannot be written */
+  /** @throws SluiceError (file) when it cannot be written */
   write(path: string, text: string): Promise<void>;
+  /** For what is written at the end of long work; changes nothing. @throws SluiceError (file) when it cannot be written */
+  checkWritable(path: string): Promise<void>;
 }
 
 /** What a line editor answers to "next line": `empty` tells whether the line was empty when Ctrl-C came. */
@@ -53,8 +56,10 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly files: Files;
   readonly interrupts: Interrupts;
-  /** Aborted when nobody reads standard output any more (EPIPE). */
+  /** Aborted when standard output takes no more: nobody reads it any more (EPIPE), or writing failed. */
   readonly outputClosed: AbortSignal;
+  /** Why standard output could not be written; undefined also when its reader only went away, which is no failure. */
+  readonly outputFailure: SluiceError | undefined;
   readonly runtime: Runtime;
   readonly version: string;
   /** Milliseconds of a steady clock. */

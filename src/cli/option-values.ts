@@ -18,7 +18,7 @@ export function numberIn(range: NumberRange): (value: string) => number {
   return (text) => {
     const value = pattern.test(text.trim()) ? Number(text) : Number.NaN;
     if (value <= range.most && (range.above ? value > range.least : value >= range.least)) return value;
-    throw new InvalidArgumentError(`Expected ${describeRange(range)}.`);
+    throw new InvalidArgumentError(`Expected ${describeBounds(range)}.`);
   };
 }
 
@@ -27,12 +27,20 @@ export function integerIn(least: number, most = 2 ** 31 - 1): (value: string) =>
   return numberIn({ least, most, integer: true });
 }
 
-/** "a whole number from 1 to 256". */
+/** "a whole number from 1 to 256"; for help, where a bound that nobody meets would only be noise. */
 export function describeRange(range: NumberRange): string {
-  const kind = range.integer ? "a whole number" : "a number";
-  const lower = range.above ? `above ${range.least}` : `from ${range.least}`;
-  if (range.most >= 2 ** 31 - 1) return range.above ? `${kind} ${lower}` : `${kind} of at least ${range.least}`;
-  return `${kind} ${lower}${range.above ? ", at most" : " to"} ${formatCount(range.most)}`;
+  if (range.most < 2 ** 31 - 1) return describeBounds(range);
+  return range.above ? `${kindOf(range)} above ${range.least}` : `${kindOf(range)} of at least ${range.least}`;
+}
+
+/** Both bounds in any case: whoever was refused may have met either. */
+function describeBounds(range: NumberRange): string {
+  const lower = range.above ? `above ${range.least}, at most` : `from ${range.least} to`;
+  return `${kindOf(range)} ${lower} ${formatCount(range.most)}`;
+}
+
+function kindOf(range: NumberRange): string {
+  return range.integer ? "a whole number" : "a number";
 }
 
 const SIZE_UNITS: Readonly<Record<string, number>> = {

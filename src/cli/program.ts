@@ -28,7 +28,8 @@ export async function runCli(argv: readonly string[], io: Io): Promise<number> {
     code = await presentError(error, io);
   }
   await Promise.all(writes);
-  return code;
+  // Only here is the last write known to have ended.
+  return io.outputFailure ? presentError(io.outputFailure, io) : code;
 }
 
 /** `writes` gathers what the parser writes; `finish` receives the running command. */

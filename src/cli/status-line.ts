@@ -27,7 +27,8 @@ export class StatusLines {
   /** Draws the lines in any case. */
   async draw(lines: readonly string[]): Promise<void> {
     if (!this.visible) return;
-    const width = Math.max(20, this.io.stderr.columns - 1);
+    // A line that wraps would take two rows, and going up would miss the first.
+    const width = Math.max(0, this.io.stderr.columns - 1);
     const shown = lines.map((line) => `\x1b[2K${[...line].slice(0, width).join("")}\n`);
     this.#lastDraw = this.io.now();
     const up = this.#up();

@@ -23,7 +23,7 @@ export async function readText(choice: TextChoice, io: Io): Promise<string> {
   return readTextFile(file ?? "-", io);
 }
 
-/** The text of a file, or of standard input for `-`. @throws NotFoundError, SluiceError */
+/** The text of a file, or of standard input for `-`. @throws SluiceError (file, bad_text) */
 export async function readTextFile(path: string, io: Io): Promise<string> {
   if (path === "-") return decodeUtf8(await readAll(io.stdin), "Standard input");
   return decodeUtf8(await io.files.read(path), path);

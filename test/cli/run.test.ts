@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { runCli } from "../../src/cli/program.js";
-import { ContextFullError } from "../../src/util/errors.js";
+import { ContextFullError, SluiceError } from "../../src/util/errors.js";
 import { cli, FakeIo } from "./support/fake-io.js";
 import { FakeModel } from "./support/fake-model.js";
 
@@ -121,6 +121,23 @@ describe("sluice run", () => {
     expect(io.loads).toEqual([]);
   });
 
+  test.each([
+    ["--max-tokens", "9999999999", "Expected a whole number from 1 to 2,147,483,647."],
+    ["--max-tokens", "9".repeat(30), "Expected a whole number from 1 to 2,147,483,647."],
+    ["--seed", "9".repeat(16), "Expected a whole number from 0 to 9,007,199,254,740,991."],
+    ["--threads", "300", "Expected a whole number from 1 to 256."],
+  ])("names both bounds to whoever is refused: %s %s", async (flag, value, message) => {
+    const { code, err } = await cli(["run", "m.gguf", "--prompt", "x", flag, value]);
+    expect(code).toBe(2);
+    expect(err).toContain(message);
+  });
+
+  test("an absent prompt file is no absent model", async () => {
+    const { code, err } = await cli(["run", "m.gguf", "--file", "nowhere.txt"]);
+    expect(code).toBe(1);
+    expect(err).toBe("error: nowhere.txt cannot be read: there is no such file or folder.\n");
+  });
+
   test("points at the wrong place of a policy", async () => {
     const { code, err, io } = await cli(["run", "m.gguf", "--prompt", "x", "--context", "sinks:4,recnet:8"]);
     expect(code).toBe(2);
@@ -212,6 +229,17 @@ describe("sluice run", () => {
     });
     expect(await runCli(["run", "m.gguf", "--prompt", "Hi"], io)).toBe(130);
     expect(io.stderr.text).toBe("");
+  });
+
+  test.each([[[]], [["--json"]]])("an output that cannot be written is a failure: %j", async (flags) => {
+    const failure = new SluiceError("file", "Standard output cannot be written: the disk is full.");
+    const io: FakeIo = new FakeIo({
+      model: new FakeModel({ beforePart: (index) => void (index === 1 && io.failOutput(failure)) }),
+    });
+    expect(await runCli(["run", "m.gguf", "--prompt", "Hi", ...flags], io)).toBe(1);
+    expect(io.stderr.text).toBe("error: Standard output cannot be written: the disk is full.\n");
+    expect(io.model.sessions[0].usage.generatedTokens).toBe(1);
+    expect(io.model.disposed).toBe(true);
   });
 
   test("stops quietly when nobody reads the output any more", async () => {

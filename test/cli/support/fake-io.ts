@@ -6,7 +6,7 @@ import type { Runtime } from "../../../src/cli/runtime.js";
 import type { LoadOptions, LoadProgress } from "../../../src/engine/api.js";
 import type { Checkpoint } from "../../../src/formats/checkpoint.js";
 import type { Tokenizer } from "../../../src/tokenizer/tokenizer.js";
-import { CancelledError, NotFoundError } from "../../../src/util/errors.js";
+import { CancelledError, NotFoundError, SluiceError } from "../../../src/util/errors.js";
 import { FakeModel } from "./fake-model.js";
 
 export interface FakeSetup {
@@ -15,6 +15,8 @@ export interface FakeSetup {
   readonly stdinTTY?: boolean;
   readonly stdoutTTY?: boolean;
   readonly stderrTTY?: boolean;
+  /** Width of the terminal; default 100. */
+  readonly columns?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string | Uint8Array>>;
   readonly checkpoint?: Checkpoint;
@@ -27,8 +29,10 @@ export interface FakeSetup {
 
 class FakeOutput implements Output {
   text = "";
-  readonly columns = 100;
-  constructor(readonly isTTY: boolean) {}
+  constructor(
+    readonly isTTY: boolean,
+    readonly columns = 100,
+  ) {}
   async write(text: string): Promise<void> {
     this.text += text;
   }
@@ -46,13 +50,14 @@ export class FakeIo implements Io {
   readonly version = "1.2.3";
   readonly runtime: Runtime;
   killed = 0;
+  outputFailure: SluiceError | undefined;
   private readonly closed = new AbortController();
   private readonly listeners: (() => void)[] = [];
   private clock = 0;
 
   constructor(private readonly setup: FakeSetup = {}) {
-    this.stdout = new FakeOutput(setup.stdoutTTY ?? false);
-    this.stderr = new FakeOutput(setup.stderrTTY ?? false);
+    this.stdout = new FakeOutput(setup.stdoutTTY ?? false, setup.columns);
+    this.stderr = new FakeOutput(setup.stderrTTY ?? false, setup.columns);
     this.stdin = input(setup.stdin ?? "", setup.stdinTTY ?? false);
     this.env = setup.env ?? {};
     this.model = setup.model ?? new FakeModel();
@@ -72,10 +77,17 @@ export class FakeIo implements Io {
   readonly files = {
     read: async (path: string) => {
       const content = this.setup.files?.[path] ?? this.written.get(path);
-      if (content === undefined) throw new NotFoundError(`${path} cannot be read: there is no such file or folder.`);
+      if (content === undefined) throw absent(path, "read");
       return bytes(content);
     },
-    write: async (path: string, text: string) => void this.written.set(path, text),
+    write: async (path: string, text: string) => {
+      await this.files.checkWritable(path);
+      this.written.set(path, text);
+    },
+    // There are no folders here but the one that everything is in.
+    checkWritable: async (path: string) => {
+      if (path.includes("/")) throw absent(path, "written");
+    },
   };
 
   get outputClosed(): AbortSignal {
@@ -94,6 +106,12 @@ export class FakeIo implements Io {
 
   /** The reader of standard output goes away. */
   closeOutput(): void {
+    this.closed.abort();
+  }
+
+  /** Standard output cannot be written any more. */
+  failOutput(failure: SluiceError): void {
+    this.outputFailure = failure;
     this.closed.abort();
   }
 
@@ -149,6 +167,10 @@ function fakeRuntime(io: FakeIo, setup: FakeSetup): Runtime {
     },
     architectures: async () => ["llama"],
   };
+}
+
+function absent(path: string, verb: string): SluiceError {
+  return new SluiceError("file", `${path} cannot be ${verb}: there is no such file or folder.`, { path });
 }
 
 function bytes(content: string | Uint8Array): Uint8Array {
