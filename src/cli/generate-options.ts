@@ -33,22 +33,31 @@ const SAMPLING: readonly (readonly [SamplingNumber, flag: string, help: string])
   ["penaltyWindow", "--penalty-window <n>", "tokens that the penalties look back at"],
 ];
 
+export const MAX_SEED = Number.MAX_SAFE_INTEGER;
+
+/** What differs between the commands, for their help. */
+export interface GenerateHelp {
+  readonly maxTokensDefault: string;
+  readonly seedHelp?: string;
+}
+
 /** --max-tokens, the sampling options, --seed, --stop, --ignore-end. */
-export function addGenerateOptions(command: Command, maxTokensDefault: string): Command {
+export function addGenerateOptions(command: Command, help: GenerateHelp): Command {
+  const { maxTokensDefault, seedHelp = "same seed, same text" } = help;
   command.option("--max-tokens <n>", `most tokens to write (default: ${maxTokensDefault})`, integerIn(1));
-  for (const [name, flag, help] of SAMPLING) {
+  for (const [name, flag, meaning] of SAMPLING) {
     const range = SAMPLING_RANGES[name];
     const parse = numberIn(range);
     command.addOption(
-      new Option(flag, `${help}; ${describeRange(range)} (default: ${range.default})`).argParser(parse),
+      new Option(flag, `${meaning}; ${describeRange(range)} (default: ${range.default})`).argParser(parse),
     );
   }
   return command
     .option("--logit-bias <id=x>", "add x to the logit of a token, -inf bans it; may be repeated", logitBias)
     .option(
       "--seed <n>",
-      "same seed, same text (default: drawn at random)",
-      numberIn({ least: 0, most: Number.MAX_SAFE_INTEGER, integer: true }),
+      `${seedHelp} (default: drawn at random)`,
+      numberIn({ least: 0, most: MAX_SEED, integer: true }),
     )
     .option("--stop <text>", "end before this text; may be repeated", gather)
     .option("--ignore-end", "go on at end tokens");

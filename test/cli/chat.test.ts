@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { LineEvent } from "../../src/cli/io.js";
 import { runCli } from "../../src/cli/program.js";
-import { ContextFullError } from "../../src/util/errors.js";
+import { ContextFullError, SluiceError } from "../../src/util/errors.js";
 import { cli, FakeIo, type FakeSetup } from "./support/fake-io.js";
-import { FakeModel, type FakeScript } from "./support/fake-model.js";
+import { FakeModel, type FakeScript, type FakeSession } from "./support/fake-model.js";
 
 const lines = (...texts: readonly string[]): LineEvent[] => texts.map((text) => ({ kind: "line", text }));
 const atTerminal = (events: readonly LineEvent[], script: FakeScript = {}): FakeSetup => ({
@@ -200,7 +200,16 @@ describe("sluice chat at a terminal", () => {
     const { code, err, model } = await cli(["chat", "m.gguf"], setup);
     expect(code).toBe(0);
     expect(err).toContain("error: t.json");
+    expect(err).toContain("hint: /load reads what /save wrote\n");
+    expect(err).not.toContain("MODEL");
     expect(model.sessions[0].prompts).toEqual([[user("b")]]);
+  });
+
+  test("/save and /load of a file that cannot be give no advice about models", async () => {
+    const { err } = await cli(["chat", "m.gguf", "--quiet"], atTerminal(lines("/save nope/x", "/load nowhere.json")));
+    expect(err).toContain("error: nope/x cannot be written: there is no such file or folder.\n");
+    expect(err).toContain("error: nowhere.json cannot be read: there is no such file or folder.\n");
+    expect(err).not.toContain("hint:");
   });
 
   test("an unknown command is told", async () => {
@@ -220,5 +229,73 @@ describe("sluice chat at a terminal", () => {
     expect(code).toBe(0);
     const { messages } = JSON.parse(io.written.get("t.json") ?? "");
     expect(messages).toEqual([user("b"), { role: "assistant", content: "Hello, world" }]);
+  });
+
+  /** Ctrl-C while the session's first message is read. */
+  const interruptedFirst = (events: readonly LineEvent[], files: FakeSetup["files"] = {}) => {
+    const beforePart = (_: number, session: FakeSession) => void (session.prompts.length === 1 && io.interrupt());
+    const io: FakeIo = new FakeIo({ ...atTerminal(events, { beforePart }), files });
+    return io;
+  };
+  const system = { role: "system", content: "S" };
+  const saved = (io: FakeIo) => JSON.parse(io.written.get("t.json") ?? "").messages;
+
+  test("Ctrl-C before an answer begins takes the message back, and the system prompt is read with the next", async () => {
+    const io = interruptedFirst(lines("a", "/save t.json", "b"));
+    expect(await runCli(["chat", "m.gguf", "--system", "S"], io)).toBe(0);
+    expect(io.model.sessions[0].prompts).toEqual([
+      [system, user("a")],
+      [system, user("b")],
+    ]);
+    expect(saved(io)).toEqual([system]);
+    expect(io.stderr.text).toContain("(stopped before the answer began: the message counts as not said)");
+    expect(io.model.sessions[0].resets).toBe(0);
+  });
+
+  test("so are messages that were loaded", async () => {
+    const messages = [user("x"), { role: "assistant", content: "y" }];
+    const text = JSON.stringify({ format: "sluice-chat", version: 1, model: "", context: "", messages });
+    const io = interruptedFirst(lines("/load l.json", "a", "b", "/save t.json"), { "l.json": text });
+    await runCli(["chat", "m.gguf"], io);
+    expect(io.model.sessions[0].prompts.slice(1)).toEqual([[...messages, user("b")]]);
+    expect(saved(io)).toHaveLength(4);
+  });
+
+  test("without a template what was read in part is read anew", async () => {
+    let answers = 0;
+    const script = {
+      info: { hasChatTemplate: false },
+      beforePart: (index: number) => void (index === 0 && ++answers === 2 && io.interrupt()),
+    };
+    const io: FakeIo = new FakeIo(atTerminal(lines("a", "b", "c", "/save t.json"), script));
+    await runCli(["chat", "m.gguf", "--system", "S"], io);
+    expect(io.model.sessions[0].prompts).toEqual(["S\na", "b", "S\naHello, worldc"]);
+    expect(io.model.sessions[0].resets).toBe(1);
+    const answer = { role: "assistant", content: "Hello, world" };
+    expect(saved(io)).toEqual([system, user("a"), answer, user("c"), answer]);
+  });
+
+  test("each turn has draws of its own, from --seed on", async () => {
+    const seeds = async (...flags: string[]) => {
+      const { model } = await cli(["chat", "m.gguf", ...flags], atTerminal(lines("a", "/reset", "b", "c")));
+      return model.sessions[0].seeds;
+    };
+    expect(await seeds("--seed", "7")).toEqual([7, 8, 9]);
+    const most = Number.MAX_SAFE_INTEGER;
+    expect(await seeds("--seed", String(most - 1))).toEqual([most - 1, most, 0]);
+    expect(await seeds()).toEqual([undefined, undefined, undefined]);
+    const help = (await cli(["chat", "--help"])).out.replace(/\s+/g, " ");
+    expect(help).toContain("same seed, same conversation; the second message draws with n + 1, and so on");
+  });
+
+  test("an output that cannot be written ends the chat with a failure", async () => {
+    const failure = new SluiceError("file", "Standard output cannot be written: the disk is full.");
+    const io: FakeIo = new FakeIo({
+      stdin: "a\nb\n",
+      model: new FakeModel({ beforePart: (index) => void (index === 1 && io.failOutput(failure)) }),
+    });
+    expect(await runCli(["chat", "m.gguf"], io)).toBe(1);
+    expect(io.stderr.text).toBe("error: Standard output cannot be written: the disk is full.\n");
+    expect(io.model.sessions[0].prompts).toHaveLength(1);
   });
 });

@@ -43,17 +43,19 @@ export class Conversation {
     return this.model.info.hasChatTemplate;
   }
 
-  /** The answer to a message. What was said counts as read once the answer has begun. */
+  /** The answer to a message. What was said counts as read once the answer has begun; before, as not said. */
   async *answer(content: string, options: GenerateOptions): AsyncGenerator<Part, void, undefined> {
     const asked: ChatMessage[] = [...this.#unread, { role: "user", content }];
     const parts = this.templated
       ? this.#session.chat(asked, options)
       : this.#session.generate(asked.map(continuationText).join(""), options);
+    const { seen } = this.#session.usage;
     let text = "";
     let begun = false;
     try {
       for await (const part of parts) {
-        begun = true;
+        // A part without a token only tells that reading was cancelled; the session, too, then counts the turn as lost.
+        begun ||= part.id !== undefined;
         text += part.text;
         yield part;
       }
@@ -61,8 +63,17 @@ export class Conversation {
       if (begun) {
         this.#unread = [];
         this.#messages.push(...asked, { role: "assistant", content: text });
+      } else if (!this.templated && this.#session.usage.seen !== seen) {
+        await this.#rereadAll();
       }
     }
+  }
+
+  /** A plain text that was read in part cannot be taken back: the session reads all that was said before once more. */
+  async #rereadAll(): Promise<void> {
+    await this.#session.reset();
+    this.#unread = [...this.#messages, ...this.#unread];
+    this.#messages = [];
   }
 
   /** Forgets everything but the system prompt. */

@@ -1,6 +1,6 @@
 /** A conversation as a JSON file: what /save writes and /load reads. Hostile files are refused with the field's name. */
 import type { ChatMessage } from "../../tokenizer/tokenizer.js";
-import { FormatError } from "../../util/errors.js";
+import { type ErrorDetails, SluiceError } from "../../util/errors.js";
 
 export interface Transcript {
   /** Where the model was loaded from, for the reader's information. */
@@ -10,6 +10,14 @@ export interface Transcript {
   readonly messages: readonly ChatMessage[];
 }
 
+/** A file that is no saved conversation. */
+export class TranscriptError extends SluiceError {
+  override readonly name = "TranscriptError";
+  constructor(message: string, details?: ErrorDetails, options?: ErrorOptions) {
+    super("bad_transcript", message, details, options);
+  }
+}
+
 const FORMAT = "sluice-chat";
 const VERSION = 1;
 
@@ -17,20 +25,22 @@ export function writeTranscript(transcript: Transcript): string {
   return `${JSON.stringify({ format: FORMAT, version: VERSION, ...transcript }, null, 2)}\n`;
 }
 
-/** @param name of the file, for messages. @throws FormatError */
+/** @param name of the file, for messages. @throws TranscriptError */
 export function readTranscript(text: string, name: string): Transcript {
   const value = parse(text, name);
   if (!isRecord(value) || value.format !== FORMAT) {
-    throw new FormatError(`${name} is not a saved conversation: expected a JSON object with "format": "${FORMAT}".`);
+    throw new TranscriptError(
+      `${name} is not a saved conversation: expected a JSON object with "format": "${FORMAT}".`,
+    );
   }
   if (value.version !== VERSION) {
-    throw new FormatError(`${name}: expected version ${VERSION}, found ${JSON.stringify(value.version)}.`);
+    throw new TranscriptError(`${name}: expected version ${VERSION}, found ${JSON.stringify(value.version)}.`);
   }
   const { model, context, messages } = value;
   if (typeof model !== "string" || typeof context !== "string") {
-    throw new FormatError(`${name}: "model" and "context" must be strings.`);
+    throw new TranscriptError(`${name}: "model" and "context" must be strings.`);
   }
-  if (!Array.isArray(messages)) throw new FormatError(`${name}: "messages" must be a list.`);
+  if (!Array.isArray(messages)) throw new TranscriptError(`${name}: "messages" must be a list.`);
   return { model, context, messages: messages.map((message, index) => readMessage(message, index, name)) };
 }
 
@@ -38,7 +48,7 @@ function parse(text: string, name: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new FormatError(`${name} is not JSON.`, {}, { cause });
+    throw new TranscriptError(`${name} is not JSON.`, {}, { cause });
   }
 }
 
@@ -46,7 +56,7 @@ function readMessage(value: unknown, index: number, name: string): ChatMessage {
   if (isRecord(value) && typeof value.content === "string" && isRole(value.role)) {
     return { role: value.role, content: value.content };
   }
-  throw new FormatError(
+  throw new TranscriptError(
     `${name}: message ${index} must have a "role" (system, user, assistant or tool) and a "content" text.`,
     { index },
   );

@@ -1,14 +1,13 @@
 /** `sluice chat`: a conversation without end, in constant memory. */
 import type { Command } from "commander";
 import type { GenerateOptions, Model, SessionOptions } from "../../engine/api.js";
-import { CancelledError } from "../../util/errors.js";
 import { Conversation } from "../chat/conversation.js";
 import { MessageInput } from "../chat/message-input.js";
 import { isSlashCommand, runSlashCommand } from "../chat/slash-commands.js";
 import { describeError, EXIT } from "../exit.js";
 import { formatCount } from "../figures.js";
-import { addGenerateOptions, type GenerateFlags, generateOptions } from "../generate-options.js";
-import { isCancellation, untilInterrupted } from "../interrupt.js";
+import { addGenerateOptions, type GenerateFlags, generateOptions, MAX_SEED } from "../generate-options.js";
+import { interruptible, isCancellation, untilInterrupted } from "../interrupt.js";
 import type { Io, LineSource } from "../io.js";
 import { loadModel } from "../load-progress.js";
 import {
@@ -42,7 +41,10 @@ export function chatCommand(command: Command): Command {
     .description("Talk with a model without end. /help lists the commands within.")
     .argument("<model>", MODEL_ARGUMENT)
     .option("--system <text>", "the system prompt");
-  addGenerateOptions(command, `${MAX_ANSWER}; ${MAX_CONTINUATION} without a chat template`);
+  addGenerateOptions(command, {
+    maxTokensDefault: `${MAX_ANSWER}; ${MAX_CONTINUATION} without a chat template`,
+    seedHelp: "same seed, same conversation; the second message draws with n + 1, and so on",
+  });
   addSessionOptions(command, `sinks:${SINKS},recent:N with N = trained length - ${SINKS}`);
   return addLoadOptions(command)
     .option("-q, --quiet", "only the answers")
@@ -90,6 +92,8 @@ class ChatLoop {
   readonly #input = new MessageInput();
   #failed = false;
   #quit = false;
+  /** Messages that went to the model, whatever became of them. */
+  #turns = 0;
 
   constructor(
     private readonly conversation: Conversation,
@@ -177,32 +181,37 @@ class ChatLoop {
     }
   }
 
-  /** Writes the answer as it comes. The first Ctrl-C stops it; one more, before it has stopped, ends the program. */
+  /** Writes the answer as it comes. Ctrl-C stops the answer, not the program. */
   async #answer(message: string): Promise<void> {
     const { conversation, io } = this;
-    const controller = new AbortController();
-    const stop = io.interrupts.listen(() => {
-      if (controller.signal.aborted) io.interrupts.kill();
-      controller.abort(new CancelledError());
-    });
-    const signal = AbortSignal.any([controller.signal, io.outputClosed]);
+    const options = this.#options(this.#turns++);
+    const work = interruptible(io);
+    let begun = false;
     try {
-      for await (const part of conversation.answer(message, { ...this.#options(), signal })) {
+      for await (const part of conversation.answer(message, { ...options, signal: work.signal })) {
+        begun ||= part.id !== undefined;
         if (part.text !== "") await io.stdout.write(part.text);
         if (part.finish === "length") await this.#cutNote();
       }
     } catch (error) {
       if (!isCancellation(error)) throw error;
     } finally {
-      stop();
+      work.end();
       await io.stdout.write("\n");
     }
-    if (controller.signal.aborted) await this.#tell("(stopped)");
+    if (!work.interrupted) return;
+    await this.#tell(begun ? "(stopped)" : "(stopped before the answer began: the message counts as not said)");
   }
 
-  #options(): GenerateOptions {
+  #options(turn: number): GenerateOptions {
     const most = this.conversation.templated ? MAX_ANSWER : MAX_CONTINUATION;
-    return { maxTokens: most, ...generateOptions(this.args) };
+    const { seed } = this.args;
+    return {
+      maxTokens: most,
+      ...generateOptions(this.args),
+      // The same draws in each turn would favour the same words at the same places.
+      ...(seed !== undefined && { seed: seedOfTurn(seed, turn) }),
+    };
   }
 
   async #cutNote(): Promise<void> {
@@ -215,4 +224,10 @@ class ChatLoop {
   async #tell(text: string): Promise<void> {
     await this.io.stderr.write(`${styles(this.io.stderr, this.io.env).dim(text)}\n`);
   }
+}
+
+/** seed + turn, which goes on at 0 behind the greatest seed. */
+function seedOfTurn(seed: number, turn: number): number {
+  const room = MAX_SEED - seed;
+  return turn <= room ? seed + turn : turn - room - 1;
 }

@@ -49,7 +49,7 @@ export function runCommand(command: Command): Command {
     .argument("<model>", MODEL_ARGUMENT)
     .option("-p, --prompt <text>", 'the text to go on with; "" starts from nothing')
     .option("-f, --file <file>", "read the prompt from a UTF-8 file; - is standard input");
-  addGenerateOptions(command, "until the model ends, or the context is full");
+  addGenerateOptions(command, { maxTokensDefault: "until the model ends, or the context is full" });
   addSessionOptions(command, "full");
   return addLoadOptions(command)
     .addOption(

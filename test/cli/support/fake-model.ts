@@ -25,9 +25,14 @@ export interface FakeScript {
   readonly beforePart?: (index: number, session: FakeSession) => void | Promise<void>;
   /** Milliseconds that a scored token takes at a position under a policy. */
   readonly msPerToken?: (context: string, position: number) => number;
-  /** Log-probability of the token at a position under a policy. */
+  /** Whether the vocabulary has a start token (id 1), and an end token (id 2) behind a text; default: a start token. */
+  readonly special?: { readonly start: boolean; readonly end: boolean };
+  /** Log-probability of the token at a position of the text under a policy. */
   readonly logprob?: (context: string, position: number) => number;
 }
+
+const START = 1;
+const END = 2;
 
 const INFO: ModelInfo = {
   location: "fake.gguf",
@@ -65,7 +70,9 @@ export class FakeModel implements Model {
   }
   async encode(text: string, options: EncodeOptions = {}): Promise<Int32Array> {
     const ids = Array.from(text, (character) => character.codePointAt(0) ?? 0);
-    return Int32Array.from(options.addSpecial === false ? ids : [1, ...ids]);
+    if (options.addSpecial === false) return Int32Array.from(ids);
+    const { start, end } = this.script.special ?? { start: true, end: false };
+    return Int32Array.from([...(start ? [START] : []), ...ids, ...(end ? [END] : [])]);
   }
   async decode(ids: ArrayLike<number>): Promise<string> {
     return String.fromCodePoint(...Array.from(ids));
@@ -88,8 +95,10 @@ export class FakeSession implements Session {
   readonly context: string;
   readonly prompts: (string | readonly ChatMessage[] | readonly number[])[] = [];
   readonly messages: ChatMessage[] = [];
+  readonly seeds: (number | undefined)[] = [];
   lastGenerate: GenerateOptions = {};
   lastScore: ScoreOptions = {};
+  scored: readonly number[] = [];
   disposed = false;
   resets = 0;
   private seen = 0;
@@ -131,6 +140,7 @@ export class FakeSession implements Session {
 
   private async *answer(promptTokens: number, options: GenerateOptions): AsyncGenerator<Part, void> {
     this.lastGenerate = options;
+    this.seeds.push(options.seed);
     options.onPrefill?.(promptTokens, promptTokens);
     this.seen += promptTokens;
     const pieces = this.model.script.answer ?? ["Hello", ", ", "world"];
@@ -153,17 +163,22 @@ export class FakeSession implements Session {
     }
   }
 
+  /** As the engine scores ids: nothing predicts the first, and the last is read alone where the parts end before it. */
   async *score(text: string | ArrayLike<number>, options: ScoreOptions = {}): AsyncGenerator<ScorePart, void> {
+    if (typeof text === "string") throw new TypeError("This session scores ids alone.");
     this.lastScore = options;
+    this.scored = Array.from(text);
     const { msPerToken = () => 1, logprob = () => -1, beforePart } = this.model.script;
     const every = options.every ?? 64;
-    for (let start = 0, index = 0; start < text.length; start += every, index++) {
+    const opening = text[0] === START ? 1 : 0;
+    for (let start = 1, index = 0; start <= text.length; start += every, index++) {
       await beforePart?.(index, this);
       if (options.signal?.aborted) return;
       const count = Math.min(every, text.length - start);
-      this.seen += count;
-      const logprobs = Float32Array.from({ length: count }, (_, at) => logprob(this.context, start + at));
-      const elapsedMs = count * msPerToken(this.context, start);
+      this.seen += Math.min(every, text.length - start + 1);
+      const position = start - opening;
+      const logprobs = Float32Array.from({ length: count }, (_, at) => logprob(this.context, position + at));
+      const elapsedMs = Math.max(1, count) * msPerToken(this.context, position);
       yield { start, count, logprobs, elapsedMs, usage: this.usage };
     }
   }
