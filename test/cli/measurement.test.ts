@@ -75,6 +75,28 @@ describe("Measurement", () => {
     expect(result.perplexityLastQuarter).toBeCloseTo(Math.E, 6);
   });
 
+  test("a token that was read and not scored has no perplexity, not even in the last quarter", () => {
+    const run = new Measurement("full", 1);
+    run.add({ start: 1, count: 0, logprobs: new Float32Array(0), elapsedMs: 2, usage: { ...USAGE, kept: 1 } });
+    expect(run.result({ complete: true, error: null })).toMatchObject({
+      tokens: 1,
+      kept: 1,
+      elapsedMs: 2,
+      perplexity: Number.NaN,
+      perplexityLastQuarter: Number.NaN,
+      curve: [],
+    });
+  });
+
+  test("a last part without a score changes the state at the end, not the costs", () => {
+    const run = measured([-1, -1, -1, -1], [2, 2]);
+    run.add({ start: 4, count: 0, logprobs: new Float32Array(0), elapsedMs: 9, usage: { ...USAGE, kept: 5 } });
+    const result = run.result({ complete: true, error: null });
+    expect(result).toMatchObject({ tokens: 4, kept: 5, elapsedMs: 13, msPerTokenEnd: 1 });
+    expect(result.curve).toHaveLength(2);
+    expect(result.curve.at(-1)?.msPerToken).toBe(1);
+  });
+
   test("nothing measured is no figure", () => {
     const result = new Measurement("full", 10).result({ complete: false, error: "x" });
     expect(result).toMatchObject({ tokens: 0, perplexity: Number.NaN, msPerTokenStart: Number.NaN, curve: [] });

@@ -1,6 +1,6 @@
 /** The built command as a process: exit codes, pure standard output, Ctrl-C, broken pipes, on real models. */
 import { execFile, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,6 +27,20 @@ function sluice(args: readonly string[], input: string | Uint8Array = ""): Promi
     // A command that does not read its input closes it before it is written.
     child.stdin?.on("error", () => {});
     child.stdin?.end(input);
+  });
+}
+
+/** Runs a command with a file as its standard output. */
+function sluiceInto(path: string, args: readonly string[]) {
+  return new Promise<Omit<Outcome, "out">>((resolve) => {
+    const file = openSync(path, "w");
+    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", file, "pipe"] });
+    closeSync(file);
+    let err = "";
+    child.stderr?.on("data", (chunk) => {
+      err += chunk;
+    });
+    child.on("close", (code) => resolve({ code, err }));
   });
 }
 
@@ -134,6 +148,24 @@ describe.skipIf(!existsSync(GGUF))("sluice on a real model (../shared)", () => {
     expect({ code, err }).toEqual({ code: 0, err: "" });
   });
 
+  test.skipIf(!existsSync("/dev/full"))(
+    "a full disk is a failure with a message, for every kind of output",
+    async () => {
+      for (const args of [
+        ["run", GGUF, ...greedy],
+        ["run", GGUF, ...greedy, "--json"],
+        ["inspect", GGUF],
+        ["--help"],
+      ]) {
+        const { code, err } = await sluiceInto("/dev/full", args);
+        expect({ code, err }).toEqual({
+          code: 1,
+          err: "error: Standard output cannot be written: the disk is full.\n",
+        });
+      }
+    },
+  );
+
   test("a full context keeps the text so far and fails with figures", async () => {
     const { code, out, err } = await sluice(["run", GGUF, "--prompt", "", "--context-length", "40", "--ignore-end"]);
     expect(code).toBe(1);
@@ -160,7 +192,8 @@ describe.skipIf(!existsSync(GGUF))("sluice on a real model (../shared)", () => {
     expect(code).toBe(0);
     const [full, recent, streaming] = JSON.parse(out).policies;
     expect(recent.perplexity).toBeCloseTo(full.perplexity, 6);
-    expect(full).toMatchObject({ tokens: 299, complete: true, horizon: null });
+    // With the start token before them.
+    expect(full).toMatchObject({ tokens: 299, complete: true, horizon: null, kept: 300 });
     expect(streaming).toMatchObject({ tokens: 299, complete: true, horizon: 28, sinks: 4 });
     expect(streaming.kept).toBeLessThanOrEqual(33);
     expect(streaming.cacheBytes).toBeLessThan(full.cacheBytes / 4);

@@ -67,10 +67,57 @@ describe("sluice stream", () => {
   test("reads the texts in order, cut after --max-tokens, and hands over the options", async () => {
     const flags = ["--context", "recent:8", "--kv", "q8", "--batch", "16"];
     const { model } = await cli(["stream", "m.gguf", ...both, ...flags], { files });
-    expect(model.sessions[0].usage.seen).toBe(1000);
+    expect(model.sessions[0].scored).toEqual([1, ...Buffer.from("x".repeat(600) + "y".repeat(400))]);
+    expect(model.sessions[0].usage.seen).toBe(1001);
     expect(model.sessions[0].options).toEqual({ context: "recent:8", kv: "q8" });
     expect(model.sessions[0].lastScore).toMatchObject({ batch: 16, every: 16 });
     expect(model.sessions.every((session) => session.disposed)).toBe(true);
+  });
+
+  test("puts the start token first, and neither scores nor counts it", async () => {
+    const run = async (special: { start: boolean; end: boolean }, tokens: number) => {
+      // Only the text's first token is hard to predict.
+      const model = new FakeModel({ special, logprob: (_, position) => (position === 0 ? -100 : -1) });
+      const argv = ["stream", "m.gguf", "--file", "a.txt", "--max-tokens", String(tokens), "--context", "full"];
+      const { out } = await cli([...argv, "--json", "-"], { model, files });
+      return { scored: model.sessions[0].scored, result: JSON.parse(out).policies[0] };
+    };
+    const x = "x".charCodeAt(0);
+    for (const end of [false, true]) {
+      const started = await run({ start: true, end }, 4);
+      expect(started.scored).toEqual([1, x, x, x, x]);
+      expect(started.result).toMatchObject({ tokens: 4, complete: true, kept: 5 });
+      expect(Math.log(started.result.perplexity)).toBeCloseTo(103 / 4, 6);
+      expect(started.result.curve.map((point: { tokens: number }) => point.tokens)).toEqual([1, 2, 3, 4]);
+      const bare = await run({ start: false, end }, 4);
+      expect(bare.scored).toEqual([x, x, x, x]);
+      expect(bare.result).toMatchObject({ tokens: 4, complete: true, kept: 4 });
+      expect(Math.log(bare.result.perplexity)).toBeCloseTo(1, 6);
+    }
+  });
+
+  test("a text of one token has a figure only where there is a start token", async () => {
+    const argv = ["stream", "m.gguf", "--file", "a.txt", "--max-tokens", "1", "--context", "recent:8"];
+    const row = async (start: boolean) => {
+      const { out } = await cli(argv, { files, model: new FakeModel({ special: { start, end: false } }) });
+      return out.split("\n")[1].split(/ {2,}/).slice(0, 4);
+    };
+    expect(await row(true)).toEqual(["recent:8", "1", "2.72", "2.72"]);
+    expect(await row(false)).toEqual(["recent:8", "1", "-", "-"]);
+  });
+
+  test("a batch beyond the session's chunk widens the chunk", async () => {
+    const argv = ["stream", "m.gguf", ...both, "--context", "recent:8", "--batch"];
+    expect((await cli([...argv, "512"], { files })).model.sessions[0].options).toMatchObject({ chunk: 512 });
+    expect((await cli([...argv, "4097"], { files })).code).toBe(2);
+  });
+
+  test("a JSON file that cannot be written is told before anything is loaded", async () => {
+    const argv = ["stream", "m.gguf", ...both, "--context", "full", "--json", "nowhere/o.json"];
+    const { code, out, err, io } = await cli(argv, { files });
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toBe("error: nowhere/o.json cannot be written: there is no such file or folder.\n");
+    expect(io.loads).toEqual([]);
   });
 
   test("full may go beyond the training, which is told", async () => {

@@ -22,6 +22,9 @@ import { reportJson, resultTable } from "../stream/report.js";
 import { styles } from "../style.js";
 import { readTextFile } from "../text-input.js";
 
+/** Tokens that a session reads at once where nothing else is asked for. */
+const DEFAULT_CHUNK = 256;
+
 export interface StreamArguments extends LoadFlags {
   readonly model: string;
   readonly file: readonly string[];
@@ -49,7 +52,7 @@ export function streamCommand(command: Command): Command {
     )
     .option("--max-tokens <n>", "read only the first n tokens (default: all)", integerIn(1))
     .option("--kv <type>", "cache type: f32, f16, q8, or keys/values apart: q8/f16 (default: f16)", cacheType)
-    .option("--batch <n>", "tokens read at once; 1 measures the cost of decoding", integerIn(1, 65_536), 1)
+    .option("--batch <n>", "tokens read at once; 1 measures the cost of decoding", integerIn(1, 4096), 1)
     .option("--json <file>", "write everything, curves included, to a file; - is standard output")
     .option("-q, --quiet", "no progress");
   return addLoadOptions(command).addHelpText(
@@ -65,19 +68,30 @@ export function streamCommand(command: Command): Command {
 
 /** @returns the exit code. @throws UsageError and the engine's typed errors */
 export async function stream(args: StreamArguments, io: Io): Promise<number> {
+  if (args.json !== undefined && args.json !== "-") await io.files.checkWritable(args.json);
   const texts: string[] = [];
   for (const file of args.file) texts.push(await readTextFile(file, io));
   return untilInterrupted(io, async (signal) => {
     const options = { ...loadOptions(args), signal };
     const model = await loadModel(io, { reference: args.model, options, quiet: args.quiet === true });
     try {
-      const ids = await encodeTexts(model, texts, args.maxTokens);
-      if (ids.length === 0) throw new UsageError("There is no text to read: the files are empty.");
-      return await measureAll(model, ids, args, io, signal);
+      const text = await encodeTexts(model, texts, args.maxTokens);
+      if (text.tokens === 0) throw new UsageError("There is no text to read: the files are empty.");
+      return await measureAll(model, text, args, io, signal);
     } finally {
       await model.dispose();
     }
   });
+}
+
+/** A text as the model reads it. */
+interface EncodedText {
+  /** The start token, where the vocabulary puts one, and the text's tokens. */
+  readonly ids: Int32Array;
+  /** How many of `ids` stand before the text; they are read, and not scored. */
+  readonly opening: number;
+  /** How many are the text's own. */
+  readonly tokens: number;
 }
 
 /** The texts' tokens one after another, cut after `most`; texts that are not reached are not encoded. */
@@ -85,8 +99,9 @@ async function encodeTexts(
   model: Model,
   texts: readonly string[],
   most = Number.POSITIVE_INFINITY,
-): Promise<Int32Array> {
-  const pieces: Int32Array[] = [];
+): Promise<EncodedText> {
+  const start = await startTokens(model);
+  const pieces: Int32Array[] = [start];
   let length = 0;
   for (const text of texts) {
     if (length >= most) break;
@@ -96,45 +111,52 @@ async function encodeTexts(
     pieces.push(piece);
     length += piece.length;
   }
-  const all = new Int32Array(length);
+  const ids = new Int32Array(start.length + length);
   let offset = 0;
   for (const piece of pieces) {
-    all.set(piece, offset);
+    ids.set(piece, offset);
     offset += piece.length;
   }
-  return all;
+  return { ids, opening: start.length, tokens: length };
+}
+
+/** What the vocabulary puts before a text: one token or none. Some put one behind it as well, which is not wanted here. */
+async function startTokens(model: Model): Promise<Int32Array> {
+  const [first] = await model.encode("a", { addSpecial: false, parseSpecial: false });
+  const whole = await model.encode("a", { addSpecial: true, parseSpecial: false });
+  return whole.subarray(0, Math.max(0, whole.indexOf(first)));
 }
 
 async function measureAll(
   model: Model,
-  ids: Int32Array,
+  text: EncodedText,
   args: StreamArguments,
   io: Io,
   signal: AbortSignal,
 ): Promise<number> {
   const names = args.context.map((context) => parsePolicy(context).text);
-  await warnBeyondTraining(model, names, ids.length, args, io);
+  await warnBeyondTraining(model, names, text, args, io);
   const runs = names.map((): Measurement | undefined => undefined);
   const live = new LiveProgress(io, names, runs, args.quiet === true);
   const results: PolicyResult[] = [];
   try {
     for (const [index, name] of names.entries()) {
       if (signal.aborted) break;
-      const run = new Measurement(name, ids.length);
+      const run = new Measurement(name, text.tokens);
       runs[index] = run;
-      results.push(await measure(model, ids, run, args, live, signal));
+      results.push(await measure(model, text, run, args, live, signal));
     }
   } finally {
     await live.clear();
   }
-  await writeResults(model, ids.length, results, args, io, signal.aborted);
+  await writeResults(model, text.tokens, results, args, io, signal.aborted);
   return results.some((result) => result.error !== null) ? EXIT.failure : EXIT.ok;
 }
 
 /** Reads the whole text under one policy. What goes wrong becomes part of the result, so that the others still run. */
 async function measure(
   model: Model,
-  ids: Int32Array,
+  { ids, opening, tokens }: EncodedText,
   run: Measurement,
   args: StreamArguments,
   live: LiveProgress,
@@ -146,15 +168,17 @@ async function measure(
     session = model.session({
       context: run.context,
       ...(args.kv !== undefined && { kv: args.kv }),
-      // One more for the start token; without it `full` would end where the training did.
-      ...(run.context === "full" && { contextLength: ids.length + 1 }),
+      // Without it `full` would end where the training did.
+      ...(run.context === "full" && { contextLength: ids.length }),
+      // A session reads at most a chunk at once.
+      ...(args.batch > DEFAULT_CHUNK && { chunk: args.batch }),
     });
     for await (const part of session.score(ids, {
       batch: args.batch,
-      every: partLength(ids.length, args.batch),
+      every: partLength(tokens, args.batch),
       signal,
     })) {
-      run.add(part);
+      run.add({ ...part, start: part.start - opening });
       await live.update(run);
     }
   } catch (thrown) {
@@ -163,7 +187,7 @@ async function measure(
     await session?.dispose();
   }
   await live.policyEnded(run);
-  return run.result({ complete: run.tokens >= ids.length && error === null, error });
+  return run.result({ complete: run.tokens >= tokens && error === null, error });
 }
 
 /** Tokens of a part: some hundreds of parts in a short text, so that medians and curves have something to stand on. */
@@ -174,12 +198,12 @@ function partLength(tokens: number, batch: number): number {
 async function warnBeyondTraining(
   model: Model,
   names: readonly string[],
-  tokens: number,
+  { ids, tokens }: EncodedText,
   args: StreamArguments,
   io: Io,
 ): Promise<void> {
   const { trainedContext } = model.info;
-  if (args.quiet || !names.includes("full") || tokens + 1 <= trainedContext) return;
+  if (args.quiet || !names.includes("full") || ids.length <= trainedContext) return;
   await io.stderr.write(
     `note: full reads ${formatCount(tokens)} tokens, beyond the ${formatCount(trainedContext)} that the model was trained for\n`,
   );

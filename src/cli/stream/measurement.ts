@@ -33,7 +33,7 @@ export interface CurvePoint {
 export interface PolicyResult {
   /** The policy in its canonical text form. */
   readonly context: string;
-  /** Tokens that were scored; fewer than asked for after an interruption or an error. */
+  /** Tokens of the text that were read; fewer than asked for after an interruption or an error. */
   readonly tokens: number;
   readonly complete: boolean;
   /** Why it stopped early; null when it did not, or was interrupted. */
@@ -56,7 +56,10 @@ export interface PolicyResult {
 export class Measurement {
   #parts: PartFigures[] = [];
   #logprobs: Float32Array;
+  /** Where the scores begin: at 1 where there is no start token, from which the first token could be predicted. */
+  #scoredFrom = 0;
   #end = 0;
+  #usage: Usage | undefined;
   #count = 0;
   #logprobSum = 0;
   #elapsedMs = 0;
@@ -89,10 +92,14 @@ export class Measurement {
     return ms > 0 ? (1000 * last.reduce((sum, part) => sum + part.count, 0)) / ms : null;
   }
 
+  /** @param part with `start` counted in the text, without a start token */
   add(part: ScorePart): void {
     const logprobSum = part.logprobs.reduce((sum, value) => sum + value, 0);
     const { start, count, elapsedMs, usage } = part;
-    this.#parts.push({ start, count, logprobSum, elapsedMs, usage });
+    if (this.#usage === undefined) this.#scoredFrom = start;
+    this.#usage = usage;
+    // A text's last token is read without a score; where that is a part of its own, there is no cost per token.
+    if (count > 0) this.#parts.push({ start, count, logprobSum, elapsedMs, usage });
     this.#logprobs.set(part.logprobs.subarray(0, Math.max(0, this.total - start)), Math.min(start, this.total));
     this.#end = start + count;
     this.#count += count;
@@ -101,7 +108,7 @@ export class Measurement {
   }
 
   result(outcome: { readonly complete: boolean; readonly error: string | null }): PolicyResult {
-    const usage = this.#parts.at(-1)?.usage;
+    const usage = this.#usage;
     return {
       context: this.context,
       tokens: this.tokens,
@@ -110,7 +117,7 @@ export class Measurement {
       perplexityLastQuarter: this.#perplexityFrom(Math.floor(this.tokens * 0.75)),
       ...this.#edges(),
       elapsedMs: this.#elapsedMs,
-      cacheBytes: this.#parts.reduce((most, part) => Math.max(most, part.usage.cacheBytes), 0),
+      cacheBytes: this.#parts.reduce((most, part) => Math.max(most, part.usage.cacheBytes), usage?.cacheBytes ?? 0),
       kept: usage?.kept ?? 0,
       evicted: usage?.evicted ?? 0,
       horizon: usage?.horizon ?? null,
@@ -119,9 +126,8 @@ export class Measurement {
     };
   }
 
-  /** Where there is no start token the first token has no score; it never lies in the last quarter. */
   #perplexityFrom(first: number): number {
-    const logprobs = this.#logprobs.subarray(first, this.#end);
+    const logprobs = this.#logprobs.subarray(Math.max(first, this.#scoredFrom), this.#end);
     const sum = logprobs.reduce((total, logprob) => total + logprob, 0);
     return perplexityOf(sum, logprobs.length);
   }
