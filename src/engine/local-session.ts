@@ -113,7 +113,7 @@ export class LocalSession implements Session {
     let answer: string | undefined;
     try {
       for await (const part of new Generation(this, options).run(ids)) {
-        if (part.id !== undefined) answer = (answer ?? "") + part.text;
+        if (part.id !== undefined || answer !== undefined) answer = (answer ?? "") + part.text;
         yield part;
       }
     } finally {
