@@ -41,6 +41,12 @@ export class KvCache implements SequenceState {
   private disposed = false;
   private readonly plans: ReadonlyMap<RetentionGroup, StepPlan>;
   private readonly dynamicLimit: number;
+  /** Shared inputs of the current step, uploaded by the first layer that asks. */
+  private readonly inputs = new Map<RetentionGroup, Map<RopeSpec | undefined, StepInputs>>();
+  private readonly fixedFrequencies = new Map<RopeSpec, RopeFrequencies>();
+  /** Layers run one after another, so those of a group share scratch pages. */
+  private readonly dynamic = new Map<RetentionGroup, DynamicRotation>();
+  private angleBuffer = new Float32Array(0);
 
   constructor(
     readonly backend: Backend,
@@ -131,10 +137,6 @@ export class KvCache implements SequenceState {
     this.pending = 0;
   }
 
-  /** Shared inputs of the current step, uploaded by the first layer that asks. */
-  private readonly inputs = new Map<RetentionGroup, Map<RopeSpec | undefined, StepInputs>>();
-  private angleBuffer = new Float32Array(0);
-
   stepInputs(group: RetentionGroup, rope: RopeSpec | undefined): StepInputs {
     let byRope = this.inputs.get(group);
     if (!byRope) {
@@ -169,8 +171,6 @@ export class KvCache implements SequenceState {
     return { layout: rope.layout, dims: rope.dims, values: this.backend.input(this.angleBuffer.subarray(0, size)) };
   }
 
-  private readonly fixedFrequencies = new Map<RopeSpec, RopeFrequencies>();
-
   /** Only dynamic NTK's depend on the length. */
   private frequencies(rope: RopeSpec, length: number): RopeFrequencies {
     if (rope.scaling.kind === "dynamic") return ropeFrequencies(rope, length);
@@ -195,9 +195,7 @@ export class KvCache implements SequenceState {
     for (const group of this.groups) group.dispose();
   }
 
-  /** Layers run one after another, so those of a group share scratch pages. */
-  private readonly dynamic = new Map<RetentionGroup, DynamicRotation>();
-
+  /** The scratch pages of a group's layers under dynamic NTK. */
   dynamicRotation(group: RetentionGroup, heads: number): DynamicRotation {
     const known = this.dynamic.get(group);
     if (known && known.heads >= heads) return known;

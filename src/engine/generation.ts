@@ -19,33 +19,31 @@ interface Drawn {
 export class Generation {
   private readonly sampler: Sampler;
   private readonly stops: StopStrings;
-  private decoded: TokenStream;
+  private readonly decoded: TokenStream;
   private readonly maxTokens: number;
 
   constructor(
     private readonly session: LocalSession,
     private readonly options: GenerateOptions,
+    private readonly prompt: Int32Array,
   ) {
     const { tokenizer, info } = session.model;
     this.sampler = new Sampler(options, info.vocabulary);
     this.stops = new StopStrings(options.stop);
-    this.decoded = tokenizer.stream();
+    // A first word keeps its leading space where there is text before it, and that is more than a start token.
+    const continues =
+      session.text.seen > 0 || session.waiting !== undefined || prompt.some((id) => id !== tokenizer.bosId);
+    this.decoded = tokenizer.stream({ continues });
     this.maxTokens = options.maxTokens ?? Number.POSITIVE_INFINITY;
     if (!(this.maxTokens >= 0) || (Number.isFinite(this.maxTokens) && !Number.isInteger(this.maxTokens))) {
       throw new ArgumentError(`maxTokens must be a whole number of at least 0; found ${options.maxTokens}.`);
     }
   }
 
-  async *run(prompt: Int32Array): AsyncGenerator<Part, void, undefined> {
-    const { session } = this;
-    const { tokenizer } = session.model;
-    // A first word keeps its leading space where there is text before it, and that is more than a start token.
-    const continues =
-      session.text.seen > 0 || session.waiting !== undefined || prompt.some((id) => id !== tokenizer.bosId);
-    this.decoded = tokenizer.stream({ continues });
+  async *run(): AsyncGenerator<Part, void, undefined> {
     let drawn: Drawn | undefined;
     try {
-      drawn = await this.readPrompt(prompt);
+      drawn = await this.readPrompt();
     } catch (error) {
       if (!(error instanceof CancelledError)) throw error;
       yield { text: "", id: undefined, finish: "cancelled" };
@@ -61,8 +59,8 @@ export class Generation {
   }
 
   /** Reads the prompt; undefined when nothing is to be generated. */
-  private async readPrompt(prompt: Int32Array): Promise<Drawn | undefined> {
-    const { session } = this;
+  private async readPrompt(): Promise<Drawn | undefined> {
+    const { session, prompt } = this;
     const { waiting } = session;
     const ids = waiting === undefined ? prompt : prepend(waiting, prompt);
     session.text.admit(ids.length);

@@ -81,7 +81,7 @@ export class LocalSession implements Session {
     options: GenerateOptions = {},
   ): AsyncGenerator<Part, void, undefined> {
     const ids = typeof prompt === "string" ? this.opened(this.encode(prompt)) : this.checked(prompt);
-    yield* this.exclusively(() => new Generation(this, options).run(ids));
+    yield* this.exclusively(() => new Generation(this, options, ids).run());
   }
 
   async *chat(
@@ -112,7 +112,7 @@ export class LocalSession implements Session {
     if (this.waiting !== undefined && this.model.endIds.has(this.waiting)) this.waiting = undefined;
     let answer: string | undefined;
     try {
-      for await (const part of new Generation(this, options).run(ids)) {
+      for await (const part of new Generation(this, options, ids).run()) {
         if (part.id !== undefined || answer !== undefined) answer = (answer ?? "") + part.text;
         yield part;
       }
