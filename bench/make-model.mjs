@@ -1,35 +1,38 @@
 /**
- * Makes the benchmark's models once, in bench/cache: llama of TinyLlama's 1.1B shape with seeded random weights in Q8_0 or
- * Q4_0, F32 norms and a made-up SentencePiece vocabulary. What they write means nothing; speed does not depend on it.
- * Run on its own: `node bench/make-model.mjs [q8_0] [q4_0]`.
+ * Makes the benchmark's models once, in bench/cache: llamas of known shapes with seeded random weights in Q8_0, Q4_0 or
+ * Q4_K, F32 norms and a made-up SentencePiece vocabulary. What they write means nothing; speed does not depend on it.
+ * Run on its own: `node bench/make-model.mjs [SHAPE-FORMAT ...]`, as in 1.1b-q4_0.
  */
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { writeGguf } from "./lib/gguf-writer.mjs";
-import { FORMATS, randomBits, randomBlocks } from "./lib/random-blocks.mjs";
+import { bytesOf, FORMATS, randomBits, randomBlocks } from "./lib/random-blocks.mjs";
 
 const CACHE = fileURLToPath(new URL("cache/", import.meta.url));
 /** Raise it when the bytes of the files change, so that old ones are not used. */
 const REVISION = 1;
 const SEED = 20_231_004;
 
-export const SHAPE = {
-  layers: 22,
-  width: 2048,
-  heads: 32,
-  kvHeads: 4,
-  headWidth: 64,
-  feedForward: 5632,
-  vocabulary: 32_000,
-  context: 2048,
+/**
+ * TinyLlama's shape; Qwen2 0.5B's (a group of 7 heads, widths that are no powers of two) with llama's layers; and two
+ * layers with the 1.1B shape's heads and groups, small enough to read 100,000 tokens.
+ */
+export const SHAPES = {
+  "1.1b": { layers: 22, width: 2048, heads: 32, kvHeads: 4, headWidth: 64, feedForward: 5632, vocabulary: 32_000 },
+  "0.5b": { layers: 24, width: 896, heads: 14, kvHeads: 2, headWidth: 64, feedForward: 4864, vocabulary: 32_000 },
+  "two-layers": { layers: 2, width: 1024, heads: 16, kvHeads: 2, headWidth: 64, feedForward: 2816, vocabulary: 4_000 },
 };
+const TRAINED_CONTEXT = 2048;
+
+/** Id of the first token that is neither special nor a byte. */
+const FIRST_WORD = 259;
 
 /** <unk> <s> </s>, 256 bytes, then words: all of one, two, three letters with and without the leading space. */
 function vocabulary(size) {
   const letters = [..."abcdefghijklmnopqrstuvwxyz"];
   const tokens = ["<unk>", "<s>", "</s>"];
   for (let byte = 0; byte < 256; byte++) tokens.push(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
-  const special = tokens.length;
+  const special = FIRST_WORD;
   tokens.push("▁");
   let words = [""];
   while (tokens.length < size) {
@@ -42,22 +45,22 @@ function vocabulary(size) {
   return { tokens, scores, types };
 }
 
-function metadata(format) {
-  const { tokens, scores, types } = vocabulary(SHAPE.vocabulary);
+function metadata(name, shape, format) {
+  const { tokens, scores, types } = vocabulary(shape.vocabulary);
   return [
     ["general.architecture", "string", "llama"],
-    ["general.name", "string", `random llama 1.1B ${format}`],
+    ["general.name", "string", `random llama ${name.toUpperCase()} ${format}`],
     ["general.file_type", "u32", FORMATS[format].fileType],
     ["general.quantization_version", "u32", 2],
-    ["llama.block_count", "u32", SHAPE.layers],
-    ["llama.context_length", "u32", SHAPE.context],
-    ["llama.embedding_length", "u32", SHAPE.width],
-    ["llama.feed_forward_length", "u32", SHAPE.feedForward],
-    ["llama.vocab_size", "u32", SHAPE.vocabulary],
-    ["llama.attention.head_count", "u32", SHAPE.heads],
-    ["llama.attention.head_count_kv", "u32", SHAPE.kvHeads],
+    ["llama.block_count", "u32", shape.layers],
+    ["llama.context_length", "u32", TRAINED_CONTEXT],
+    ["llama.embedding_length", "u32", shape.width],
+    ["llama.feed_forward_length", "u32", shape.feedForward],
+    ["llama.vocab_size", "u32", shape.vocabulary],
+    ["llama.attention.head_count", "u32", shape.heads],
+    ["llama.attention.head_count_kv", "u32", shape.kvHeads],
     ["llama.attention.layer_norm_rms_epsilon", "f32", 1e-5],
-    ["llama.rope.dimension_count", "u32", SHAPE.headWidth],
+    ["llama.rope.dimension_count", "u32", shape.headWidth],
     ["llama.rope.freq_base", "f32", 10_000],
     ["tokenizer.ggml.model", "string", "llama"],
     ["tokenizer.ggml.tokens", "string[]", tokens],
@@ -75,14 +78,14 @@ function metadata(format) {
  * Deviations keep every branch near one: 1/sqrt(inputs). The embedding is larger by sqrt(2 * layers), so that no branch
  * drowns it (scaling the branches down instead would make their f16 scales subnormal, unlike a trained model's).
  */
-function tensors(format) {
-  const { layers, width, heads, kvHeads, headWidth, feedForward } = SHAPE;
+function tensors(shape, format) {
+  const { layers, width, heads, kvHeads, headWidth, feedForward } = shape;
   const next = randomBits(SEED);
   const matrix = (name, rows, cols, sigma) => ({
     name: `${name}.weight`,
     shape: [cols, rows],
     ggmlType: FORMATS[format].ggmlType,
-    byteLength: ((rows * cols) / 32) * FORMATS[format].blockBytes,
+    byteLength: bytesOf(format, rows * cols),
     chunks: () => randomBlocks(format, rows * cols, sigma, next),
   });
   const linear = (name, rows, cols, gain = 1) => matrix(name, rows, cols, gain / Math.sqrt(cols));
@@ -103,33 +106,69 @@ function tensors(format) {
     linear(`blk.${index}.ffn_down`, width, feedForward),
   ];
   return [
-    matrix("token_embd", SHAPE.vocabulary, width, Math.sqrt(2 * layers)),
+    matrix("token_embd", shape.vocabulary, width, Math.sqrt(2 * layers)),
     ...Array.from({ length: layers }, (_, index) => layer(index)).flat(),
     norm("output_norm"),
-    linear("output", SHAPE.vocabulary, width, 2),
+    linear("output", shape.vocabulary, width, 2),
   ];
 }
 
-/**
- * The path of the model in this format, made if it is not there.
- * @param {"q8_0" | "q4_0"} format
- */
-export function makeModel(format) {
-  if (!Object.hasOwn(FORMATS, format)) {
-    throw new Error(`expected a format of ${Object.keys(FORMATS).join(", ")}, found '${format}'`);
+function requireOne(what, all, found) {
+  if (!Object.hasOwn(all, found)) {
+    throw new Error(`expected a ${what} of ${Object.keys(all).join(", ")}, found '${found}'`);
   }
-  const path = `${CACHE}llama-1.1b-${format}-r${REVISION}.gguf`;
+}
+
+/**
+ * The path of the model of this shape in this format, made if it is not there.
+ * @param {keyof typeof SHAPES} shape
+ * @param {keyof typeof FORMATS} format
+ */
+export function makeModel(shape, format) {
+  requireOne("shape", SHAPES, shape);
+  requireOne("format", FORMATS, format);
+  const path = `${CACHE}llama-${shape}-${format}-r${REVISION}.gguf`;
   if (existsSync(path)) return path;
   mkdirSync(CACHE, { recursive: true });
   const start = performance.now();
-  writeGguf(path, metadata(format), tensors(format));
+  writeGguf(path, metadata(shape, SHAPES[shape], format), tensors(SHAPES[shape], format));
   const seconds = (performance.now() - start) / 1000;
   process.stderr.write(`Made ${path}: ${(statSync(path).size / 1e6).toFixed(0)} MB in ${seconds.toFixed(1)} s\n`);
   return path;
 }
 
+/** Reads the file once, so that every load after it finds it in the page cache. */
+export function warmPageCache(path) {
+  const buffer = Buffer.alloc(1 << 23);
+  const file = openSync(path, "r");
+  while (readSync(file, buffer) > 0);
+  closeSync(file);
+}
+
+/**
+ * Bytes of weights that one decoded token reads (all matrices but the embedding, of which it takes one row), and bytes of
+ * f16 keys and values per token of context.
+ * @param {keyof typeof SHAPES} shape
+ * @param {keyof typeof FORMATS} format
+ */
+export function bytesPerToken(shape, format) {
+  const { layers, kvHeads, headWidth } = SHAPES[shape];
+  const read = tensors(SHAPES[shape], format).filter(({ name }) => name !== "token_embd.weight");
+  return {
+    weights: read.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    cache: layers * kvHeads * headWidth * 2 * 2,
+  };
+}
+
+/** The start token, then ordinary tokens at random. */
+export function randomPrompt(length, seed, vocabulary) {
+  const next = randomBits(seed);
+  return Array.from({ length }, (_, i) => (i === 0 ? 1 : FIRST_WORD + (next() % (vocabulary - FIRST_WORD))));
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const wanted = process.argv.slice(2);
-  for (const format of wanted.length > 0 ? wanted : Object.keys(FORMATS))
-    process.stdout.write(`${makeModel(format)}\n`);
+  for (const name of process.argv.slice(2)) {
+    const dash = name.lastIndexOf("-");
+    process.stdout.write(`${makeModel(name.slice(0, dash), name.slice(dash + 1))}\n`);
+  }
 }

@@ -1,6 +1,7 @@
 /**
- * `npm run bench -- NAME [options]`: installs the peer from this folder's lock file on first use, then runs NAME.mjs.
- * The peer (llama.cpp through node-llama-cpp) is large, so the root's `npm ci` does not install it.
+ * `npm run bench -- [NAME] [options]`: installs the peer and the plot library from this folder's lock file on first use,
+ * then runs NAME.mjs, without a name everything. The peer (llama.cpp through node-llama-cpp) is large, so the root's
+ * `npm ci` does not install it.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -8,19 +9,24 @@ import { installPeer } from "./lib/install.mjs";
 
 /** Name, whether it needs the peer, and what it measures. */
 const BENCHES = {
-  decode: { peer: true, about: "1.1B parameters, Q8_0 and Q4_0: decode and prefill beside llama.cpp" },
+  all: { peer: true, about: "everything below and a verdict; what is run without a name" },
+  decode: { peer: true, about: "decode, prefill, load, memory beside llama.cpp, each in fresh processes" },
+  length: { peer: true, about: "1.1B parameters, Q4_0: speed against context length beside llama.cpp" },
   small: { peer: true, about: "stories260K: overhead per token beside llama.cpp" },
+  kernels: { peer: false, about: "what the machine can do, and what the kernels alone reach of it" },
+  endless: { peer: false, about: "decode under sinks:4,recent:1020 at token 100,000 against token 2,000" },
   million: { peer: false, about: "one million tokens in constant memory at constant speed" },
 };
 
 function usage() {
   const rows = Object.entries(BENCHES).map(([name, { about }]) => `  ${name.padEnd(9)}${about}`);
-  return `Usage: npm run bench -- NAME [options]    (NAME --help lists the options)\n\n${rows.join("\n")}\n`;
+  return `Usage: npm run bench -- [NAME] [options]    (NAME --help lists the options)\n\n${rows.join("\n")}\n`;
 }
 
-const [name = "decode", ...options] = process.argv.slice(2);
-if (name === "--help" || name === "-h") {
-  process.stdout.write(usage());
+const named = process.argv.length > 2 && !process.argv[2].startsWith("-");
+const [name, ...options] = named ? process.argv.slice(2) : ["all", ...process.argv.slice(2)];
+if (!named && (options[0] === "--help" || options[0] === "-h")) {
+  process.stdout.write(`${usage()}\n\`all --help\` lists the options of the whole run.\n`);
 } else if (!Object.hasOwn(BENCHES, name)) {
   process.stderr.write(`There is no benchmark named '${name}'.\n\n${usage()}`);
   process.exitCode = 2;

@@ -15,7 +15,7 @@ const HELP = `Usage: npm run bench -- small [options]
   --tokens N       tokens decoded after the first, at most 500 (200)
   --threads LIST   threads of each engine, one table row each (1,2)
   --rounds N       rounds of three runs each; medians are shown (3)
-  --quick          one round
+  --quick          one round, not repeated when disturbed
   --json FILE      all figures
 `;
 
@@ -35,7 +35,7 @@ const timed = { name: "timed", prompt: [1], generate: tokens + 1 };
 const runs = [{ ...timed, name: "warm-up" }, timed, timed, timed];
 const rows = [];
 for (const threads of wholeNumbers("threads", values.threads)) {
-  const job = { model: values.model, threads, contextSize: 512, runs };
+  const job = { model: values.model, threads, contextSize: 512, runs, repeat: !values.quick };
   const results = await compare(job, rounds, `${threads} thread${threads > 1 ? "s" : ""}`);
   const rates = Object.values(results).map((all) => collect(all, "timed", decodeRate));
   const ids = Object.values(results).map((all) => all[0].runs[1].ids.join(" "));
@@ -53,7 +53,8 @@ const lines = rows.map(({ threads, sluice, llamaCpp, sameIds }) => [
 ]);
 const head = ["threads", "Sluice tokens/s", "us/token", "llama.cpp tokens/s", "us/token", "ratio", "same ids"];
 process.stdout.write(`\n${table(head, lines)}`);
-for (const { threads, others } of rows)
-  process.stdout.write(`${threads} threads: ${summariseOthers(others, threads).line}`);
-saveJson(values.json, { model: values.model, tokens, rows });
+const busy = rows.map(({ threads, others }) => ({ threads, ...summariseOthers(others, threads) }));
+for (const { threads, line } of busy) process.stdout.write(`${threads} threads: ${line}`);
+const disturbed = busy.some((one) => one.disturbed);
+saveJson(values.json, { model: values.model, tokens, disturbed, rows });
 process.exitCode = rows.every(({ sameIds }) => sameIds) ? 0 : 1;

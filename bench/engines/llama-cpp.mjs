@@ -3,44 +3,20 @@
  * (f16 cache, flash attention where it chooses). The binding's own cost per token is part of what is measured.
  */
 import { getLlama, LlamaLogLevel } from "node-llama-cpp";
-import { serveJob } from "../lib/child.mjs";
+import { serveEngine, timeRun } from "../lib/child.mjs";
 
-/** @param {import("../lib/child.mjs").Run} run */
-async function generate(sequence, run) {
-  await sequence.clearHistory();
-  const ids = [];
-  const start = performance.now();
-  let first = start;
-  let last = start;
-  for await (const id of sequence.evaluate(run.prompt, { temperature: 0, yieldEogToken: true })) {
-    last = performance.now();
-    if (ids.push(id) === 1) first = last;
-    if (ids.length === run.generate) break;
+const GREEDY = { temperature: 0, yieldEogToken: true };
+
+/** The first token and its probabilities, through the same evaluation as any other prompt. */
+async function* withTop(sequence, ids, count, onTop) {
+  for await (const { token, probabilities } of sequence.evaluateWithMetadata(ids, { probabilities: true }, GREEDY)) {
+    const all = [...probabilities].map(([id, probability]) => [id, Math.log(probability)]);
+    onTop(all.sort((a, b) => b[1] - a[1]).slice(0, count));
+    yield token;
   }
-  return {
-    name: run.name,
-    promptTokens: run.prompt.length,
-    prefillMs: first - start,
-    decodeTokens: ids.length - 1,
-    decodeMs: last - first,
-    ids,
-  };
 }
 
-/** @returns {Promise<[number, number][]>} */
-async function mostLikely(sequence, run) {
-  await sequence.clearHistory();
-  const input = [...run.prompt];
-  const end = input.length - 1;
-  const result = await sequence.controlledEvaluate([
-    ...input.slice(0, end),
-    [input[end], { generateNext: { probabilities: true, options: { temperature: 0 } } }],
-  ]);
-  const all = [...result[end].next.probabilities].map(([id, probability]) => [id, Math.log(probability)]);
-  return all.sort((a, b) => b[1] - a[1]).slice(0, run.top);
-}
-
-serveJob(async ({ model: modelPath, threads, contextSize, runs }) => {
+serveEngine(async ({ model: modelPath, threads, contextSize }) => {
   const start = performance.now();
   const llama = await getLlama({
     gpu: false,
@@ -56,10 +32,28 @@ serveJob(async ({ model: modelPath, threads, contextSize, runs }) => {
   const loadMs = performance.now() - start;
   if (context.currentThreads !== threads)
     throw new Error(`asked for ${threads} threads, got ${context.currentThreads}`);
-  const results = [];
-  for (const run of runs) {
-    const result = await generate(sequence, run);
-    results.push(run.top ? { ...result, top: await mostLikely(sequence, run) } : result);
-  }
-  return { runs: results, loadMs };
+
+  /** The newest token, which was given out and not yet read. */
+  let waiting;
+  const prepare = async ({ keep, restore }) => {
+    if (keep) return;
+    waiting = restore?.waiting;
+    if (restore) await sequence.loadStateFromFile(restore.file, { acceptRisk: true });
+    else await sequence.clearHistory();
+  };
+  const run = async (run) => {
+    await prepare(run);
+    const ids = waiting === undefined ? run.prompt : [waiting, ...run.prompt];
+    let top;
+    const source = run.top
+      ? withTop(sequence, ids, run.top, (found) => {
+          top = found;
+        })
+      : sequence.evaluate(ids, GREEDY);
+    const result = await timeRun(run, source);
+    waiting = result.ids.at(-1);
+    if (run.save) await sequence.saveStateToFile(run.save);
+    return top ? { ...result, top } : result;
+  };
+  return { loadMs, run };
 });

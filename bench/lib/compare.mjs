@@ -2,38 +2,63 @@
  * Runs the same job on both engines in turn, several rounds, the order changing from round to round so that neither
  * always meets the warmer machine.
  */
-import { ENGINES, runJob } from "./child.mjs";
+import { ENGINES, startEngine } from "./child.mjs";
 import { isDisturbed, watchOthers } from "./other-load.mjs";
 
 /**
- * @param {import("./child.mjs").Job} job
+ * @typedef {import("./child.mjs").Setup & {runs: import("./child.mjs").Run[], repeat: boolean}} Job repeat: once more
+ *   when neighbours were busy
+ * @typedef {import("./child.mjs").Usage & {runs: import("./child.mjs").RunResult[], others: number}} Result others: cores
+ *   that other processes kept busy meanwhile
+ */
+
+/** The engines' names in the order of this round. */
+export function order(round) {
+  const names = Object.keys(ENGINES);
+  return round % 2 === 1 ? names.reverse() : names;
+}
+
+/**
+ * Each engine in a fresh process per round.
+ * @param {Job} job
  * @param {number} rounds
  * @param {string} label for the progress on stderr
- * @returns {Promise<Record<keyof typeof ENGINES, (import("./child.mjs").Result & {others: number})[]>>} others: cores
- *   that other processes kept busy meanwhile
+ * @returns {Promise<Record<keyof typeof ENGINES, Result[]>>}
  */
 export async function compare(job, rounds, label) {
   const results = Object.fromEntries(Object.keys(ENGINES).map((engine) => [engine, []]));
   for (let round = 0; round < rounds; round++) {
-    const order = Object.keys(ENGINES);
-    if (round % 2 === 1) order.reverse();
-    for (const engine of order) {
+    for (const engine of order(round)) {
       process.stderr.write(`${label}: round ${round + 1} of ${rounds}, ${engine} ...\n`);
-      results[engine].push(await undisturbed(engine, job));
+      results[engine].push(await undisturbed(() => wholeJob(engine, job), job));
     }
   }
   return results;
 }
 
-/** Runs the job, once more when the neighbours were busy, and takes the run that they disturbed less, whatever its speed. */
-async function undisturbed(engine, job) {
+async function wholeJob(engine, job) {
+  const { runs, repeat: _, ...setup } = job;
+  const started = await startEngine(engine, setup);
+  const results = [];
+  for (const run of runs) results.push(await started.run(run));
+  return { runs: results, ...(await started.end()) };
+}
+
+/**
+ * Runs it, once more when the neighbours were busy, and takes the run that they disturbed less, whatever its speed.
+ * @template {{cpuMs: number}} T
+ * @param {() => Promise<T>} work the result tells the child's processor time
+ * @param {{threads: number, repeat: boolean}} options
+ * @returns {Promise<T & {others: number}>}
+ */
+export async function undisturbed(work, { threads, repeat }) {
   const attempt = async () => {
     const others = watchOthers();
-    const result = await runJob(engine, job);
+    const result = await work();
     return { ...result, others: others(result.cpuMs) };
   };
   const first = await attempt();
-  if (!isDisturbed(first.others, job.threads)) return first;
+  if (!repeat || !isDisturbed(first.others, threads)) return first;
   process.stderr.write(`  others kept ${first.others.toFixed(2)} cores busy: once more ...\n`);
   const second = await attempt();
   return second.others < first.others ? second : first;

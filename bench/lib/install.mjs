@@ -1,6 +1,6 @@
 /**
- * Installs the peer: node-llama-cpp from the lock file without its optional packages (670 MB of GPU binaries), without
- * install scripts (they would download), and then the one CPU binary package of this machine.
+ * Installs echarts and the peer, node-llama-cpp, from the lock file: without optional packages (670 MB of GPU binaries) and
+ * install scripts (they would download); then the one CPU binary package of this machine.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -32,14 +32,18 @@ function version(folder) {
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).version : undefined;
 }
 
-/** Makes `import("node-llama-cpp")` work from this folder; does nothing when it already does. */
+/** Makes this folder's dependencies importable; does nothing when they already are. */
 export function installPeer() {
-  const wanted = JSON.parse(readFileSync(`${FOLDER}/package.json`, "utf8")).dependencies["node-llama-cpp"];
+  const { dependencies } = JSON.parse(readFileSync(`${FOLDER}/package.json`, "utf8"));
+  const wanted = dependencies["node-llama-cpp"];
   const platform = `${process.platform}-${process.arch}`;
   const binary = BINARIES[platform];
   if (!binary) throw new Error(`node-llama-cpp has no CPU binary for ${platform}; it has: ${Object.keys(BINARIES)}`);
-  if (version("node-llama-cpp") === wanted && version(`@node-llama-cpp/${binary}`) === wanted) return;
-  process.stderr.write(`Installing node-llama-cpp ${wanted} (${binary}, CPU only) into bench/node_modules ...\n`);
+  const needed = { ...dependencies, [`@node-llama-cpp/${binary}`]: wanted };
+  if (Object.entries(needed).every(([name, exact]) => version(name) === exact)) return;
+  process.stderr.write(
+    `Installing echarts and node-llama-cpp ${wanted} (${binary}, CPU only) into bench/node_modules ...\n`,
+  );
   npm(["ci", "--omit=optional"]);
   npm(["install", "--no-save", "--omit=optional", `@node-llama-cpp/${binary}@${wanted}`]);
 }

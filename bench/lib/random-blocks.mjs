@@ -1,7 +1,7 @@
 /**
  * Seeded random weights made directly as quantised blocks: no floats are ever quantised, so a gigabyte takes seconds.
  * Elements are the sum of two uniform integers (a triangle around zero, as quantised weights look), scales vary by a
- * factor of three. Block layouts: ggml's block_q8_0 and block_q4_0 (f16 scale, then 32 elements).
+ * factor of three. Block layouts: ggml's block_q8_0 and block_q4_0 (f16 scale, then 32 elements) and block_q4_K.
  */
 
 /** sfc32 by Chris Doty-Humphrey (PractRand): 32 random bits a call. */
@@ -29,29 +29,96 @@ function toHalf(value) {
   return ((exponent + 15) << 10) | Math.floor((value / 2 ** exponent - 1) * 1024);
 }
 
-/** Per format: bytes of a block, standard deviation of an element, and how 32 elements are made of random bits. */
+/** Two uniform 0..n-1 added have this standard deviation. */
+const deviationOfTwo = (n) => Math.sqrt((2 * (n ** 2 - 1)) / 12);
+
+// Two uniform 0..127 give 0..254; (x + 1) ^ 0x80 is x - 127 in two's complement: -127..127 in each byte.
+const wordOfBytes = (a, b) => ((a & 0x7f7f7f7f) + (b & 0x7f7f7f7f) + 0x01010101) ^ 0x80808080;
+// Two uniform 0..7 give 1..15 after adding one: -7..7 in each nibble where 8 is taken off.
+const wordOfNibbles = (a, b) => (a & 0x77777777) + (b & 0x77777777) + 0x11111111;
+
+/** Writes `words` random words as halves from `at` on; where the next half goes. */
+function fillWords(out, at, words, word, next) {
+  for (let i = 0; i < words; i++) {
+    const bits = word(next(), next());
+    out[at++] = bits & 0xffff;
+    out[at++] = bits >>> 16;
+  }
+  return at;
+}
+
+/** A writer of blocks that are an f16 scale and 32 elements. */
+function scaleAndElements(sigma, deviation, words, word) {
+  const scales = Array.from({ length: 256 }, (_, i) => toHalf((sigma / deviation) * (0.5 + i / 255)));
+  return (out, at, next) => {
+    out[at] = scales[next() >>> 24];
+    return fillWords(out, at + 1, words, word, next);
+  };
+}
+
+/** Three 6-bit numbers differ by a factor of three at most: 21..63. */
+const LEAST_SCALE = 21;
+const RANDOM_SCALES = 43;
+const MEAN_SCALE = 42;
+
+/**
+ * A writer of block_q4_K: x = d scale q - dmin minimum. With dmin = 8 d and minimum = scale, x is d scale (q - 8),
+ * around zero like Q4_0's. The 6-bit scales vary, d hardly: it must not become subnormal.
+ */
+function superBlocks(sigma) {
+  const base = sigma / deviationOfTwo(8) / MEAN_SCALE;
+  const ds = Array.from({ length: 256 }, (_, i) => toHalf(base * (0.9 + (0.2 * i) / 255)));
+  const eight = 3 << 10;
+  const scales = new Uint8Array(8);
+  const packed = new Uint8Array(12);
+  const halves = new Uint16Array(packed.buffer);
+  return (out, at, next) => {
+    const d = ds[next() >>> 24];
+    out[at] = d;
+    out[at + 1] = d + eight;
+    for (let j = 0; j < 8; j++) scales[j] = LEAST_SCALE + (next() % RANDOM_SCALES);
+    for (let j = 0; j < 4; j++) {
+      const upper = scales[j + 4];
+      packed[j] = packed[j + 4] = scales[j] | ((upper >> 4) << 6);
+      packed[j + 8] = (upper & 15) | ((upper & 15) << 4);
+    }
+    out.set(halves, at + 2);
+    return fillWords(out, at + 8, 32, wordOfNibbles, next);
+  };
+}
+
+/** Per format: ids of tensor type and file type, elements and bytes of a block, and a writer of random blocks. */
 export const FORMATS = {
   q8_0: {
     ggmlType: 8,
     fileType: 7,
+    blockElements: 32,
     blockBytes: 34,
-    // Two uniform 0..127 give 0..254; (x + 1) ^ 0x80 is x - 127 in two's complement: -127..127 in each byte.
-    deviation: Math.sqrt((2 * (128 ** 2 - 1)) / 12),
-    words: 8,
-    word: (a, b) => ((a & 0x7f7f7f7f) + (b & 0x7f7f7f7f) + 0x01010101) ^ 0x80808080,
+    writer: (sigma) => scaleAndElements(sigma, deviationOfTwo(128), 8, wordOfBytes),
   },
   q4_0: {
     ggmlType: 2,
     fileType: 2,
+    blockElements: 32,
     blockBytes: 18,
-    // Two uniform 0..7 give 1..15 after adding one, stored with an offset of 8: -7..7 in each nibble.
-    deviation: Math.sqrt((2 * (8 ** 2 - 1)) / 12),
-    words: 4,
-    word: (a, b) => (a & 0x77777777) + (b & 0x77777777) + 0x11111111,
+    writer: (sigma) => scaleAndElements(sigma, deviationOfTwo(8), 4, wordOfNibbles),
+  },
+  q4_k: {
+    ggmlType: 12,
+    fileType: 14,
+    blockElements: 256,
+    blockBytes: 144,
+    writer: superBlocks,
   },
 };
 
-const CHUNK_BLOCKS = 1 << 17;
+/** @param {keyof typeof FORMATS} format @param {number} count elements */
+export function bytesOf(format, count) {
+  const { blockElements, blockBytes } = FORMATS[format];
+  return (count / blockElements) * blockBytes;
+}
+
+const CHUNK_ELEMENTS = 1 << 22;
 
 /**
  * Chunks of a matrix of `count` elements with standard deviation `sigma`. The buffer of a chunk is used again for the next.
@@ -59,21 +126,13 @@ const CHUNK_BLOCKS = 1 << 17;
  * @param {() => number} next
  */
 export function* randomBlocks(format, count, sigma, next) {
-  const { blockBytes, deviation, words, word } = FORMATS[format];
-  const scales = Array.from({ length: 256 }, (_, i) => toHalf((sigma / deviation) * (0.5 + i / 255)));
-  const halves = blockBytes / 2;
-  const buffer = new Uint16Array(Math.min(CHUNK_BLOCKS, count / 32) * halves);
-  for (let left = count / 32; left > 0; left -= CHUNK_BLOCKS) {
-    const blocks = Math.min(left, CHUNK_BLOCKS);
+  const { blockElements, blockBytes, writer } = FORMATS[format];
+  const write = writer(sigma);
+  const buffer = new Uint16Array(bytesOf(format, Math.min(CHUNK_ELEMENTS, count)) / 2);
+  for (let left = count; left > 0; left -= CHUNK_ELEMENTS) {
+    const blocks = Math.min(left, CHUNK_ELEMENTS) / blockElements;
     let at = 0;
-    for (let block = 0; block < blocks; block++) {
-      buffer[at++] = scales[next() >>> 24];
-      for (let i = 0; i < words; i++) {
-        const bits = word(next(), next());
-        buffer[at++] = bits & 0xffff;
-        buffer[at++] = bits >>> 16;
-      }
-    }
+    for (let block = 0; block < blocks; block++) at = write(buffer, at, next);
     yield new Uint8Array(buffer.buffer, 0, blocks * blockBytes);
   }
 }

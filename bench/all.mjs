@@ -1,0 +1,124 @@
+/**
+ * The whole benchmark: every part in turn, each a process of its own that prints its tables, then the table of what must be
+ * reached, one JSON file of all figures, and the plot of speed against context length.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { judge, readShares } from "./lib/goals.mjs";
+import { readOptions, usageError } from "./lib/options.mjs";
+import { plotSpeed } from "./lib/plot.mjs";
+import { figure, machine, saveJson, table } from "./lib/report.mjs";
+
+/** Parts in their order: script, options, and whether --quick has it. */
+const PARTS = {
+  kernels: { script: "kernels", args: [], quick: true },
+  small: { script: "small", args: [], quick: true },
+  "decode-1.1b": { script: "decode", args: ["--formats", "q8_0,q4_0"], quick: true },
+  endless: { script: "endless", args: [], quick: true },
+  length: { script: "length", args: [], quick: true },
+  "decode-1.1b-q4_k": { script: "decode", args: ["--formats", "q4_k", "--rounds", "2"], quick: false },
+  "decode-0.5b": { script: "decode", args: ["--shape", "0.5b", "--rounds", "2"], quick: false },
+  million: { script: "million", args: [], quick: false },
+};
+
+const HELP = `Usage: npm run bench [-- options]
+
+  --quick          fewer rounds, shorter contexts, no repeats: at most 5 minutes; the whole takes up to 30
+  --parts LIST     of ${Object.keys(PARTS).join(", ")}
+  --plot FILE      SVG of speed against context length (bench/results/speed.svg)
+  --docs           plot into docs/speed.svg
+  --json FILE      all figures (bench/results/all.json)
+
+The exit code is 1 when a part broke down or a figure that must be reached was missed.
+`;
+
+const inFolder = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+function readRunOptions() {
+  const values = readOptions(HELP, {
+    quick: { type: "boolean", default: false },
+    parts: { type: "string" },
+    plot: { type: "string" },
+    docs: { type: "boolean", default: false },
+  });
+  const all = Object.keys(PARTS).filter((name) => !values.quick || PARTS[name].quick);
+  const names = values.parts?.split(",") ?? all;
+  const unknown = names.find((name) => !Object.hasOwn(PARTS, name));
+  if (unknown !== undefined) usageError(`--parts: there is no '${unknown}'; expected ${Object.keys(PARTS).join(", ")}`);
+  return {
+    quick: values.quick,
+    names,
+    plot: values.plot ?? inFolder(values.docs ? "../docs/speed.svg" : "results/speed.svg"),
+    json: values.json ?? inFolder("results/all.json"),
+  };
+}
+
+/** Runs one part. @returns its figures, or undefined when it left none */
+function runPart(name, quick) {
+  const { script, args, quick: hasQuick } = PARTS[name];
+  const file = inFolder(`results/${name}.json`);
+  rmSync(file, { force: true });
+  process.stdout.write(`\n== ${name}\n`);
+  const start = performance.now();
+  const all = [inFolder(`${script}.mjs`), ...args, ...(quick && hasQuick ? ["--quick"] : []), "--json", file];
+  const { status } = spawnSync(process.execPath, all, { stdio: "inherit" });
+  const seconds = (performance.now() - start) / 1000;
+  if (!existsSync(file)) {
+    process.stdout.write(`${name} ended with ${status === null ? "a signal" : `status ${status}`} and no figures\n`);
+    return undefined;
+  }
+  return { seconds, status, ...JSON.parse(readFileSync(file, "utf8")) };
+}
+
+/** Nothing where a figure could not be had. */
+const shown = (value) => (Number.isFinite(value) ? figure(value) : "");
+
+function printGoals(goals) {
+  const goal = (value) => (value === undefined ? "" : String(value));
+  const lines = goals.map(({ label, value, must, aim, verdict, disturbed }) => [
+    label,
+    shown(value),
+    goal(must),
+    goal(aim),
+    `${verdict}${disturbed && verdict !== "not measured" ? ", DISTURBED" : ""}`,
+  ]);
+  const head = ["1.1B parameters: Sluice / llama.cpp", "measured", "must", "aim", "verdict"];
+  process.stdout.write(`\n${table(head, lines)}`);
+}
+
+function printShares(shares) {
+  const lines = shares.map(({ what, gigabytes, share }) => [
+    what,
+    ...["sluice", "llama.cpp"].flatMap((engine) => [figure(gigabytes[engine]), shown(share[engine])]),
+  ]);
+  const head = ["memory read in decode", "Sluice GB/s", "of the machine's", "llama.cpp GB/s", "of the machine's"];
+  process.stdout.write(`\n${table(head, lines)}`);
+}
+
+const options = readRunOptions();
+mkdirSync(inFolder("results"), { recursive: true });
+const figures = {};
+const broken = [];
+for (const name of options.names) {
+  const part = runPart(name, options.quick);
+  if (part) figures[name] = part;
+  else broken.push(name);
+}
+
+const goals = judge(figures);
+const { cpu, cores, node, date } = machine();
+process.stdout.write(`\n== Result: ${cpu}, ${cores} cores, Node ${node}, ${date}\n`);
+printGoals(goals);
+const shares = readShares(figures);
+if (shares.length > 0) printShares(shares);
+const times = Object.entries(figures).map(([name, { seconds }]) => `${name} ${seconds.toFixed(0)}`);
+process.stdout.write(`\nseconds: ${times.join(", ")}\n`);
+if (figures.length) {
+  await plotSpeed(options.plot, figures.length);
+  process.stdout.write(`plot: ${options.plot}\n`);
+}
+saveJson(options.json, { quick: options.quick, goals, shares, parts: figures });
+process.stdout.write(`all figures: ${options.json}\n`);
+if (broken.length > 0) process.stdout.write(`NO FIGURES FROM: ${broken.join(", ")}\n`);
+process.exitCode = broken.length > 0 || goals.some(({ verdict }) => verdict === "MUST MISSED") ? 1 : 0;

@@ -1,0 +1,132 @@
+/**
+ * What the machine can do (bytes read per second, bare instructions per second) and, in the same run, what the kernels
+ * reach alone: scripts/bench-linear.mjs from the cache and from memory, scripts/bench-attention.mjs.
+ */
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { measureLimits } from "./lib/limits.mjs";
+import { readOptions, wholeNumber } from "./lib/options.mjs";
+import { summariseOthers, watchOthers } from "./lib/other-load.mjs";
+import { figure, median, saveJson, spread, table } from "./lib/report.mjs";
+
+const HELP = `Usage: npm run bench -- kernels [options]
+
+  --threads N      threads that read memory together (2)
+  --rounds N       rounds of each limit; medians are shown (7)
+  --limits         only the limits
+  --quick          three rounds, three formats, one attention shape
+  --json FILE      all figures
+`;
+
+const options = readOptions(HELP, {
+  threads: { type: "string", default: "2" },
+  rounds: { type: "string", default: "7" },
+  limits: { type: "boolean", default: false },
+  quick: { type: "boolean", default: false },
+});
+const threads = wholeNumber("threads", options.threads);
+const rounds = options.quick ? 3 : wholeNumber("rounds", options.rounds);
+
+/** Lines like `q8_0    T=64   240 x 2048:   97.3 GFLOPS    0.8 GB/s`. */
+const LINEAR_LINE =
+  /^(?<format>\S+)\s+T=(?<tokens>\d+)\s+(?<rows>\d+) x (?<columns>\d+):\s+(?<gflops>[\d.]+) GFLOPS\s+(?<gigabytes>[\d.]+) GB\/s/;
+/** Lines like `4 x 8 heads of 64, f16   1 rows at  8192:     2682 us    25.0 GFLOPS  3.1 GB/s of cache`. */
+const ATTENTION_LINE =
+  /^(?<shape>.+?), (?<type>\S+)\s+(?<rows>\d+) rows at\s+(?<tokens>\d+):\s+(?<us>\d+) us\s+(?<gflops>[\d.]+) GFLOPS(?:\s+(?<gigabytes>[\d.]+) GB\/s)?/;
+
+/** The fields of a matched line, numbers as such. */
+function fields(groups) {
+  const known = Object.entries(groups).filter(([, text]) => text !== undefined);
+  return Object.fromEntries(
+    known.map(([key, text]) => [key, text === "" || Number.isNaN(Number(text)) ? text : Number(text)]),
+  );
+}
+
+/** Lines of the script that match; ends the script when `enough` says so. */
+async function runScript(name, args, pattern, enough = () => false) {
+  const script = fileURLToPath(new URL(`../scripts/${name}`, import.meta.url));
+  const child = spawn(process.execPath, [script, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const closed = new Promise((resolve, reject) => child.once("error", reject).once("close", resolve));
+  const rows = [];
+  let ended = false;
+  for await (const line of createInterface({ input: child.stdout })) {
+    const match = pattern.exec(line);
+    if (!match || ended) continue;
+    rows.push(fields(match.groups));
+    ended = enough(rows);
+    if (ended) child.kill();
+  }
+  const status = await closed;
+  if (!ended && status !== 0) throw new Error(`scripts/${name} ended with status ${status}`);
+  if (rows.length === 0) throw new Error(`scripts/${name} printed no line of the expected form`);
+  return rows;
+}
+
+function printLimits({ reads, arithmetic }) {
+  const readLines = reads.map(({ kind, one, all }) => [
+    kind === "wasm" ? "WebAssembly" : "native (memchr)",
+    spread(one),
+    spread(all),
+  ]);
+  process.stdout.write(`\n${table(["memory read, GB/s", "1 thread", `${threads} threads`], readLines)}`);
+  const lines = arithmetic.map(({ about, one }) => [about, spread(one)]);
+  process.stdout.write(`\n${table(["bare instructions, 1 thread", "G operations/s"], lines)}`);
+}
+
+/** The matrix kernels multiply in 16 bits unless weights are floats; a share above one shows a better instruction. */
+function limitOf(format, arithmetic) {
+  const name = /^b?f\d/.test(format) ? "f32" : "dot16";
+  return median(arithmetic.find((loop) => loop.name === name).one);
+}
+
+async function measureKernels({ arithmetic, readLimit }) {
+  const formats = options.quick ? "q8_0,q4_0,q4_k" : "q8_0,q4_0,q4_k,q6_k,q5_k,f16,f32";
+  process.stderr.write("matrix kernels, weights in cache ...\n");
+  const cached = await runScript("bench-linear.mjs", ["--formats", formats, "--columns", "2048"], LINEAR_LINE);
+  process.stderr.write("matrix kernels, weights in memory ...\n");
+  const large = ["--weight-kib", "400000", "--threads", String(threads), "--tokens", "1"];
+  const inMemory = await runScript(
+    "bench-linear.mjs",
+    ["--formats", formats, "--columns", "2048", ...large],
+    LINEAR_LINE,
+  );
+  process.stderr.write("attention kernel ...\n");
+  const oneShape = (rows) => options.quick && rows.length === 12;
+  const attention = await runScript("bench-attention.mjs", ["1"], ATTENTION_LINE, oneShape);
+  const share = (row) => ({ ...row, share: row.gflops / limitOf(row.format, arithmetic) });
+  return {
+    cached: cached.map(share),
+    inMemory: inMemory.map((row) => ({ ...row, share: row.gigabytes / readLimit })),
+    attention: attention.map((row) => ({ ...row, share: row.gflops / limitOf("f32", arithmetic) })),
+  };
+}
+
+function printKernels({ cached, inMemory, attention }) {
+  const products = cached.map(({ format, tokens, gflops, gigabytes, share }) => [
+    `${format} x ${tokens}`,
+    figure(gflops),
+    figure(gigabytes),
+    figure(share),
+  ]);
+  const head = ["matrix in cache x rows, 1 thread", "GFLOPS", "GB/s", "of the bare instruction"];
+  process.stdout.write(`\n${table(head, products)}`);
+  const streams = inMemory.map(({ format, gigabytes, share }) => [format, figure(gigabytes), figure(share)]);
+  process.stdout.write(`\n${table([`matrix in memory x 1, ${threads} threads`, "GB/s", "of the memory's"], streams)}`);
+  const attends = attention.map(({ shape, type, rows, tokens, gflops, gigabytes, share }) => [
+    `${shape}, ${type}, ${rows} rows at ${tokens}`,
+    figure(gflops),
+    gigabytes === undefined ? "" : figure(gigabytes),
+    figure(share),
+  ]);
+  process.stdout.write(`\n${table(["attention, 1 thread", "GFLOPS", "GB/s", "of multiply-add"], attends)}`);
+}
+
+const others = watchOthers();
+const limits = await measureLimits({ threads, rounds });
+printLimits(limits);
+const load = summariseOthers([others()], threads);
+process.stdout.write(`of the limits: ${load.line}`);
+const kernels = options.limits ? undefined : await measureKernels(limits);
+if (kernels) printKernels(kernels);
+saveJson(options.json, { threads, disturbed: load.disturbed, limits, kernels });
