@@ -14,17 +14,22 @@ export const PARALLEL = 1;
 // All threads meet before it: it reads or overwrites what commands since the last meeting wrote or read.
 export const MEET_BEFORE = 2;
 
-// The control block: byte offsets. Words that different threads write lie in cache lines of their own.
+// The control block of a memory: byte offsets. Words that different threads write lie in cache lines of their own. Threads
+// wait for lists at the first memory's block, wherever a list lies; they meet and fail at the block of the list's memory.
 export const EPOCH = 0; // counts the lists handed out
 export const EPOCH_SLEEPERS = 4;
 export const LIST = 8; // address and length of the current list
 export const LIST_COUNT = 12;
+export const LIST_PLACE = 16; // number of the memory in which the list lies
 export const ARRIVED = 64; // threads that wait at the barrier
 export const GENERATION = 68; // counts the barriers passed
 export const GENERATION_SLEEPERS = 72;
 export const FAILURE = 128; // 0, or why the pool can no longer be used
 export const STOP = 132; // 1: the threads end
 export const CONTROL_BYTES = 192;
+
+// A LIST_PLACE that is no list: threads leave WebAssembly to be told of a further memory.
+export const NO_PLACE = -1;
 
 // Values of FAILURE.
 export const FAILED_TRAP = 1; // a kernel trapped on some thread

@@ -1,6 +1,6 @@
 // Entry of the kernels' module. The kernels are exported too: tests call them directly, and an exported function is never
-// inlined into the pool's endless loops, where the engine could not swap in its optimised code.
-export { heapBase, run, runAlone, work } from "./pool";
+// inlined into the pool's long loops, where the engine could not swap in its optimised code.
+export { announce, awaitList, heapBase, runAlone, take } from "./pool";
 export { execute } from "./execute";
 export { linear } from "./linear";
 export { quantise } from "./quantise";

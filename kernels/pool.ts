@@ -1,8 +1,9 @@
 // The fork-join pool: every thread runs the same list of commands. Threads meet at a sense-reversing barrier only before
-// commands that ask for it; waiting spins briefly, then sleeps on the word that will change. See abi.ts for the format.
+// commands that ask for it; waiting spins briefly, then sleeps on the word that will change. Lists lie in several memories,
+// of which each thread has an instance; all are announced in the first. See abi.ts for the format.
 import {
   ARRIVED, COMMAND_ARGS, COMMAND_BYTES, EPOCH, EPOCH_SLEEPERS, FAILED_STALL, FAILURE, GENERATION, GENERATION_SLEEPERS,
-  LIST, LIST_COUNT, MEET_BEFORE, PARALLEL, STOP,
+  LIST, LIST_COUNT, LIST_PLACE, MEET_BEFORE, PARALLEL, STOP,
 } from "./abi";
 import { execute } from "./execute";
 
@@ -81,25 +82,25 @@ export function runAlone(list: usize, count: i32): void {
   }
 }
 
-/** Hands a list to all threads and takes part as thread 0. Returns the FAILURE word: 0 when all is done. */
-export function run(control: usize, list: usize, count: i32, threads: i32, maySleep: bool): i32 {
+/** Tells the other threads of a list in the memory number `place`. `control` is the first memory's. */
+export function announce(control: usize, place: i32, list: usize, count: i32): void {
   store<i32>(control, i32(list), LIST);
   store<i32>(control, count, LIST_COUNT);
+  store<i32>(control, place, LIST_PLACE);
   atomic.add<i32>(control + EPOCH, 1);
   wake(control + EPOCH, control + EPOCH_SLEEPERS);
-  walk(control, list, count, 0, threads, maySleep);
+}
+
+/** Runs this thread's part of a list in this memory. Returns the FAILURE word: 0 when all threads are done. */
+export function take(control: usize, list: usize, count: i32, thread: i32, threads: i32, maySleep: bool): i32 {
+  walk(control, list, count, thread, threads, maySleep);
   return atomic.load<i32>(control + FAILURE);
 }
 
-/** The life of every other thread: waits for lists until told to stop or until the pool fails. */
-export function work(control: usize, thread: i32, threads: i32): void {
-  let epoch = 0;
-  for (;;) {
-    if (!waitChange(control, control + EPOCH, control + EPOCH_SLEEPERS, epoch, i32.MAX_VALUE, true)) return;
-    if (atomic.load<i32>(control + STOP) != 0) return;
-    epoch++;
-    if (!walk(control, load<usize>(control, LIST), load<i32>(control, LIST_COUNT), thread, threads, true)) return;
-  }
+/** Waits until list number `epoch` + 1 is announced; false when the pool stopped or failed. The first memory's. */
+export function awaitList(control: usize, epoch: i32): bool {
+  if (!waitChange(control, control + EPOCH, control + EPOCH_SLEEPERS, epoch, i32.MAX_VALUE, true)) return false;
+  return atomic.load<i32>(control + STOP) == 0;
 }
 
 /** First address that the host may use. */

@@ -5,6 +5,8 @@ import { createWasmBackend } from "./wasm/index.js";
 
 export interface BackendOptions {
   readonly threads: number;
+  /** Wasm: most bytes of one memory; default 4 GiB. */
+  readonly memoryBytes?: number | undefined;
 }
 
 export async function createBackend(name: BackendName, options: BackendOptions): Promise<Backend> {

@@ -31,7 +31,7 @@ export class DynamicRotation {
     private readonly retention: RetentionGroup,
     readonly heads: number,
   ) {
-    this.store = cache.backend.kvStore({ ...retention.layout, members: heads });
+    this.store = cache.backend.kvStore({ ...retention.layout, members: heads }, retention.layer);
     this.table = this.store.table();
   }
 

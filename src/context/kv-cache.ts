@@ -39,10 +39,13 @@ export class KvCache implements SequenceState {
   seen = 0;
   private pending = 0;
   private disposed = false;
+  /** One for all groups with the same window: they differ in their place, or in the widths of their heads. */
   private readonly plans: ReadonlyMap<RetentionGroup, StepPlan>;
+  /** One group of each plan. */
+  private readonly leaders: readonly RetentionGroup[];
   private readonly dynamicLimit: number;
   /** Shared inputs of the current step, uploaded by the first layer that asks. */
-  private readonly inputs = new Map<RetentionGroup, Map<RopeSpec | undefined, StepInputs>>();
+  private readonly inputs = new Map<StepPlan, Map<RopeSpec | undefined, StepInputs>>();
   private readonly fixedFrequencies = new Map<RopeSpec, RopeFrequencies>();
   /** Layers run one after another, so those of a group share scratch pages. */
   private readonly dynamic = new Map<RetentionGroup, DynamicRotation>();
@@ -56,7 +59,9 @@ export class KvCache implements SequenceState {
     const { groups, layers } = arrange(this, backend, shapes, options);
     this.groups = groups;
     this.layers = layers;
-    this.plans = new Map(groups.map((group) => [group, new StepPlan()]));
+    this.leaders = groups.filter((group, i) => groups.findIndex(({ window }) => window === group.window) === i);
+    const plans = new Map(this.leaders.map(({ window }) => [window, new StepPlan()]));
+    this.plans = new Map(groups.map((group) => [group, plans.get(group.window) ?? new StepPlan()]));
     this.dynamicLimit = Math.min(
       ...shapes.map(({ rope }) =>
         rope?.scaling.kind === "dynamic" ? rope.scaling.originalContext : Number.POSITIVE_INFINITY,
@@ -125,10 +130,8 @@ export class KvCache implements SequenceState {
     this.pending = 0;
     for (const group of this.groups) group.store.reserve(group.missingPages(needed));
     this.pending = count;
-    for (const group of this.groups) {
-      group.extend(needed);
-      this.plans.get(group)?.fill(group, policy, this.seen, count);
-    }
+    for (const group of this.groups) group.extend(needed);
+    for (const group of this.leaders) this.plans.get(group)?.fill(group, policy, this.seen, count);
     this.inputs.clear();
   }
 
@@ -138,20 +141,20 @@ export class KvCache implements SequenceState {
   }
 
   stepInputs(group: RetentionGroup, rope: RopeSpec | undefined): StepInputs {
-    let byRope = this.inputs.get(group);
+    const plan = this.plans.get(group) ?? new StepPlan();
+    let byRope = this.inputs.get(plan);
     if (!byRope) {
       byRope = new Map();
-      this.inputs.set(group, byRope);
+      this.inputs.set(plan, byRope);
     }
     const known = byRope.get(rope);
     if (known) return known;
-    const made = this.upload(group, rope);
+    const made = this.upload(plan, rope);
     byRope.set(rope, made);
     return made;
   }
 
-  private upload(group: RetentionGroup, rope: RopeSpec | undefined): StepInputs {
-    const plan = this.plans.get(group) ?? new StepPlan();
+  private upload(plan: StepPlan, rope: RopeSpec | undefined): StepInputs {
     const { ranges, count, spans } = plan;
     const spanInput = this.backend.input(spans.subarray(0, count * ranges * 2));
     if (!rope) return { plan, spans: spanInput, keyAngles: undefined, queryAngles: new Array(ranges).fill(undefined) };
@@ -236,13 +239,15 @@ class LayerState implements AttentionState {
   }
 }
 
-/** Puts layers with the same layout and window into one retention group. */
+/** Puts layers with the same layout, window and place into one retention group. */
 function arrange(cache: KvCache, backend: Backend, shapes: readonly AttentionShape[], options: KvCacheOptions) {
-  const layouts = kvLayouts(shapes, options);
-  const groups = layouts.map(({ layout, window }) => new RetentionGroup(backend, layout, options.policy, window));
+  const layouts = kvLayouts(shapes, options, backend);
+  const groups = layouts.map(
+    ({ layout, window, layers }) => new RetentionGroup(backend, layout, options.policy, window, layers[0]),
+  );
   const taken = groups.map(() => 0);
   const layers = shapes.map((shape) => {
-    const index = layouts.findIndex((candidate) => candidate.key === groupKey(shape));
+    const index = layouts.findIndex((candidate) => candidate.layers.includes(shape.layer));
     const group = groups[index];
     const slice: KvSlice = {
       store: group.store,
@@ -257,21 +262,30 @@ function arrange(cache: KvCache, backend: Backend, shapes: readonly AttentionSha
   return { groups, layers };
 }
 
-function groupKey({ keyWidth, valueWidth, window }: AttentionShape): string {
-  return `${keyWidth}/${valueWidth}/${window ?? ""}`;
+export interface LayerLayout {
+  readonly layout: KvLayout;
+  readonly window: number | undefined;
+  readonly layers: readonly number[];
 }
 
-/** The page layouts that these layers need, with the number of members of each. */
+/**
+ * The page layouts that these layers need, with the number of members of each. Without a backend, or with one that has a
+ * single place, layers that are alike share a layout.
+ */
 export function kvLayouts(
   shapes: readonly AttentionShape[],
   types: { readonly keyType: KvType; readonly valueType: KvType },
-): { readonly key: string; readonly layout: KvLayout; readonly window: number | undefined }[] {
-  return [...new Set(shapes.map(groupKey))].map((key) => {
-    const members = shapes.filter((shape) => groupKey(shape) === key);
+  backend?: Pick<Backend, "placeOf">,
+): LayerLayout[] {
+  const keyOf = ({ keyWidth, valueWidth, window, layer }: AttentionShape) =>
+    `${keyWidth}/${valueWidth}/${window ?? ""}/${backend?.placeOf(layer) ?? 0}`;
+  return [...new Set(shapes.map(keyOf))].map((key) => {
+    const members = shapes.filter((shape) => keyOf(shape) === key);
     const { keyWidth, valueWidth, window } = members[0];
     const count = members.reduce((sum, shape) => sum + shape.kvHeads, 0);
     const { keyType, valueType } = types;
-    return { key, window, layout: { members: count, keyWidth, valueWidth, keyType, valueType } };
+    const layout = { members: count, keyWidth, valueWidth, keyType, valueType };
+    return { layout, window, layers: members.map(({ layer }) => layer) };
   });
 }
 
@@ -287,13 +301,13 @@ export interface CacheExtent {
 
 /** Most bytes that a cache of these layers takes. */
 export function kvCacheBytes(
-  backend: Pick<Backend, "kvPageBytes">,
+  backend: Pick<Backend, "kvPageBytes" | "placeOf">,
   shapes: readonly AttentionShape[],
   types: { readonly keyType: KvType; readonly valueType: KvType },
   { tokens, chunk, limit = Number.POSITIVE_INFINITY }: CacheExtent,
 ): number {
   const heads = Math.max(0, ...shapes.map(({ rope, kvHeads }) => (rope?.scaling.kind === "dynamic" ? kvHeads : 0)));
-  return kvLayouts(shapes, types).reduce((sum, { layout, window }) => {
+  return kvLayouts(shapes, types, backend).reduce((sum, { layout, window }) => {
     const held = Math.min(limit, Math.min(tokens, window ?? tokens) + chunk);
     // A text that is held from its start fills its pages; otherwise sinks and the oldest recent token may each share one.
     const pages = Math.ceil(held / PAGE_TOKENS) + (held === limit ? 0 : 2);

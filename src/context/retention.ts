@@ -1,6 +1,6 @@
 /**
- * A retention group: the layers and KV heads that keep the same tokens in the same layout. It owns one page store and
- * one page table, and turns a policy's ranges of text positions into slots of that table.
+ * A retention group: the layers and KV heads that keep the same tokens in the same layout and place. It owns one page
+ * store and one page table, and turns a policy's ranges of text positions into slots of that table.
  */
 
 import type { Backend } from "../tensor/backend.js";
@@ -22,9 +22,11 @@ export class RetentionGroup {
     readonly layout: KvLayout,
     private readonly policy: ContextPolicy,
     /** The model's own window of these layers. */
-    private readonly window: number | undefined,
+    readonly window: number | undefined,
+    /** One of the layers, all of which lie in one place. */
+    readonly layer: number,
   ) {
-    this.store = backend.kvStore(layout);
+    this.store = backend.kvStore(layout, layer);
     this.table = this.store.table();
   }
 

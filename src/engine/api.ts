@@ -10,6 +10,11 @@ export interface LoadOptions {
   readonly backend?: "wasm" | "reference";
   /** Threads of the kernels; default: the machine's cores. */
   readonly threads?: number;
+  /**
+   * Most bytes of one WebAssembly memory; default and at most: 4 GiB less 64 KiB. A model that is larger is laid over
+   * several memories, whole layers to each, so this bounds a layer, not a model. At least 1 MiB.
+   */
+  readonly wasmMemoryBytes?: number;
   /** Run the engine in its own thread so that the caller's event loop stays free; default true. */
   readonly thread?: boolean;
   /** Most bytes that weights and one session's cache may take; default: what the machine has available. */

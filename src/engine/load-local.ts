@@ -18,9 +18,16 @@ import { CancelledError, FormatError } from "../util/errors.js";
 import { platform } from "../util/platform.js";
 import type { LoadOptions, LoadProgress, ModelInfo } from "./api.js";
 import { checkLoadOptions } from "./load-options.js";
-import { loadWeights, matchWeights, readVector, type WeightEntry, weightBytes } from "./load-weights.js";
+import {
+  loadWeights,
+  matchWeights,
+  readVector,
+  type WeightEntry,
+  weightBytes,
+  weightRequests,
+} from "./load-weights.js";
 import { LocalModel } from "./local-model.js";
-import { memoryPlan, requireMemory } from "./memory-plan.js";
+import { memoryPlan, requireMemory, weightPlan } from "./memory-plan.js";
 import { sessionSettings } from "./session-options.js";
 import { StepRunner } from "./step-runner.js";
 
@@ -59,10 +66,12 @@ async function loadCheckpoint(
   if (options.signal?.aborted) throw new CancelledError("Loading was cancelled.");
   const backend = await createBackend(options.backend ?? "wasm", {
     threads: options.threads ?? Math.min(platform().cores, MOST_DEFAULT_THREADS),
+    memoryBytes: options.wasmMemoryBytes,
   });
   try {
     const bytes = weightBytes(entries);
-    const { limit, plan } = planMemory(checkpoint, spec, bytes, backend, options);
+    const { limit, plan, shapes, settings } = planMemory(checkpoint, spec, bytes, backend, options);
+    await backend.planWeights(weightPlan(backend, shapes, weightRequests(entries), settings, plan));
     const weights = await loadWeights(backend, entries, {
       onProgress: (doneBytes, totalBytes) => report({ phase: "weights", doneBytes, totalBytes, plan }),
       signal: options.signal,
@@ -77,7 +86,7 @@ async function loadCheckpoint(
       runner: new StepRunner(backend, decoder),
       tokenizer,
       info,
-      memoryLimitBytes: limit,
+      memoryLimitBytes: Math.min(limit, backend.memoryLimitBytes),
     });
   } catch (error) {
     await backend.dispose();
@@ -90,11 +99,12 @@ function planMemory(checkpoint: Checkpoint, spec: ModelSpec, bytes: number, back
   const available = options.memoryLimitBytes ?? platform().availableMemoryBytes() ?? Number.POSITIVE_INFINITY;
   const limit = Math.min(available, backend.memoryLimitBytes);
   const shapes = spec.layers.map((layer, index) => attentionShape(layer.mixer, index));
+  const settings = sessionSettings();
   const known = Number.isFinite(limit) ? limit : undefined;
-  const plan = memoryPlan(backend, spec, shapes, bytes, sessionSettings(), known);
+  const plan = memoryPlan(backend, spec, shapes, bytes, settings, known);
   const what = `The weights of ${checkpoint.location} and one step need`;
   requireMemory(what, bytes + plan.activationBytes, limit, "Choose a smaller quantisation or free memory.");
-  return { limit, plan };
+  return { limit, plan, shapes, settings };
 }
 
 /** The architecture's spec, with the numbers of the small tensors that are part of it. */

@@ -1,12 +1,12 @@
 /**
- * Brings a checkpoint's tensors into a backend: checks that all that the spec needs are there with the right shapes,
- * then reads them in parallel chunks straight into the backend's memory. Vectors become f32; matrices stay as they are.
+ * Brings a checkpoint's tensors into a backend: checks that all that the spec needs are there with the right shapes, then
+ * reads them in parallel chunks straight into the backend's memory. Vectors become f32; matrices stay as they are.
  */
 import type { Checkpoint, TensorEntry } from "../formats/checkpoint.js";
 import { requireTensor } from "../formats/require-tensor.js";
 import { type WeightShape, Weights } from "../nn/weights.js";
 import { dequantiseRow } from "../quant/index.js";
-import type { Backend } from "../tensor/backend.js";
+import type { Backend, WeightRequest } from "../tensor/backend.js";
 import { rowBytes } from "../tensor/dtype.js";
 import type { Weight } from "../tensor/tensor.js";
 import { CancelledError, FormatError } from "../util/errors.js";
@@ -44,6 +44,14 @@ export function weightBytes(entries: readonly WeightEntry[]): number {
   return entries.reduce((sum, weight) => sum + (isVector(weight) ? 4 * weight.entry.cols : weight.entry.bytes), 0);
 }
 
+/** What these weights ask of a backend, in the order of use. */
+export function weightRequests(entries: readonly WeightEntry[]): WeightRequest[] {
+  return entries.map((pair) => {
+    const { name, rows, cols, layer } = pair.shape;
+    return { name, dtype: isVector(pair) ? "f32" : pair.entry.dtype, rows, cols, layer };
+  });
+}
+
 interface Read {
   readonly source: ByteSource;
   readonly offset: number;
@@ -63,13 +71,12 @@ export async function loadWeights(
 ): Promise<Weights> {
   const weights = new Map<string, Weight>();
   const reads: Read[] = [];
-  for (const pair of entries) {
-    const { shape, entry } = pair;
-    const { name, rows, cols, layer } = shape;
-    const slot = backend.allocWeight({ name, dtype: isVector(pair) ? "f32" : entry.dtype, rows, cols, layer });
-    weights.set(name, slot.weight);
-    if (isVector(pair)) await readVector(entry, slot.bytes);
-    else splitReads(entry, slot.bytes, reads);
+  const requests = weightRequests(entries);
+  for (const [index, pair] of entries.entries()) {
+    const slot = backend.allocWeight(requests[index]);
+    weights.set(pair.shape.name, slot.weight);
+    if (isVector(pair)) await readVector(pair.entry, slot.bytes);
+    else splitReads(pair.entry, slot.bytes, reads);
   }
   await runReads(reads, options);
   backend.weightsLoaded();

@@ -4,7 +4,7 @@ import type { ChatMessage, EncodeOptions, Tokenizer } from "../tokenizer/tokeniz
 import { ArgumentError } from "../util/errors.js";
 import type { MemoryPlan, Model, ModelInfo, SessionOptions } from "./api.js";
 import { LocalSession } from "./local-session.js";
-import { memoryPlan, requireMemory } from "./memory-plan.js";
+import { memoryPlan, requireMemory, requirePlaces } from "./memory-plan.js";
 import { type SessionSettings, sessionSettings } from "./session-options.js";
 import type { StepRunner } from "./step-runner.js";
 
@@ -73,14 +73,14 @@ export class LocalModel implements Model {
 
   /** @throws MemoryError when the cache of such a session cannot fit beside what is taken already */
   requireCache(settings: SessionSettings): void {
-    const { cacheBytes, activationBytes, cacheTokens } = this.planFor(settings);
-    const left = this.parts.memoryLimitBytes - this.runner.backend.memoryBytes;
-    requireMemory(
-      `A cache of ${cacheTokens} tokens needs`,
-      cacheBytes + activationBytes,
-      left,
-      "Choose a smaller contextLength, a policy with a budget such as sinks:4,recent:2044, or the cache type q8.",
-    );
+    const plan = this.planFor(settings);
+    const { backend, decoder } = this.runner;
+    const left = this.parts.memoryLimitBytes - backend.memoryBytes;
+    const needed = plan.cacheBytes + plan.activationBytes;
+    const advice =
+      "Choose a smaller contextLength, a policy with a budget such as sinks:4,recent:2044, or the cache type q8.";
+    requireMemory(`A cache of ${plan.cacheTokens} tokens needs`, needed, left, advice);
+    requirePlaces(backend, decoder.attentionShapes, settings, plan, advice);
   }
 
   async dispose(): Promise<void> {

@@ -16,9 +16,13 @@ class DecoderLayer implements ScopeBody<Batch> {
   private readonly feedForwardNorm: Norm;
   private readonly feedForward: GatedMlp;
 
-  constructor(spec: LayerSpec, index: number, weights: Weights) {
+  constructor(
+    spec: LayerSpec,
+    readonly layer: number,
+    weights: Weights,
+  ) {
     this.mixerNorm = new Norm(spec.mixerNorm, weights);
-    this.mixer = new Attention(spec.mixer, index, weights);
+    this.mixer = new Attention(spec.mixer, layer, weights);
     this.feedForwardNorm = new Norm(spec.feedForwardNorm, weights);
     this.feedForward = new GatedMlp(spec.feedForward, weights);
   }

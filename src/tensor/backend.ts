@@ -6,6 +6,9 @@
  * Memory of a step: `beginStep` drops all tensors and inputs of the step before. Tensors made outside any scope live
  * until the next `beginStep`. `scope` runs one layer on one of two alternating arenas: its result lives until the scope
  * after the next begins, so activations take the space of two layers, and nothing is allocated in a steady state.
+ *
+ * A backend may have several memories, each of a limited size. A layer's weights and cache lie in one of them, its *place*;
+ * activations and inputs are copied to where an operation needs them.
  */
 import type { DType } from "./dtype.js";
 import type { KvLayout, KvSlice, KvStore } from "./kv.js";
@@ -59,6 +62,8 @@ export interface AppendCall {
 
 /** One layer as `scope` runs it. */
 export interface ScopeBody<I> {
+  /** Its number, from which the backend knows where its weights lie; absent: it runs where x is. */
+  readonly layer?: number | undefined;
   forward(ops: Backend, x: Tensor, input: I): Tensor;
 }
 
@@ -72,20 +77,40 @@ export interface WeightRequest {
   readonly layer?: number | undefined;
 }
 
+/** All that a model will take, told before any of it is taken. */
+export interface WeightPlan {
+  /** All weights, in the order of use. */
+  readonly weights: readonly WeightRequest[];
+  /** Bytes wished for the cache of each layer, by layer. A wish: less is provided for when memory is short. */
+  readonly cacheBytes: readonly number[];
+  /** Bytes of the activations of one step. */
+  readonly activationBytes: number;
+}
+
 export interface Backend {
   readonly name: BackendName;
   readonly threads: number;
   /** Bytes taken now: weights, activations, caches. */
   readonly memoryBytes: number;
-  /** Bytes that a model and its caches may take at most on this backend. */
+  /** Bytes that a model and its caches may take at most on this backend, in all places together. */
   readonly memoryLimitBytes: number;
 
   // Weights and caches
+  /**
+   * Decides where each layer will lie. Call it once, before the first `allocWeight`, with no step running; without it
+   * everything lies in one place. @throws MemoryError when the weights cannot fit
+   */
+  planWeights(plan: WeightPlan): Promise<void>;
+  /** The place of a layer, from 0. */
+  placeOf(layer: number): number;
+  /** Bytes that can still be taken in a place. */
+  placeBytesLeft(place: number): number;
   /** Takes memory for a weight; the loader writes its bytes in place. @throws MemoryError */
   allocWeight(request: WeightRequest): WeightSlot;
   /** Called once after all weights are written. */
   weightsLoaded(): void;
-  kvStore(layout: KvLayout): KvStore;
+  /** Pages for layers of one place; `layer` is one of them. Absent: for the first place. */
+  kvStore(layout: KvLayout, layer?: number): KvStore;
   /** Bytes of one page group of this layout, without making a store. */
   kvPageBytes(layout: KvLayout): number;
 

@@ -151,10 +151,10 @@ test("a steady state takes no memory", async () => {
   expect(await step(300)).toEqual(first);
   await step(1);
   const taken = ops.memoryBytes;
-  const size = ops.space.memory.buffer.byteLength;
+  const size = ops.spaces[0].memory.buffer.byteLength;
   for (const count of [1, 7, 300, 1, 299]) await step(count);
   expect(ops.memoryBytes).toBe(taken);
-  expect(ops.space.memory.buffer.byteLength).toBe(size);
+  expect(ops.spaces[0].memory.buffer.byteLength).toBe(size);
   expect(await step(300)).toEqual(first);
   await ops.dispose();
 });

@@ -45,6 +45,16 @@ export class ReferenceBackend implements Backend {
     return bytes;
   }
 
+  async planWeights(): Promise<void> {}
+
+  placeOf(): number {
+    return 0;
+  }
+
+  placeBytesLeft(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
   allocWeight({ name, dtype, rows, cols }: WeightRequest): WeightSlot {
     const bytes = new Uint8Array(rows * rowBytes(dtype, cols));
     this.weightBytes += bytes.length;

@@ -5,7 +5,7 @@
 import type { Space } from "./space.js";
 import { WasmTensor } from "./tensors.js";
 
-const SMALLEST_BLOCK = 65536;
+export const SMALLEST_BLOCK = 65536;
 
 export class Arena {
   private readonly blocks: { readonly start: number; readonly bytes: number }[] = [];
@@ -16,7 +16,7 @@ export class Arena {
   private readonly tensors: WasmTensor[] = [];
   private tensorCount = 0;
 
-  constructor(private readonly space: Space) {}
+  constructor(readonly space: Space) {}
 
   /** Forgets everything; the memory stays. */
   reset(): void {

@@ -1,6 +1,8 @@
 /**
  * The WebAssembly backend: operations become commands in shared memory, which SIMD kernels run on a pool of threads when
- * a result is read (command-list.ts, pool.ts). Weights stay in their file's format.
+ * a result is read (command-list.ts, pool.ts). Weights stay in their file's format. A model that is larger than one
+ * memory lies in several (placement.ts), each with a machine; an operation runs where its weight or cache lies, else
+ * where its first tensor does.
  */
 import type {
   Activation,
@@ -9,79 +11,105 @@ import type {
   AttentionCall,
   Backend,
   ScopeBody,
+  WeightPlan,
   WeightRequest,
 } from "../../tensor/backend.js";
 import { rowBytes } from "../../tensor/dtype.js";
 import type { KvLayout, KvSlice, KvStore } from "../../tensor/kv.js";
 import type { StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
 import { InternalError } from "../../util/errors.js";
+import { Crossing } from "./crossing.js";
 import { checkLayout, pageBytes } from "./kv-layout.js";
-import { type KvOwner, WasmKvStore } from "./kv-store.js";
+import { WasmKvStore } from "./kv-store.js";
 import type { Machine } from "./machine.js";
+import type { MachineRoom } from "./machine-room.js";
 import { attention } from "./ops/attention.js";
 import * as cacheOps from "./ops/cache.js";
 import * as rowOps from "./ops/elementwise.js";
 import * as linearOps from "./ops/linear.js";
+import { type Placement, placeWeights } from "./placement.js";
 import type { Space } from "./space.js";
-import { expect, own, WasmInput, WasmTensor, WasmWeight } from "./tensors.js";
+import { expect, own, WasmTensor, WasmWeight } from "./tensors.js";
 
-export class WasmBackend implements Backend, KvOwner {
+export class WasmBackend implements Backend {
   readonly name = "wasm";
-  private readonly stores = new Set<WasmKvStore>();
+  readonly threads: number;
+  /** By place. */
+  private readonly machines: readonly Machine[];
+  private readonly crossing: Crossing;
+  /** Where the running scope, or what is outside of any, makes new tensors. */
+  private place = 0;
+  private placement: Placement | undefined;
+  private hasWeights = false;
   private storeCount = 0;
   private disposed = false;
 
   /** Use `createWasmBackend`. `relaxed`: which build of the kernels runs. */
   constructor(
-    private readonly machine: Machine,
+    private readonly room: MachineRoom,
     readonly relaxed: boolean,
-  ) {}
+  ) {
+    this.threads = room.pool.threads;
+    this.machines = room.machines;
+    this.crossing = new Crossing(this.machines);
+  }
 
-  get threads(): number {
-    return this.machine.pool.threads;
-  }
   get memoryBytes(): number {
-    return this.disposed ? 0 : this.machine.space.usedBytes;
+    return this.disposed ? 0 : this.machines.reduce((sum, { space }) => sum + space.usedBytes, 0);
   }
+  /** Before the weights are planned: what could be had. Then: what the memories hold that were made. */
   get memoryLimitBytes(): number {
-    return this.machine.space.limitBytes;
+    if (!this.placement) return this.room.mostBytes;
+    return this.machines.reduce((sum, { space }) => sum + space.limitBytes, 0);
   }
-  get space(): Space {
-    return this.machine.space;
+  /** The memories, by place. */
+  get spaces(): readonly Space[] {
+    return this.machines.map(({ space }) => space);
+  }
+
+  async planWeights(plan: WeightPlan): Promise<void> {
+    this.live();
+    if (this.hasWeights || this.placement) throw new InternalError("Weights were planned too late or twice.");
+    this.placement = placeWeights(plan, (place) => this.room.roomOf(place));
+    while (this.machines.length < this.placement.memories) await this.room.add();
+  }
+
+  placeOf(layer: number): number {
+    return this.placement?.placeOfLayer.get(layer) ?? 0;
+  }
+
+  placeBytesLeft(place: number): number {
+    this.live();
+    return this.machines[place].space.leftBytes;
   }
 
   allocWeight({ name, dtype, rows, cols }: WeightRequest): WeightSlot {
-    const { space } = this.live();
+    this.live();
+    this.hasWeights = true;
+    const { space, place } = this.machines[this.placement?.placeOfWeight.get(name) ?? 0];
     const bytes = rows * rowBytes(dtype, cols);
     const address = space.allocate(bytes, `The weight ${name}`);
-    const weight = new WasmWeight(name, dtype, rows, cols, address, bytes);
+    const weight = new WasmWeight(name, dtype, rows, cols, place, address, bytes);
     return { weight, bytes: space.u8.subarray(address, address + bytes) };
   }
 
   weightsLoaded(): void {}
 
-  kvStore(layout: KvLayout): KvStore {
+  kvStore(layout: KvLayout, layer?: number): KvStore {
     this.live();
     checkLayout(layout);
-    const store = new WasmKvStore(layout, this.storeCount++, this);
-    this.stores.add(store);
-    return store;
+    const place = layer === undefined ? 0 : this.placeOf(layer);
+    return new WasmKvStore(layout, this.storeCount++, this.machines[place]);
   }
 
   kvPageBytes(layout: KvLayout): number {
     return pageBytes(layout);
   }
 
-  flush(): void {
-    if (!this.disposed) this.machine.commands.flush();
-  }
-
-  forget(store: WasmKvStore): void {
-    this.stores.delete(store);
-  }
-
   beginStep(): void {
-    this.live().beginStep();
+    this.live();
+    this.place = 0;
+    for (const machine of this.machines) machine.beginStep();
   }
 
   input(values: Int32Array | Float32Array): StepInput {
@@ -89,14 +117,23 @@ export class WasmBackend implements Backend, KvOwner {
   }
 
   scope<I>(body: ScopeBody<I>, x: Tensor, input: I): Tensor {
-    return this.live().scope(() => body.forward(this, x, input));
+    const outer = this.place;
+    const machine = this.at(body.layer === undefined ? own(WasmTensor, x).place : this.placeOf(body.layer));
+    const inside = this.crossing.tensor(x, machine);
+    this.place = machine.place;
+    try {
+      return machine.scope(() => body.forward(this, inside, input));
+    } finally {
+      this.place = outer;
+    }
   }
 
   async read(x: Tensor): Promise<Float32Array> {
-    const { commands, space } = this.live();
-    commands.flush();
-    const { address, rows, cols } = own(WasmTensor, x);
-    return space.f32.subarray(address >>> 2, (address >>> 2) + rows * cols);
+    this.live();
+    for (const machine of this.machines) machine.flush();
+    const tensor = own(WasmTensor, x);
+    const { address, rows, cols } = tensor;
+    return this.at(tensor.place).space.f32.subarray(address >>> 2, (address >>> 2) + rows * cols);
   }
 
   empty(rows: number, cols: number): Tensor {
@@ -104,60 +141,83 @@ export class WasmBackend implements Backend, KvOwner {
   }
 
   rows(x: Tensor, start: number, count: number): Tensor {
-    const { address, rows, cols } = own(WasmTensor, x);
+    const tensor = own(WasmTensor, x);
+    const { address, rows, cols } = tensor;
     expect(start >= 0 && count >= 0 && start + count <= rows, "rows", `[${start}, ${start + count}) of ${rows} rows`);
-    return this.live().view(count, cols, address + start * cols * 4);
+    return this.at(tensor.place).view(count, cols, address + start * cols * 4);
   }
 
   gather(x: Tensor, indices: StepInput): Tensor {
-    return rowOps.gather(this.live(), x, own(WasmInput, indices));
+    const machine = this.at(own(WasmTensor, x).place);
+    return rowOps.gather(machine, x, this.crossing.input(indices, machine));
   }
 
   embed(table: Weight, ids: StepInput): Tensor {
-    return linearOps.embed(this.live(), table, own(WasmInput, ids));
+    const machine = this.at(own(WasmWeight, table).place);
+    return linearOps.embed(machine, table, this.crossing.input(ids, machine));
   }
 
   linear(x: Tensor, weight: Weight, bias?: Weight): Tensor {
-    return linearOps.linear(this.live(), x, weight, bias);
+    const machine = this.at(own(WasmWeight, weight).place);
+    return linearOps.linear(machine, this.crossing.tensor(x, machine), weight, bias);
   }
 
   rmsNorm(x: Tensor, gain: Weight, epsilon: number): Tensor {
-    return rowOps.rmsNorm(this.live(), x, gain, epsilon);
+    const machine = this.at(own(WasmWeight, gain).place);
+    return rowOps.rmsNorm(machine, this.crossing.tensor(x, machine), gain, epsilon);
   }
 
   add(a: Tensor, b: Tensor): Tensor {
-    return rowOps.add(this.live(), a, b);
+    const machine = this.at(own(WasmTensor, a).place);
+    return rowOps.add(machine, a, this.crossing.tensor(b, machine));
   }
 
   gated(gate: Tensor, up: Tensor, activation: Activation): Tensor {
-    return rowOps.gated(this.live(), gate, up, activation);
+    const machine = this.at(own(WasmTensor, gate).place);
+    return rowOps.gated(machine, gate, this.crossing.tensor(up, machine), activation);
   }
 
   rotate(x: Tensor, headWidth: number, angles: Angles): Tensor {
-    return rowOps.rotate(this.live(), x, headWidth, angles);
+    const machine = this.at(own(WasmTensor, x).place);
+    return rowOps.rotate(machine, x, headWidth, this.crossing.angles(angles, machine));
   }
 
   append(call: AppendCall): void {
-    cacheOps.append(this.live(), call);
+    const machine = this.at(own(WasmKvStore, call.slice.store).place);
+    cacheOps.append(machine, this.crossing.append(call, machine));
   }
 
   attention(call: AttentionCall): void {
-    attention(this.live(), call);
+    const machine = this.at(own(WasmKvStore, call.slice.store).place);
+    // It is written, often in parts: a copy would be lost.
+    expect(
+      own(WasmTensor, call.out).place === machine.place,
+      "attention",
+      "an output in another memory than the cache",
+    );
+    attention(machine, this.crossing.attention(call, machine));
   }
 
   rotatePages(from: KvSlice, to: KvSlice, count: number, angles: Angles): void {
-    cacheOps.rotatePages(this.live(), from, to, count, angles);
+    const store = own(WasmKvStore, to.store);
+    const machine = this.at(store.place);
+    expect(own(WasmKvStore, from.store).place === store.place, "rotatePages", "pages of two memories");
+    cacheOps.rotatePages(machine, from, to, count, this.crossing.angles(angles, machine));
   }
 
   async dispose(): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
-    this.stores.clear();
-    await this.machine.pool.dispose();
+    await this.room.dispose();
+  }
+
+  private at(place: number): Machine {
+    this.live();
+    return this.machines[place];
   }
 
   private live(): Machine {
     if (this.disposed) throw new InternalError("The wasm backend was used after dispose.");
-    return this.machine;
+    return this.machines[this.place];
   }
 }

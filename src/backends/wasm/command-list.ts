@@ -26,7 +26,7 @@ export class CommandList {
 
   constructor(
     private readonly pool: Pool,
-    space: Space,
+    private readonly space: Space,
     private readonly parallelNs: number,
   ) {
     const bytes = CAPACITY * abi.COMMAND_BYTES;
@@ -101,6 +101,11 @@ export class CommandList {
     this.anyParallel = false;
     this.byOne.clear();
     this.byAll.clear();
-    this.pool.run(this.list, count, anyParallel);
+    this.pool.run(this.space.place, this.list, count, anyParallel);
+  }
+
+  /** Forgets what waits. */
+  drop(): void {
+    this.count = 0;
   }
 }

@@ -2,21 +2,19 @@
 import { ArgumentError } from "../../util/errors.js";
 import { platform } from "../../util/platform.js";
 import { WasmBackend } from "./backend.js";
-import { PARALLEL_NS } from "./command-list.js";
-import { Machine } from "./machine.js";
+import { LEAST_MEMORY, MachineRoom } from "./machine-room.js";
 import { compileKernels } from "./module.js";
-import { Pool } from "./pool.js";
-import { Space } from "./space.js";
 
 const MOST_THREADS = 256;
-const LEAST_MEMORY = 2 ** 20;
 
 export interface WasmBackendOptions {
   /** Threads of the kernels, the caller's included; default: the machine's cores. */
   readonly threads?: number | undefined;
   /** Force the relaxed (true) or the plain (false) SIMD build; default: relaxed where the engine has it. */
   readonly relaxed?: boolean | undefined;
-  /** Most bytes that weights, caches and activations may take; default and at most: one memory, 4 GiB. */
+  /** Most bytes of one WebAssembly memory; default and at most: 4 GiB less 64 KiB. A larger model lies in several. */
+  readonly memoryBytes?: number | undefined;
+  /** Most bytes of all memories together, for weights, caches and activations; default: no limit. */
   readonly maxMemoryBytes?: number | undefined;
   /** Operations of less work than this (estimated nanoseconds) run on the calling thread alone; 0 shares all of them. */
   readonly parallelNs?: number | undefined;
@@ -25,23 +23,18 @@ export interface WasmBackendOptions {
 /** Compiles the kernels and starts the threads. @throws ArgumentError, MemoryError, UnsupportedError */
 export async function createWasmBackend(options: WasmBackendOptions = {}): Promise<WasmBackend> {
   const threads = options.threads ?? Math.min(platform().cores, MOST_THREADS);
-  const bytes = options.maxMemoryBytes ?? 2 ** 32;
   if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
     throw new ArgumentError(`threads must be a whole number from 1 to ${MOST_THREADS}, not ${threads}.`, { threads });
   }
-  if (!(bytes >= LEAST_MEMORY)) {
-    throw new ArgumentError(`maxMemoryBytes must be at least ${LEAST_MEMORY}, not ${bytes}.`, {
-      maxMemoryBytes: bytes,
-    });
-  }
+  const memoryBytes = atLeast("memoryBytes", options.memoryBytes ?? 2 ** 32);
+  const maxMemoryBytes = atLeast("maxMemoryBytes", options.maxMemoryBytes ?? Number.POSITIVE_INFINITY);
   platform().enableWasmFeatures();
   const { module, relaxed } = await compileKernels(options.relaxed);
-  const space = new Space(bytes);
-  const pool = await Pool.start(module, space, threads);
-  try {
-    return new WasmBackend(new Machine(space, pool, options.parallelNs ?? PARALLEL_NS), relaxed);
-  } catch (error) {
-    await pool.dispose();
-    throw error;
-  }
+  const { parallelNs } = options;
+  return new WasmBackend(await MachineRoom.open(module, { threads, memoryBytes, maxMemoryBytes, parallelNs }), relaxed);
+}
+
+function atLeast(option: string, bytes: number): number {
+  if (bytes >= LEAST_MEMORY) return bytes;
+  throw new ArgumentError(`${option} must be at least ${LEAST_MEMORY}, not ${bytes}.`, { [option]: bytes });
 }

@@ -1,5 +1,5 @@
 /**
- * Pages and page tables in the Wasm memory. A page's number is its address. Pages come from slabs that are never moved;
+ * Pages and page tables in a Wasm memory, that of the layers they serve. A page's number is its address. Pages come from slabs that are never moved;
  * a table is an array of page addresses that kernels read.
  */
 import { type KvLayout, type KvStore, PAGE_TOKENS, type Page, type PageTable } from "../../tensor/kv.js";
@@ -11,12 +11,11 @@ import type { Space } from "./space.js";
 const MOST_SLAB_BYTES = 64 * 1024 * 1024;
 const SMALLEST_TABLE = 64;
 
-/** What a store needs of its backend. */
+/** What a store needs of its machine. */
 export interface KvOwner {
   readonly space: Space;
   /** Finishes commands that may still read pages or tables as they are now. */
   flush(): void;
-  forget(store: WasmKvStore): void;
 }
 
 interface Slab {
@@ -38,6 +37,10 @@ export class WasmKvStore implements KvStore {
     private readonly owner: KvOwner,
   ) {
     this.pageBytes = pageBytes(layout);
+  }
+
+  get place(): number {
+    return this.owner.space.place;
   }
 
   get usedBytes(): number {
@@ -89,7 +92,6 @@ export class WasmKvStore implements KvStore {
     this.slabs.length = 0;
     this.unused.length = 0;
     this.pages = 0;
-    this.owner.forget(this);
   }
 }
 

@@ -1,14 +1,18 @@
-/** What the operations work with: memory, threads, the command list and the arenas of the running step. */
+/**
+ * What the operations work with: one memory, the threads, the command list and the arenas of the running step. A backend
+ * has a machine for each of its memories.
+ */
 import { SCRATCH_BYTES } from "../../../kernels/abi.js";
 import { DTYPES } from "../../tensor/dtype.js";
 import { Arena } from "./arena.js";
 import { CommandList } from "./command-list.js";
+import type { KvOwner } from "./kv-store.js";
 import type { KernelFunction } from "./module.js";
 import type { Pool } from "./pool.js";
 import type { Space } from "./space.js";
-import { WasmInput, type WasmTensor, type WasmWeight } from "./tensors.js";
+import { expect, WasmInput, type WasmTensor, type WasmWeight } from "./tensors.js";
 
-export class Machine {
+export class Machine implements KvOwner {
   readonly commands: CommandList;
   /** Scratch memory of all threads. */
   readonly scratch: number;
@@ -31,7 +35,15 @@ export class Machine {
     this.step = new Arena(space);
     this.layers = [new Arena(space), new Arena(space)];
     this.arena = this.step;
-    this.unpackRow = pool.kernel("unpackRow");
+    this.unpackRow = pool.kernel("unpackRow", space.place);
+  }
+
+  get place(): number {
+    return this.space.place;
+  }
+
+  flush(): void {
+    this.commands.flush();
   }
 
   beginStep(): void {
@@ -86,12 +98,30 @@ export class Machine {
   input(values: Int32Array | Float32Array): WasmInput {
     const address = this.allocateInput(Math.max(4, values.length * 4));
     (values instanceof Int32Array ? this.space.i32 : this.space.f32).set(values, address >>> 2);
-    if (this.inputCount === this.inputs.length) this.inputs.push(new WasmInput());
+    if (this.inputCount === this.inputs.length) this.inputs.push(new WasmInput(this.place));
     return this.inputs[this.inputCount++].set(values.length, address);
+  }
+
+  /** The tensor as it lies in another memory, copied here: lives until the next `beginStep`. */
+  receive(tensor: WasmTensor, from: Machine): WasmTensor {
+    from.commands.flush();
+    const { rows, cols, address } = tensor;
+    const copy = this.allocateInput(Math.max(4, tensor.bytes));
+    this.space.f32.set(from.space.f32.subarray(address >>> 2, (address >>> 2) + rows * cols), copy >>> 2);
+    return this.step.tensor(rows, cols, copy);
+  }
+
+  /** The input as it lies in another memory, copied here once. Host inputs never change within a step. */
+  receiveInput(input: WasmInput, from: Machine): WasmInput {
+    const start = input.address >>> 2;
+    const copy = input.copies[this.place] ?? this.input(from.space.i32.subarray(start, start + input.length));
+    input.copies[this.place] = copy;
+    return copy;
   }
 
   /** Address of a vector's elements as f32. */
   vector(weight: WasmWeight): number {
+    expect(weight.place === this.place, "An operation", `the vector ${weight.name} of another memory`);
     if (weight.dtype === "f32" && weight.address % 4 === 0) return weight.address;
     if (weight.expanded === 0) {
       weight.expanded = this.space.allocate(weight.cols * 4, `The vector ${weight.name}`);

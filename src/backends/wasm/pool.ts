@@ -1,57 +1,51 @@
 /**
- * The threads that run command lists (kernels/pool.ts has their life inside WebAssembly). The calling thread is number 0;
- * the others instantiate the same module on the same memory and never return to JavaScript while the pool lives.
+ * The threads that run command lists (kernels/pool.ts has their life inside WebAssembly). The calling thread is number 0.
+ * One pool serves all memories of a backend: a list is announced in the first memory, wherever it lies, so idle memories
+ * have no threads that spin, and there are never more threads than were asked for.
  */
 import * as abi from "../../../kernels/abi.js";
-import { InternalError, SluiceError } from "../../util/errors.js";
-import { platform, type Thread } from "../../util/platform.js";
+import { InternalError } from "../../util/errors.js";
+import { KernelThread } from "./kernel-thread.js";
 import { type KernelFunction, kernelFunction } from "./module.js";
 import type { Space } from "./space.js";
 
-/** The script of a thread. A trap sets the failure word, which the others look at while they wait. */
-const WORKER = `
-onmessage = ({ data: { module, memory, control, thread, threads } }) => {
-  try {
-    const { work } = new WebAssembly.Instance(module, { env: { memory } }).exports;
-    postMessage({ ready: true });
-    work(control, thread, threads);
-  } catch (error) {
-    const words = new Int32Array(memory.buffer);
-    Atomics.store(words, (control + ${abi.FAILURE}) >> 2, ${abi.FAILED_TRAP});
-    Atomics.notify(words, (control + ${abi.GENERATION}) >> 2);
-    postMessage({ failed: String(error) });
-  }
-};
-`;
+/** The calling thread's way into one memory. */
+interface Site {
+  readonly space: Space;
+  readonly instance: WebAssembly.Instance;
+  readonly control: number;
+  readonly take: KernelFunction;
+  readonly runAlone: KernelFunction;
+}
 
 export class Pool {
-  private readonly workers: Thread[] = [];
+  private readonly sites: Site[] = [];
+  private readonly workers: KernelThread[] = [];
   private failure: Error | undefined;
-  private readonly runAll: KernelFunction;
-  private readonly runAlone: KernelFunction;
+  /** While threads are told of a further memory they hear of no list. */
+  private listening = false;
+  private readonly announce: KernelFunction;
   private readonly maySleep = canSleep() ? 1 : 0;
 
   private constructor(
+    private readonly module: WebAssembly.Module,
     readonly threads: number,
-    private readonly instance: WebAssembly.Instance,
-    private readonly space: Space,
-    private readonly control: number,
+    home: Site,
   ) {
-    this.runAll = kernelFunction(instance, "run");
-    this.runAlone = kernelFunction(instance, "runAlone");
+    this.sites.push(home);
+    this.announce = kernelFunction(home.instance, "announce");
   }
 
-  /** Opens the space above the module's constants and starts `threads - 1` workers. */
+  /** Starts `threads - 1` workers in the first memory. Opens the space above the module's constants. */
   static async start(module: WebAssembly.Module, space: Space, threads: number): Promise<Pool> {
-    const instance = await WebAssembly.instantiate(module, { env: { memory: space.memory } });
-    space.open(kernelFunction(instance, "heapBase")());
-    const control = space.allocate(abi.CONTROL_BYTES, "The thread pool");
-    space.u8.fill(0, control, control + abi.CONTROL_BYTES);
-    const pool = new Pool(threads, instance, space, control);
+    const home = await siteIn(module, space);
+    const pool = new Pool(module, threads, home);
+    const onFailure = (error: Error) => void pool.fail(error);
     try {
-      const starts: Promise<void>[] = [];
-      for (let thread = 1; thread < threads; thread++) starts.push(pool.startWorker(module, thread));
-      await Promise.all(starts);
+      for (let thread = 1; thread < threads; thread++) {
+        pool.workers.push(new KernelThread({ thread, threads, onFailure }));
+      }
+      await pool.introduce(home);
     } catch (error) {
       await pool.dispose();
       throw error;
@@ -59,36 +53,42 @@ export class Pool {
     return pool;
   }
 
-  private startWorker(module: WebAssembly.Module, thread: number): Promise<void> {
-    const worker = platform().spawnScript(WORKER, `sluice-kernels-${thread}`);
-    this.workers.push(worker);
-    const { threads, control } = this;
-    return new Promise((resolve, reject) => {
-      const fail = (reason: string) => new InternalError(`Kernel thread ${thread} ended: ${reason}.`);
-      worker.onFailure((error) => reject(this.fail(error instanceof SluiceError ? error : fail(error.message))));
-      worker.onMessage((message) => {
-        if (typeof message === "object" && message !== null && "failed" in message) {
-          return reject(this.fail(fail(String(message.failed))));
-        }
-        worker.keepAlive(false);
-        resolve();
-      });
-      worker.post({ module, memory: this.space.memory, control, thread, threads });
-    });
-  }
-
-  /** Another export of the module, for calls from this thread alone. */
-  kernel(name: string): KernelFunction {
-    return kernelFunction(this.instance, name);
-  }
-
-  /** Runs `count` commands at `list`; `parallel`: on all threads, else on the calling one. @throws InternalError */
-  run(list: number, count: number, parallel: boolean): void {
+  /** Makes a further memory, the next in number, known to all threads. Opens the space. No list may wait meanwhile. */
+  async join(space: Space): Promise<void> {
     if (this.failure) throw this.failure;
+    if (!this.listening || space.place !== this.sites.length) {
+      throw new InternalError(`Memory ${space.place} came out of turn.`);
+    }
+    const site = await siteIn(this.module, space);
+    this.sites.push(site);
+    this.announce(this.sites[0].control, abi.NO_PLACE, 0, 0);
+    await this.introduce(site);
+  }
+
+  private async introduce({ space, control }: Site): Promise<void> {
+    this.listening = false;
+    await Promise.all(this.workers.map((worker) => worker.enter(this.module, space.memory, control)));
+    this.listening = true;
+  }
+
+  /** Another export of the module on the memory number `place`, for calls from this thread alone. */
+  kernel(name: string, place: number): KernelFunction {
+    return kernelFunction(this.sites[place].instance, name);
+  }
+
+  /**
+   * Runs `count` commands at `list` of the memory number `place`; `parallel`: on all threads, else on the calling one.
+   * @throws InternalError
+   */
+  run(place: number, list: number, count: number, parallel: boolean): void {
+    if (this.failure) throw this.failure;
+    const { control, take, runAlone } = this.sites[place];
     let status = 0;
     try {
-      if (parallel) status = this.runAll(this.control, list, count, this.threads, this.maySleep);
-      else this.runAlone(list, count);
+      if (parallel && this.listening) {
+        this.announce(this.sites[0].control, place, list, count);
+        status = take(control, list, count, 0, this.threads, this.maySleep);
+      } else runAlone(list, count);
     } catch (error) {
       throw this.fail(new InternalError(`A kernel failed: ${error}.`, {}, { cause: error }));
     }
@@ -100,23 +100,33 @@ export class Pool {
   /** No list runs any more; threads that wait give up. */
   private fail(error: Error): Error {
     this.failure ??= error;
-    Atomics.compareExchange(this.space.i32, (this.control + abi.FAILURE) >>> 2, 0, abi.FAILED_TRAP);
-    this.wake(abi.GENERATION);
+    for (const { space, control } of this.sites) {
+      Atomics.compareExchange(space.i32, (control + abi.FAILURE) >>> 2, 0, abi.FAILED_TRAP);
+      Atomics.notify(space.i32, (control + abi.GENERATION) >>> 2);
+    }
     return this.failure;
-  }
-
-  private wake(word: number): void {
-    Atomics.notify(this.space.i32, (this.control + word) >>> 2);
   }
 
   async dispose(): Promise<void> {
     this.failure ??= new InternalError("The backend was disposed of.");
-    Atomics.store(this.space.i32, (this.control + abi.STOP) >>> 2, 1);
-    Atomics.add(this.space.i32, (this.control + abi.EPOCH) >>> 2, 1);
-    this.wake(abi.EPOCH);
+    const [{ space, control }] = this.sites;
+    Atomics.store(space.i32, (control + abi.STOP) >>> 2, 1);
+    Atomics.add(space.i32, (control + abi.EPOCH) >>> 2, 1);
+    Atomics.notify(space.i32, (control + abi.EPOCH) >>> 2);
     await Promise.all(this.workers.map((worker) => worker.terminate()));
     this.workers.length = 0;
+    this.sites.length = 1;
   }
+}
+
+/** Instantiates the module on a memory, opens its space and lays out the control block. */
+async function siteIn(module: WebAssembly.Module, space: Space): Promise<Site> {
+  const instance = await WebAssembly.instantiate(module, { env: { memory: space.memory } });
+  space.open(kernelFunction(instance, "heapBase")());
+  const control = space.allocate(abi.CONTROL_BYTES, "The thread pool");
+  space.u8.fill(0, control, control + abi.CONTROL_BYTES);
+  const [take, runAlone] = [kernelFunction(instance, "take"), kernelFunction(instance, "runAlone")];
+  return { space, instance, control, take, runAlone };
 }
 
 /** A browser's main thread must not sleep in Atomics.wait. */

@@ -1,12 +1,17 @@
 /**
- * One WebAssembly memory and its allocator: first fit over a sorted list of free blocks, grown at the end. Weights, caches
- * and arenas carry the space that they live in, so that a model may later be laid over several.
+ * One WebAssembly memory and its allocator: first fit over a sorted list of free blocks, grown at the end. It starts small
+ * and grows. A backend has several when a model does not fit into one; a space's place is its number among them.
  */
 import { MemoryError } from "../../util/errors.js";
 
 const WASM_PAGE = 65536;
 /** One page less than 4 GiB, so that the address after the last byte still fits in 32 bits. */
 const MOST_PAGES = 65535;
+
+/** The most that one memory with this limit holds: whole pages. */
+export function spaceLimit(limitBytes: number): number {
+  return Math.max(1, Math.min(MOST_PAGES, Math.floor(limitBytes / WASM_PAGE))) * WASM_PAGE;
+}
 /** Everything starts at a cache line. */
 const ALIGNMENT = 64;
 
@@ -24,11 +29,13 @@ export class Space {
   private views: { readonly u8: Uint8Array; readonly i32: Int32Array; readonly f32: Float32Array };
 
   /** @throws MemoryError when the address space for `limitBytes` is not to be had */
-  constructor(limitBytes: number) {
-    const maximum = Math.max(1, Math.min(MOST_PAGES, Math.floor(limitBytes / WASM_PAGE)));
-    this.limitBytes = maximum * WASM_PAGE;
+  constructor(
+    limitBytes: number,
+    readonly place = 0,
+  ) {
+    this.limitBytes = spaceLimit(limitBytes);
     try {
-      this.memory = new WebAssembly.Memory({ initial: 1, maximum, shared: true });
+      this.memory = new WebAssembly.Memory({ initial: 1, maximum: this.limitBytes / WASM_PAGE, shared: true });
     } catch (error) {
       throw new MemoryError(
         `A shared WebAssembly memory of at most ${this.limitBytes} bytes was refused (${error}). ` +
@@ -43,6 +50,11 @@ export class Space {
   /** Bytes handed out. */
   get usedBytes(): number {
     return this.used;
+  }
+
+  /** Bytes still to be handed out, in however many pieces. */
+  get leftBytes(): number {
+    return this.blocks.reduce((sum, block) => sum + block.bytes, this.limitBytes - this.end);
   }
 
   /** The whole memory as bytes. Views taken before the memory grew stay valid for what they cover. */
@@ -147,6 +159,7 @@ export class Space {
   }
 }
 
-function roundUp(bytes: number): number {
+/** Bytes that `allocate(bytes)` takes. */
+export function roundUp(bytes: number): number {
   return Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
 }

@@ -1,4 +1,4 @@
-/** Handles of the Wasm backend: addresses in its memory. */
+/** Handles of the Wasm backend: addresses in its memories. `place` is the number of the memory. */
 import type { DType } from "../../tensor/dtype.js";
 import type { StepInput, Tensor, Weight } from "../../tensor/tensor.js";
 import { InternalError } from "../../util/errors.js";
@@ -26,6 +26,10 @@ export class WasmTensor implements Tensor {
   get bytes(): number {
     return this.rows * this.cols * 4;
   }
+
+  get place(): number {
+    return this.arena.space.place;
+  }
 }
 
 export class WasmWeight implements Weight {
@@ -37,6 +41,7 @@ export class WasmWeight implements Weight {
     readonly dtype: DType,
     readonly rows: number,
     readonly cols: number,
+    readonly place: number,
     readonly address: number,
     readonly bytes: number,
   ) {}
@@ -45,10 +50,15 @@ export class WasmWeight implements Weight {
 export class WasmInput implements StepInput {
   length = 0;
   address = 0;
+  /** The same numbers in other memories, by place, made where they are first needed. */
+  readonly copies: (WasmInput | undefined)[] = [];
+
+  constructor(readonly place: number) {}
 
   set(length: number, address: number): this {
     this.length = length;
     this.address = address;
+    this.copies.length = 0;
     return this;
   }
 }

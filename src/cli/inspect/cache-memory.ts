@@ -35,7 +35,7 @@ export function cacheMemory(summary: CheckpointSummary, question: CacheQuestion)
   const layouts = kvLayouts(shapes, settings);
   const bytesPerToken = layouts.reduce((sum, { layout }) => sum + pageBytes(layout) / PAGE_TOKENS, 0);
   const extent = tokens === null ? null : cacheExtent(settings, tokens);
-  const bytes = extent && kvCacheBytes({ kvPageBytes: pageBytes }, shapes, settings, extent);
+  const bytes = extent && kvCacheBytes({ kvPageBytes: pageBytes, placeOf: () => 0 }, shapes, settings, extent);
   return { ...common, bytes, bytesPerToken };
 }
 

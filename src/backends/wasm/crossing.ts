@@ -1,0 +1,42 @@
+/**
+ * An operation runs in one memory. What it reads and lies in another is copied across first: the activations of a step
+ * where the layers of the next memory begin, and its inputs. A model in one memory passes through without a copy.
+ */
+import type { Angles, AppendCall, AttentionCall } from "../../tensor/backend.js";
+import type { StepInput, Tensor } from "../../tensor/tensor.js";
+import type { Machine } from "./machine.js";
+import { own, WasmInput, WasmTensor } from "./tensors.js";
+
+export class Crossing {
+  /** @param machines by place; grows when memories are added */
+  constructor(private readonly machines: readonly Machine[]) {}
+
+  /** x in the memory of `to`. Whatever was to fill it is run before it is copied. */
+  tensor(x: Tensor, to: Machine): WasmTensor {
+    const tensor = own(WasmTensor, x);
+    return tensor.place === to.place ? tensor : to.receive(tensor, this.machines[tensor.place]);
+  }
+
+  input(values: StepInput, to: Machine): WasmInput {
+    const input = own(WasmInput, values);
+    return input.place === to.place ? input : to.receiveInput(input, this.machines[input.place]);
+  }
+
+  angles(angles: Angles, to: Machine): Angles {
+    const values = this.input(angles.values, to);
+    return values === angles.values ? angles : { ...angles, values };
+  }
+
+  append(call: AppendCall, to: Machine): AppendCall {
+    if (this.machines.length === 1) return call;
+    const keys = this.tensor(call.keys, to);
+    const values = this.tensor(call.values, to);
+    return { ...call, keys, values, angles: call.angles && this.angles(call.angles, to) };
+  }
+
+  attention(call: AttentionCall, to: Machine): AttentionCall {
+    if (this.machines.length === 1) return call;
+    const queries = call.queries.map((query) => this.tensor(query, to));
+    return { ...call, queries, spans: this.input(call.spans, to) };
+  }
+}
