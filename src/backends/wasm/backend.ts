@@ -118,7 +118,7 @@ export class WasmBackend implements Backend {
 
   scope<I>(body: ScopeBody<I>, x: Tensor, input: I): Tensor {
     const outer = this.place;
-    const machine = this.at(body.layer === undefined ? own(WasmTensor, x).place : this.placeOf(body.layer));
+    const machine = body.layer === undefined ? this.of(WasmTensor, x) : this.at(this.placeOf(body.layer));
     const inside = this.crossing.tensor(x, machine);
     this.place = machine.place;
     try {
@@ -148,53 +148,47 @@ export class WasmBackend implements Backend {
   }
 
   gather(x: Tensor, indices: StepInput): Tensor {
-    const machine = this.at(own(WasmTensor, x).place);
+    const machine = this.of(WasmTensor, x);
     return rowOps.gather(machine, x, this.crossing.input(indices, machine));
   }
 
   embed(table: Weight, ids: StepInput): Tensor {
-    const machine = this.at(own(WasmWeight, table).place);
+    const machine = this.of(WasmWeight, table);
     return linearOps.embed(machine, table, this.crossing.input(ids, machine));
   }
 
   linear(x: Tensor, weight: Weight, bias?: Weight): Tensor {
-    const machine = this.at(own(WasmWeight, weight).place);
+    const machine = this.of(WasmWeight, weight);
     return linearOps.linear(machine, this.crossing.tensor(x, machine), weight, bias);
   }
 
   rmsNorm(x: Tensor, gain: Weight, epsilon: number): Tensor {
-    const machine = this.at(own(WasmWeight, gain).place);
+    const machine = this.of(WasmWeight, gain);
     return rowOps.rmsNorm(machine, this.crossing.tensor(x, machine), gain, epsilon);
   }
 
   add(a: Tensor, b: Tensor): Tensor {
-    const machine = this.at(own(WasmTensor, a).place);
+    const machine = this.of(WasmTensor, a);
     return rowOps.add(machine, a, this.crossing.tensor(b, machine));
   }
 
   gated(gate: Tensor, up: Tensor, activation: Activation): Tensor {
-    const machine = this.at(own(WasmTensor, gate).place);
+    const machine = this.of(WasmTensor, gate);
     return rowOps.gated(machine, gate, this.crossing.tensor(up, machine), activation);
   }
 
   rotate(x: Tensor, headWidth: number, angles: Angles): Tensor {
-    const machine = this.at(own(WasmTensor, x).place);
+    const machine = this.of(WasmTensor, x);
     return rowOps.rotate(machine, x, headWidth, this.crossing.angles(angles, machine));
   }
 
   append(call: AppendCall): void {
-    const machine = this.at(own(WasmKvStore, call.slice.store).place);
+    const machine = this.of(WasmKvStore, call.slice.store);
     cacheOps.append(machine, this.crossing.append(call, machine));
   }
 
   attention(call: AttentionCall): void {
-    const machine = this.at(own(WasmKvStore, call.slice.store).place);
-    // It is written, often in parts: a copy would be lost.
-    expect(
-      own(WasmTensor, call.out).place === machine.place,
-      "attention",
-      "an output in another memory than the cache",
-    );
+    const machine = this.of(WasmKvStore, call.slice.store);
     attention(machine, this.crossing.attention(call, machine));
   }
 
@@ -209,6 +203,11 @@ export class WasmBackend implements Backend {
     if (this.disposed) return;
     this.disposed = true;
     await this.room.dispose();
+  }
+
+  /** The machine of what the handle names. */
+  private of<C extends { readonly place: number }>(kind: new (...args: never[]) => C, handle: object): Machine {
+    return this.machines.length === 1 ? this.machines[0] : this.at(own(kind, handle).place);
   }
 
   private at(place: number): Machine {

@@ -1,18 +1,19 @@
 /**
  * An operation runs in one memory. What it reads and lies in another is copied across first: the activations of a step
- * where the layers of the next memory begin, and its inputs. A model in one memory passes through without a copy.
+ * where the layers of the next memory begin, and its inputs. A model in one memory passes through unlooked at.
  */
 import type { Angles, AppendCall, AttentionCall } from "../../tensor/backend.js";
 import type { StepInput, Tensor } from "../../tensor/tensor.js";
 import type { Machine } from "./machine.js";
-import { own, WasmInput, WasmTensor } from "./tensors.js";
+import { expect, own, WasmInput, WasmTensor } from "./tensors.js";
 
 export class Crossing {
   /** @param machines by place; grows when memories are added */
   constructor(private readonly machines: readonly Machine[]) {}
 
   /** x in the memory of `to`. Whatever was to fill it is run before it is copied. */
-  tensor(x: Tensor, to: Machine): WasmTensor {
+  tensor(x: Tensor, to: Machine): Tensor {
+    if (this.machines.length === 1) return x;
     const tensor = own(WasmTensor, x);
     return tensor.place === to.place ? tensor : to.receive(tensor, this.machines[tensor.place]);
   }
@@ -36,6 +37,8 @@ export class Crossing {
 
   attention(call: AttentionCall, to: Machine): AttentionCall {
     if (this.machines.length === 1) return call;
+    // It is written, often in parts: a copy would be lost.
+    expect(own(WasmTensor, call.out).place === to.place, "attention", "an output in another memory than the cache");
     const queries = call.queries.map((query) => this.tensor(query, to));
     return { ...call, queries, spans: this.input(call.spans, to) };
   }

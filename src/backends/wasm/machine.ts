@@ -13,6 +13,7 @@ import type { Space } from "./space.js";
 import { expect, WasmInput, type WasmTensor, type WasmWeight } from "./tensors.js";
 
 export class Machine implements KvOwner {
+  readonly place: number;
   readonly commands: CommandList;
   /** Scratch memory of all threads. */
   readonly scratch: number;
@@ -30,16 +31,13 @@ export class Machine implements KvOwner {
     readonly pool: Pool,
     parallelNs: number,
   ) {
+    this.place = space.place;
     this.scratch = space.allocate(SCRATCH_BYTES * pool.threads, "The threads' scratch memory");
     this.commands = new CommandList(pool, space, parallelNs);
     this.step = new Arena(space);
     this.layers = [new Arena(space), new Arena(space)];
     this.arena = this.step;
     this.unpackRow = pool.kernel("unpackRow", space.place);
-  }
-
-  get place(): number {
-    return this.space.place;
   }
 
   flush(): void {

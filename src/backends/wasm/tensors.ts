@@ -7,7 +7,11 @@ import type { Arena } from "./arena.js";
 /** Activations; the object is reused when its arena is. */
 export class WasmTensor implements Tensor {
   /** @param arena whose life it shares; what is derived from it lies there too */
-  constructor(readonly arena: Arena) {}
+  constructor(readonly arena: Arena) {
+    this.place = arena.space.place;
+  }
+
+  readonly place: number;
 
   rows = 0;
   cols = 0;
@@ -25,10 +29,6 @@ export class WasmTensor implements Tensor {
 
   get bytes(): number {
     return this.rows * this.cols * 4;
-  }
-
-  get place(): number {
-    return this.arena.space.place;
   }
 }
 
