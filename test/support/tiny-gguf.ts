@@ -2,6 +2,7 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { DType } from "../../src/tensor/dtype.js";
 import { Random } from "../../src/util/random.js";
 import { type GgufTensorSpec, type GgufValue, writeGguf } from "./write-gguf.js";
 
@@ -40,14 +41,22 @@ export const TINY_TEMPLATE =
   "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-const WIDTH = 32;
-const HIDDEN = 48;
 const HEADS = 4;
 const KV_HEADS = 2;
-const LAYERS = 2;
+
+/** Sizes that may be larger. */
+export interface TinySize {
+  readonly width: number;
+  readonly hidden: number;
+  readonly layers: number;
+  /** Of the matrices. */
+  readonly dtype: DType;
+}
+const TINY: TinySize = { width: 32, hidden: 48, layers: 2, dtype: "f32" };
 
 export interface TinyOptions {
   readonly seed?: number;
+  readonly size?: TinySize;
   /** Replaces or (undefined) removes metadata. */
   readonly metadata?: Readonly<Record<string, GgufValue | undefined>>;
   /** Names of tensors to leave out. */
@@ -58,44 +67,45 @@ export interface TinyOptions {
 
 export function tinyGguf(options: TinyOptions = {}): Uint8Array {
   const random = new Random(options.seed ?? 1);
+  const { width, hidden, layers, dtype } = options.size ?? TINY;
   const tensor = (name: string, rows: number, cols: number): GgufTensorSpec => {
     const [r, c] = options.shapes?.[name] ?? [rows, cols];
     const values = Float32Array.from({ length: r * c }, () =>
       r === 1 ? 1 : (random.double() - 0.5) * (5 / Math.sqrt(c)),
     );
-    return { name, dtype: "f32", rows: r, cols: c, values };
+    return { name, dtype: r === 1 ? "f32" : dtype, rows: r, cols: c, values };
   };
-  const blocks = Array.from({ length: LAYERS }, (_, i) => [
-    tensor(`blk.${i}.attn_norm.weight`, 1, WIDTH),
-    tensor(`blk.${i}.attn_q.weight`, WIDTH, WIDTH),
-    tensor(`blk.${i}.attn_k.weight`, (WIDTH / HEADS) * KV_HEADS, WIDTH),
-    tensor(`blk.${i}.attn_v.weight`, (WIDTH / HEADS) * KV_HEADS, WIDTH),
-    tensor(`blk.${i}.attn_output.weight`, WIDTH, WIDTH),
-    tensor(`blk.${i}.ffn_norm.weight`, 1, WIDTH),
-    tensor(`blk.${i}.ffn_gate.weight`, HIDDEN, WIDTH),
-    tensor(`blk.${i}.ffn_up.weight`, HIDDEN, WIDTH),
-    tensor(`blk.${i}.ffn_down.weight`, WIDTH, HIDDEN),
+  const blocks = Array.from({ length: layers }, (_, i) => [
+    tensor(`blk.${i}.attn_norm.weight`, 1, width),
+    tensor(`blk.${i}.attn_q.weight`, width, width),
+    tensor(`blk.${i}.attn_k.weight`, (width / HEADS) * KV_HEADS, width),
+    tensor(`blk.${i}.attn_v.weight`, (width / HEADS) * KV_HEADS, width),
+    tensor(`blk.${i}.attn_output.weight`, width, width),
+    tensor(`blk.${i}.ffn_norm.weight`, 1, width),
+    tensor(`blk.${i}.ffn_gate.weight`, hidden, width),
+    tensor(`blk.${i}.ffn_up.weight`, hidden, width),
+    tensor(`blk.${i}.ffn_down.weight`, width, hidden),
   ]);
   const tensors = [
-    tensor("token_embd.weight", TINY_TOKENS.length, WIDTH),
+    tensor("token_embd.weight", TINY_TOKENS.length, width),
     ...blocks.flat(),
-    tensor("output_norm.weight", 1, WIDTH),
-    tensor("output.weight", TINY_TOKENS.length, WIDTH),
+    tensor("output_norm.weight", 1, width),
+    tensor("output.weight", TINY_TOKENS.length, width),
   ].filter(({ name }) => !options.without?.includes(name));
-  return writeGguf({ metadata: metadataOf(options.metadata ?? {}), tensors });
+  return writeGguf({ metadata: metadataOf(options), tensors });
 }
 
-function metadataOf(changes: Readonly<Record<string, GgufValue | undefined>>): Record<string, GgufValue> {
+function metadataOf({ size = TINY, metadata: changes = {} }: TinyOptions): Record<string, GgufValue> {
   const kinds = TINY_TOKENS.map((_, id) =>
     id === 0 ? 2 : id < SPECIAL.length ? 3 : id < SPECIAL.length + 256 ? 6 : 1,
   );
   const all: Record<string, GgufValue | undefined> = {
     "general.architecture": "llama",
     "general.name": "tiny",
-    "llama.block_count": LAYERS,
+    "llama.block_count": size.layers,
     "llama.context_length": 64,
-    "llama.embedding_length": WIDTH,
-    "llama.feed_forward_length": HIDDEN,
+    "llama.embedding_length": size.width,
+    "llama.feed_forward_length": size.hidden,
     "llama.attention.head_count": HEADS,
     "llama.attention.head_count_kv": KV_HEADS,
     "llama.attention.layer_norm_rms_epsilon": 1e-5,

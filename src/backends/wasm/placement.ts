@@ -7,6 +7,8 @@ import { rowBytes } from "../../tensor/dtype.js";
 import { MemoryError } from "../../util/errors.js";
 import { roundUp } from "./space.js";
 
+/** An arena that grows has its old and its new memory at once. */
+const GROWING_ARENAS = 2;
 /** Shares of the wished cache bytes that are tried when not all fit. */
 const SHARES = [1, 0.75, 0.5, 0.25, 0.125, 0.0625, 0.03125, 0];
 
@@ -29,12 +31,13 @@ interface Unit {
 export function placeWeights(plan: WeightPlan, roomOf: (place: number) => number): Placement {
   const units = unitsOf(plan);
   refuseLarge(units, roomOf(0));
-  // Activations twice, since an arena that grows needs its old and its new memory.
-  const places = SHARES.reduce<number[] | undefined>(
-    (found, share) => found ?? balanced(units, share, (place) => roomOf(place) - 2 * plan.activationBytes),
-    undefined,
-  );
-  return placementOf(units, places ?? balanced(units, 0, roomOf) ?? refuse(units, roomOf));
+  for (const activations of [GROWING_ARENAS * plan.activationBytes, 0]) {
+    for (const share of SHARES) {
+      const places = balanced(units, share, (place) => roomOf(place) - activations);
+      if (places) return placementOf(units, places);
+    }
+  }
+  return refuse(units, roomOf);
 }
 
 function weightBytes({ dtype, rows, cols }: WeightRequest): number {
