@@ -20,7 +20,7 @@ import type { KvType } from "../../src/tensor/dtype.js";
 import type { KvLayout } from "../../src/tensor/kv.js";
 import type { Tensor, Weight } from "../../src/tensor/tensor.js";
 import { InternalError, MemoryError } from "../../src/util/errors.js";
-import { type Platform, platform, setPlatform } from "../../src/util/platform.js";
+import { type Platform, platform, setPlatform, type Thread } from "../../src/util/platform.js";
 import { Random } from "../../src/util/random.js";
 import { bind, type RandomModel, type RandomModelShape, randomIds, randomModel } from "../support/random-model.js";
 import { numbers } from "./devices.js";
@@ -565,21 +565,37 @@ describe.each([1, 2, 3])("a pool of %i threads in three memories", (threads) => 
   });
 
   test("a list that comes while threads are told of a memory runs on the calling thread", async () => {
-    const { spaces, pool, lists } = await pooled();
+    const before = platform();
+    let late = false;
+    // Threads hear of the further memory only when this thread comes back to its event loop.
+    const slow = (thread: Thread): Thread => ({
+      post: (message) => void (late ? setTimeout(() => thread.post(message), 20) : thread.post(message)),
+      onMessage: (listener) => thread.onMessage(listener),
+      onFailure: (listener) => thread.onFailure(listener),
+      keepAlive: (alive) => thread.keepAlive(alive),
+      terminate: () => thread.terminate(),
+    });
+    setPlatform({ ...before, spawnScript: (source, name) => slow(before.spawnScript(source, name)) });
+    const { spaces, pool, lists } = await pooled().finally(() => setPlatform(before));
+    late = true;
     const at = spaces[0].allocate(64, "cells");
     spaces[0].f32.fill(1, at >>> 2, (at >>> 2) + 16);
-    const joined = pool.join(new Space(2 ** 24, 3));
-    let lastly = 1;
-    for (let i = 0; i < 60; i++) {
+    const double = () => {
       lists[0].begin(abi.ADD, 1).reads(at, 64).reads(at, 64).writes(at, 64).word(16).end();
       lists[0].flush();
-      lastly *= 2;
-      if (i % 3 === 0) await Promise.resolve();
+      return spaces[0].f32[at >>> 2];
+    };
+    let joined = false;
+    const joining = pool.join(new Space(2 ** 24, 3)).then(() => {
+      joined = true;
+    });
+    for (let turn = 1; turn <= 5; turn++) {
+      expect(double()).toBe(2 ** turn);
+      await new Promise((resolve) => setImmediate(resolve));
     }
-    await joined;
-    lists[0].begin(abi.ADD, 1).reads(at, 64).reads(at, 64).writes(at, 64).word(16).end();
-    lists[0].flush();
-    expect(spaces[0].f32[at >>> 2]).toBe(lastly * 2);
+    expect(joined).toBe(threads === 1);
+    await joining;
+    expect(double()).toBe(64);
     await pool.dispose();
   });
 
