@@ -1,4 +1,6 @@
 /** A model over several Wasm memories: where its layers lie, that no bit changes, and that every memory comes back. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import * as abi from "../../kernels/abi.js";
@@ -321,6 +323,29 @@ describe("memories", () => {
     expect(cache.usedBytes).toBe(0);
     cache.dispose();
     expect(ops.spaces.map((_, place) => ops.placeBytesLeft(place))).toEqual(left);
+  });
+
+  test.each([1, 2])("a disposed backend holds none, even while someone still holds it: %i threads", async (threads) => {
+    setFlagsFromString("--expose-gc");
+    const collect: unknown = runInNewContext("gc");
+    const loaded = async () => {
+      const ops = await createWasmBackend({ threads, memoryBytes: (1.5 + threads / 4) * MIB });
+      const model = randomModel(LAYERED, 1);
+      await ops.planWeights(planFor(model));
+      await logitsOf(ops, model, randomIds(20, LAYERED.vocabulary, 2), { policy: "full", chunk: 20 });
+      const memories = ops.spaces.map(({ memory }) => new WeakRef(memory));
+      await ops.dispose();
+      return { ops, memories };
+    };
+    const { ops, memories } = await loaded();
+    expect(memories.length).toBeGreaterThanOrEqual(3);
+    const held = () => memories.filter((memory) => memory.deref() !== undefined).length;
+    for (let turn = 0; turn < 50 && held() > 0; turn++) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (typeof collect === "function") collect();
+    }
+    expect(held()).toBe(0);
+    expect(ops.memoryBytes).toBe(0);
   });
 
   test("weights are planned once, before any is taken", async () => {

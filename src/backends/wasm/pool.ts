@@ -14,6 +14,7 @@ interface Site {
   readonly space: Space;
   readonly instance: WebAssembly.Instance;
   readonly control: number;
+  readonly announce: KernelFunction;
   readonly take: KernelFunction;
   readonly runAlone: KernelFunction;
 }
@@ -24,7 +25,6 @@ export class Pool {
   private failure: Error | undefined;
   /** While threads are told of a further memory they hear of no list. */
   private listening = false;
-  private readonly announce: KernelFunction;
   private readonly maySleep = canSleep() ? 1 : 0;
 
   private constructor(
@@ -33,7 +33,6 @@ export class Pool {
     home: Site,
   ) {
     this.sites.push(home);
-    this.announce = kernelFunction(home.instance, "announce");
   }
 
   /** Starts `threads - 1` workers in the first memory. Opens the space above the module's constants. */
@@ -61,7 +60,7 @@ export class Pool {
     }
     const site = await siteIn(this.module, space);
     this.sites.push(site);
-    this.announce(this.sites[0].control, abi.NO_PLACE, 0, 0);
+    this.announce(abi.NO_PLACE, 0, 0);
     await this.introduce(site);
   }
 
@@ -69,6 +68,11 @@ export class Pool {
     this.listening = false;
     await Promise.all(this.workers.map((worker) => worker.enter(this.module, space.memory, control)));
     this.listening = true;
+  }
+
+  private announce(place: number, list: number, count: number): void {
+    const home = this.sites[0];
+    home.announce(home.control, place, list, count);
   }
 
   /** Another export of the module on the memory number `place`, for calls from this thread alone. */
@@ -86,7 +90,7 @@ export class Pool {
     let status = 0;
     try {
       if (parallel && this.listening) {
-        this.announce(this.sites[0].control, place, list, count);
+        this.announce(place, list, count);
         status = take(control, list, count, 0, this.threads, this.maySleep);
       } else runAlone(list, count);
     } catch (error) {
@@ -107,15 +111,18 @@ export class Pool {
     return this.failure;
   }
 
+  /** Ends the threads and lets go of the memories. */
   async dispose(): Promise<void> {
     this.failure ??= new InternalError("The backend was disposed of.");
-    const [{ space, control }] = this.sites;
-    Atomics.store(space.i32, (control + abi.STOP) >>> 2, 1);
-    Atomics.add(space.i32, (control + abi.EPOCH) >>> 2, 1);
-    Atomics.notify(space.i32, (control + abi.EPOCH) >>> 2);
+    const home = this.sites.at(0);
+    this.sites.length = 0;
+    if (!home) return;
+    const { i32 } = home.space;
+    Atomics.store(i32, (home.control + abi.STOP) >>> 2, 1);
+    Atomics.add(i32, (home.control + abi.EPOCH) >>> 2, 1);
+    Atomics.notify(i32, (home.control + abi.EPOCH) >>> 2);
     await Promise.all(this.workers.map((worker) => worker.terminate()));
     this.workers.length = 0;
-    this.sites.length = 1;
   }
 }
 
@@ -125,8 +132,14 @@ async function siteIn(module: WebAssembly.Module, space: Space): Promise<Site> {
   space.open(kernelFunction(instance, "heapBase")());
   const control = space.allocate(abi.CONTROL_BYTES, "The thread pool");
   space.u8.fill(0, control, control + abi.CONTROL_BYTES);
-  const [take, runAlone] = [kernelFunction(instance, "take"), kernelFunction(instance, "runAlone")];
-  return { space, instance, control, take, runAlone };
+  return {
+    space,
+    instance,
+    control,
+    announce: kernelFunction(instance, "announce"),
+    take: kernelFunction(instance, "take"),
+    runAlone: kernelFunction(instance, "runAlone"),
+  };
 }
 
 /** A browser's main thread must not sleep in Atomics.wait. */
