@@ -10,6 +10,7 @@ export interface LoadFlags {
   readonly backend?: "wasm" | "reference";
   readonly threads?: number;
   readonly memoryLimit?: number;
+  readonly wasmMemory?: number;
 }
 
 export interface SessionFlags {
@@ -18,7 +19,7 @@ export interface SessionFlags {
   readonly contextLength?: number;
 }
 
-/** --backend, --threads, --memory-limit. */
+/** --backend, --threads, --memory-limit, --wasm-memory. */
 export function addLoadOptions(command: Command): Command {
   return command
     .addOption(
@@ -27,7 +28,8 @@ export function addLoadOptions(command: Command): Command {
         .default("wasm"),
     )
     .option("--threads <n>", "threads of the kernels (default: the machine's cores)", integerIn(1, 256))
-    .option("--memory-limit <size>", "most memory for weights and cache, e.g. 8GB (default: what is free)", byteSize);
+    .option("--memory-limit <size>", "most memory for weights and cache, e.g. 8GB (default: what is free)", byteSize)
+    .option("--wasm-memory <size>", "most bytes of one WebAssembly memory; a larger model lies in several", byteSize);
 }
 
 /** --context, --kv, --context-length. */
@@ -43,6 +45,7 @@ export function loadOptions(flags: LoadFlags): LoadOptions {
     ...(flags.backend !== undefined && { backend: flags.backend }),
     ...(flags.threads !== undefined && { threads: flags.threads }),
     ...(flags.memoryLimit !== undefined && { memoryLimitBytes: flags.memoryLimit }),
+    ...(flags.wasmMemory !== undefined && { wasmMemoryBytes: flags.wasmMemory }),
   };
 }
 

@@ -1,11 +1,13 @@
 /** Checks what a caller of `load` gave, before anything is opened. */
+import { LEAST_MEMORY } from "../backends/wasm/space.js";
 import { ArgumentError } from "../util/errors.js";
 import type { LoadOptions } from "./api.js";
 
 const BACKENDS: readonly unknown[] = ["wasm", "reference"];
 
 /** @throws ArgumentError naming the option and what was expected */
-export function checkLoadOptions(reference: string, { backend, memoryLimitBytes }: LoadOptions): void {
+export function checkLoadOptions(reference: string, options: LoadOptions): void {
+  const { backend, memoryLimitBytes, wasmMemoryBytes } = options;
   if (typeof reference !== "string" || reference === "") {
     throw new ArgumentError(`A model is a file, a folder or hf:user/repo, given as a text; found ${typeof reference}.`);
   }
@@ -17,6 +19,11 @@ export function checkLoadOptions(reference: string, { backend, memoryLimitBytes 
   if (memoryLimitBytes !== undefined && !(memoryLimitBytes > 0)) {
     throw new ArgumentError(`memoryLimitBytes must be a positive number; found ${memoryLimitBytes}.`, {
       option: "memoryLimitBytes",
+    });
+  }
+  if (wasmMemoryBytes !== undefined && !(wasmMemoryBytes >= LEAST_MEMORY)) {
+    throw new ArgumentError(`wasmMemoryBytes must be a number from ${LEAST_MEMORY}; found ${wasmMemoryBytes}.`, {
+      option: "wasmMemoryBytes",
     });
   }
 }

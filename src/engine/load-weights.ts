@@ -10,7 +10,6 @@ import type { Backend, WeightRequest } from "../tensor/backend.js";
 import { rowBytes } from "../tensor/dtype.js";
 import type { Weight } from "../tensor/tensor.js";
 import { CancelledError, FormatError } from "../util/errors.js";
-import type { ByteSource } from "../util/platform.js";
 
 const CHUNK_BYTES = 8 * 2 ** 20;
 const PARALLEL_READS = 4;
@@ -52,10 +51,11 @@ export function weightRequests(entries: readonly WeightEntry[]): WeightRequest[]
   });
 }
 
+/** One piece of the file that is brought into place. */
 interface Read {
-  readonly source: ByteSource;
-  readonly offset: number;
-  readonly into: Uint8Array;
+  /** Bytes that it fills. */
+  readonly bytes: number;
+  run(): Promise<unknown>;
 }
 
 export interface WeightLoading {
@@ -75,7 +75,7 @@ export async function loadWeights(
   for (const [index, pair] of entries.entries()) {
     const slot = backend.allocWeight(requests[index]);
     weights.set(pair.shape.name, slot.weight);
-    if (isVector(pair)) await readVector(pair.entry, slot.bytes);
+    if (isVector(pair)) reads.push({ bytes: slot.bytes.length, run: () => readVector(pair.entry, slot.bytes) });
     else splitReads(pair.entry, slot.bytes, reads);
   }
   await runReads(reads, options);
@@ -93,24 +93,24 @@ export async function readVector(entry: TensorEntry, into?: Uint8Array): Promise
   return values;
 }
 
-function splitReads(entry: TensorEntry, into: Uint8Array, reads: Read[]): void {
-  for (let start = 0; start < entry.bytes; start += CHUNK_BYTES) {
-    const end = Math.min(entry.bytes, start + CHUNK_BYTES);
-    reads.push({ source: entry.source, offset: entry.offset + start, into: into.subarray(start, end) });
+function splitReads({ source, offset, bytes }: TensorEntry, into: Uint8Array, reads: Read[]): void {
+  for (let start = 0; start < bytes; start += CHUNK_BYTES) {
+    const part = into.subarray(start, Math.min(bytes, start + CHUNK_BYTES));
+    reads.push({ bytes: part.length, run: () => source.read(offset + start, part) });
   }
 }
 
 async function runReads(reads: readonly Read[], { onProgress, signal }: WeightLoading): Promise<void> {
-  const total = reads.reduce((sum, read) => sum + read.into.length, 0);
+  const total = reads.reduce((sum, read) => sum + read.bytes, 0);
   let next = 0;
   let done = 0;
   onProgress(0, total);
   const lane = async () => {
     while (next < reads.length) {
       if (signal?.aborted) throw new CancelledError("Loading was cancelled.");
-      const { source, offset, into } = reads[next++];
-      await source.read(offset, into);
-      done += into.length;
+      const read = reads[next++];
+      await read.run();
+      done += read.bytes;
       onProgress(done, total);
     }
   };

@@ -166,7 +166,10 @@ describe("what is refused", () => {
   });
 
   it.each([0, 1000, Number.NaN])("memories of %d bytes", async (wasmMemoryBytes) => {
-    await expect(loadLocal(fileOf("q8_0"), { wasmMemoryBytes })).rejects.toMatchObject({ code: "bad_argument" });
+    await expect(loadLocal(fileOf("q8_0"), { wasmMemoryBytes })).rejects.toMatchObject({
+      code: "bad_argument",
+      details: { option: "wasmMemoryBytes" },
+    });
   });
 });
 

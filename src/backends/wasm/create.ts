@@ -2,8 +2,9 @@
 import { ArgumentError } from "../../util/errors.js";
 import { platform } from "../../util/platform.js";
 import { WasmBackend } from "./backend.js";
-import { LEAST_MEMORY, MachineRoom } from "./machine-room.js";
+import { MachineRoom } from "./machine-room.js";
 import { compileKernels } from "./module.js";
+import { LEAST_MEMORY } from "./space.js";
 
 const MOST_THREADS = 256;
 

@@ -3,12 +3,10 @@ import { SMALLEST_BLOCK } from "./arena.js";
 import { PARALLEL_NS } from "./command-list.js";
 import { Machine } from "./machine.js";
 import { Pool } from "./pool.js";
-import { Space, spaceLimit } from "./space.js";
+import { LEAST_MEMORY, Space, spaceLimit } from "./space.js";
 
 /** Of a machine. */
 const ARENAS = 3;
-/** A memory with less is of no use. */
-export const LEAST_MEMORY = 2 ** 20;
 
 export interface MachineRoomOptions {
   readonly threads: number;

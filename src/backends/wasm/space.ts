@@ -7,6 +7,8 @@ import { MemoryError } from "../../util/errors.js";
 const WASM_PAGE = 65536;
 /** One page less than 4 GiB, so that the address after the last byte still fits in 32 bits. */
 const MOST_PAGES = 65535;
+/** Bytes; a memory with less is of no use to a model. */
+export const LEAST_MEMORY = 2 ** 20;
 
 /** The most that one memory with this limit holds: whole pages. */
 export function spaceLimit(limitBytes: number): number {
