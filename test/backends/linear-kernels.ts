@@ -1,9 +1,9 @@
 /** The matrix kernels of one Wasm build, called directly on a memory of their own. */
 import { PLAIN, RELAXED } from "../../src/backends/wasm/generated/kernels.js";
-import { nodePlatform } from "../../src/platform/node.js";
 import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
+import { relaxedSimd, testPlatform } from "../support/test-platform.js";
 
-nodePlatform.enableWasmFeatures();
+testPlatform.enableWasmFeatures();
 
 type Kernel = (args: number, thread: number, threads: number) => void;
 
@@ -15,6 +15,8 @@ export interface LinearKernels {
 
 export const BUILDS = { plain: PLAIN, relaxed: RELAXED };
 export type Build = keyof typeof BUILDS;
+/** Those that are tested. */
+export const BUILD_NAMES: readonly Build[] = relaxedSimd ? ["plain", "relaxed"] : ["plain"];
 
 /** A memory in which values lie where a test puts them. */
 export class KernelMemory {

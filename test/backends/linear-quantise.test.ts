@@ -1,7 +1,7 @@
 /** Activations as 16-bit integers: the layout, the bounds, and odd inputs. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { BUILDS, type Build, KernelMemory, linearKernels } from "./linear-kernels.js";
+import { BUILD_NAMES, type Build, KernelMemory, linearKernels } from "./linear-kernels.js";
 
 const memory = new KernelMemory(8);
 
@@ -35,7 +35,7 @@ function quantise(build: Build, x: Float32Array, rows: number, threads: number):
   });
 }
 
-describe.each(Object.keys(BUILDS) as Build[])("quantise, %s", (build) => {
+describe.each(BUILD_NAMES)("quantise, %s", (build) => {
   const value = fc.oneof(fc.float({ min: -8, max: 8, noNaN: true }), fc.constantFrom(0, 1e-38, -3e4, 1e20));
 
   test("integers times their scale are within half a step; sums are those of the integers", () => {

@@ -1,5 +1,5 @@
-/** Every test file runs on Node's platform. */
-import { nodePlatform } from "../../src/platform/node.js";
+/** Every test file runs on the platform of the tests. */
 import { setPlatform } from "../../src/util/platform.js";
+import { testPlatform } from "./test-platform.js";
 
-setPlatform(nodePlatform);
+setPlatform(testPlatform);
