@@ -2,7 +2,8 @@
 //
 // Arguments, bytes: 0 out, 4 its row bytes, 8 T * G, 12 G, 16 heads, 20 Dv, 24 chunks, 28 partial results (see
 // attention.ts, writePartial).
-import { exp4, madd, share } from "./simd";
+import { exp2Below } from "./attention-softmax";
+import { madd, share } from "./simd";
 
 export function attentionMerge(args: usize, thread: i32, threads: i32): void {
   const rows = load<i32>(args, 8);
@@ -31,10 +32,11 @@ function mergeRow(args: usize, item: i32, rows: i32, items: i32): void {
     const part = start + usize(chunk) * step;
     const partTotal = load<f32>(part, 4);
     if (partTotal == 0) continue;
-    const factor = exp4(f32x4.splat(load<f32>(part) - maximum));
-    total += partTotal * f32x4.extract_lane(factor, 0);
+    const factor = exp2Below(load<f32>(part) - maximum);
+    const factors = f32x4.splat(factor);
+    total += partTotal * factor;
     for (let d: usize = 0; d < bytes; d += 16) {
-      v128.store(out + d, madd(v128.load(part + d, 16), factor, v128.load(out + d)));
+      v128.store(out + d, madd(v128.load(part + d, 16), factors, v128.load(out + d)));
     }
   }
   const inverse = f32x4.splat(total > 0 ? 1 / total : 0);

@@ -3,6 +3,11 @@
 // factors that stays within the 16 vector registers. (Three rows do not: their spills cost a third of the speed.)
 import { madd } from "./simd";
 
+/** Rows of a tile at most. */
+// @ts-ignore: decorator
+@inline
+export const TILE_ROWS: i32 = 32;
+
 /** Bytes of a row of the score block: 64 slots. */
 // @ts-ignore: decorator
 @inline

@@ -8,26 +8,27 @@
 // 20 spans (i32 [T][R][2]), 24 T, 28 D, 32 Dv, 36 G, 40 heads, 44 table, 48 offset of the first member in a page, 52 bytes
 // of a member, 56 bytes of its keys, 60 key type, 64 value type, 68 scale (f32), 72 scratch, 76 tiles, 80 chunks or 0,
 // 84 chunks' descriptions (i32 [chunks][3]: range, first slot, end), 88 partial results.
-import { COUNTER, MAX_HEAD_WIDTH, SCRATCH_BYTES } from "./abi";
-import { addValues, SCORE_STRIDE, scorePage } from "./attention-tile";
-import { keysAsF32, valuesAsF32 } from "./kv-page";
-import { exp4, max4, sum4 } from "./simd";
+import { COUNTER, KV_F16, MAX_HEAD_WIDTH, SCRATCH_BYTES } from "./abi";
+import { LEAST, prepareSoftmax, softmaxBlock, TOTALS, FACTORS, WEIGHT_SHIFT, WEIGHT_UNIT } from "./attention-softmax";
+import { addValues, SCORE_STRIDE, scorePage, TILE_ROWS } from "./attention-tile";
+import { HALF_UNIT, keysAsF32, valuesAsF32 } from "./kv-page";
 
-const TILE_ROWS: i32 = 32;
 const BLOCK_SLOTS: i32 = 64;
-// The maximum before any slot was seen: finite, so that -inf - start is still -inf and not a NaN.
-const LEAST: f32 = -1e30;
+const LOG2E: f32 = 1.4426950408889634;
+// Of the 2^112 that keys from half floats lack, the queries carry this part and the softmax the rest: neither overflows.
+const QUERY_UNIT: f32 = 1.8446744073709552e19;
 
 // The scratch of a thread: queries and sums [32][512], one page as f32, scores [32][64], then a word per row of each.
 const SUMS: usize = TILE_ROWS * MAX_HEAD_WIDTH * 4;
 const PAGE: usize = SUMS * 2;
 const SCORES: usize = PAGE + 16 * MAX_HEAD_WIDTH * 4;
-const MAXIMA: usize = SCORES + TILE_ROWS * SCORE_STRIDE;
-const TOTALS: usize = MAXIMA + TILE_ROWS * 4;
-const FACTORS: usize = TOTALS + TILE_ROWS * 4;
-const ONES: usize = FACTORS + TILE_ROWS * 4;
+// Maxima, totals and factors (see attention-softmax.ts), then ones.
+const STATE: usize = SCORES + TILE_ROWS * SCORE_STRIDE;
+const ONES: usize = STATE + TILE_ROWS * 12;
+const FETCHED: usize = ONES + TILE_ROWS * 4;
 
 export function attention(args: usize, thread: i32, threads: i32): void {
+  prepareSoftmax();
   const tiles = load<i32>(args, 76);
   const heads = load<i32>(args, 40);
   const chunks = load<i32>(args, 80);
@@ -48,8 +49,8 @@ function attendTile(args: usize, tile: i32, head: i32, chunk: i32, scratch: usiz
   const rows = min(TILE_ROWS, load<i32>(args, 24) * load<i32>(args, 36) - first);
   memory.fill(scratch + SUMS, 0, usize(rows * load<i32>(args, 32)) * 4);
   for (let i: usize = 0; i < usize(rows); i++) {
-    store<f32>(scratch + i * 4, LEAST, MAXIMA);
-    store<f32>(scratch + i * 4, 0, TOTALS);
+    store<f32>(scratch + i * 4, LEAST, STATE);
+    store<f32>(scratch + i * 4, 0, STATE + TOTALS);
   }
   if (load<i32>(args, 80) == 0) {
     const ranges = load<i32>(args, 16);
@@ -86,24 +87,46 @@ function attendRange(
   }
   if (low >= high) return;
   packQueries(args, range, first, rows, head, scratch);
+  let fetched = 0;
+  const unit = load<i32>(args, 60) == KV_F16 ? HALF_UNIT / QUERY_UNIT : f32(1);
+  const shift = load<i32>(args, 64) == KV_F16 ? WEIGHT_SHIFT : f32(0);
   for (let slot = low & ~15; slot < high; slot += BLOCK_SLOTS) {
     const end = min(slot + BLOCK_SLOTS, high);
     const pages = (end - slot + 15) >> 4;
+    fetched |= fetchPages(args, slot >> 4, pages, head);
     scoreBlock(args, slot, pages, head, rows, scratch);
     if (slot < innerLow || slot + pages * 16 > innerHigh) {
       maskBlock(spans, spanBytes, group, first, rows, slot, pages, from, to, scratch + SCORES);
     }
-    softmaxBlock(rows, pages, scratch);
+    softmaxBlock(scratch + SCORES, rows, pages, unit, shift, scratch + STATE);
     addBlock(args, slot, max(slot, low), end, head, rows, scratch);
   }
+  store<i32>(scratch, fetched, FETCHED);
 }
 
-/** Queries of the tile, scaled, as [rows][D]. */
+/**
+ * Reads a word of every cache line of a block's pages, so that their transfers from memory overlap: a long cache is read
+ * once per token, its pages lie scattered, and the arithmetic alone leaves a core waiting at the start of each. What is
+ * returned has no meaning; storing it keeps the reads from being removed.
+ */
+function fetchPages(args: usize, page: i32, pages: i32, head: i32): i32 {
+  const bytes = load<usize>(args, 52);
+  let any = 0;
+  for (const last = page + pages; page < last; page++) {
+    const member = memberAt(args, page, head);
+    const end = member + bytes;
+    for (let at = member; at < end; at += 64) any |= load<i32>(at);
+  }
+  return any;
+}
+
+/** Queries of the tile, scaled, in powers of two, as [rows][D]. */
 function packQueries(args: usize, range: i32, first: i32, rows: i32, head: i32, scratch: usize): void {
   const width = load<i32>(args, 28);
   const group = load<i32>(args, 36);
   const stride = load<usize>(args, 12);
-  const scale = v128.load32_splat(args, 68);
+  const keyUnit = load<i32>(args, 60) == KV_F16 ? QUERY_UNIT : f32(1);
+  const scale = f32x4.splat(load<f32>(args, 68) * (LOG2E * keyUnit));
   const queries = load<usize>(load<usize>(args, 8) + usize(range) * 4);
   let out = scratch;
   for (let row = first; row < first + rows; row++) {
@@ -154,44 +177,12 @@ function maskBlock(
   }
 }
 
-/** Scores become weights e^(score - maximum); FACTORS tells by how much each row's sums so far shrink. */
-function softmaxBlock(rows: i32, pages: i32, scratch: usize): void {
-  let scores = scratch + SCORES;
-  for (let row: usize = 0; row < usize(rows); row++) {
-    const state = scratch + row * 4;
-    const end = scores + usize(pages) * 64;
-    let most = f32x4.splat(LEAST);
-    for (let at = scores; at < end; at += 16) most = f32x4.pmax(most, v128.load(at));
-    const before = load<f32>(state, MAXIMA);
-    const maximum = max(before, max4(most));
-    const maxima = f32x4.splat(maximum);
-    let total = f32x4.splat(0);
-    for (let at = scores; at < end; at += 16) {
-      const weight = expBelowZero(f32x4.sub(v128.load(at), maxima));
-      total = f32x4.add(total, weight);
-      v128.store(at, weight);
-    }
-    const factor: f32 = before == maximum ? f32(1) : f32x4.extract_lane(expBelowZero(f32x4.splat(before - maximum)), 0);
-    store<f32>(state, maximum, MAXIMA);
-    store<f32>(state, load<f32>(state, TOTALS) * factor + sum4(total), TOTALS);
-    store<f32>(state, factor, FACTORS);
-    scores += SCORE_STRIDE;
-  }
-}
-
-/** e^x for x <= 0, exactly zero far below, where exp4 stops. */
-// @ts-ignore: decorator
-@inline
-function expBelowZero(x: v128): v128 {
-  return v128.and(exp4(x), f32x4.gt(x, f32x4.splat(-87)));
-}
-
 /** Adds the weighted values of slots [low, high) of the block that starts at `slot`; no other slot's value is touched. */
 function addBlock(args: usize, slot: i32, low: i32, high: i32, head: i32, rows: i32, scratch: usize): void {
   const width = load<i32>(args, 32);
   const type = load<i32>(args, 64);
   const keyBytes = load<usize>(args, 56);
-  let factors = scratch + FACTORS;
+  let factors = scratch + STATE + FACTORS;
   for (let start = slot; start < high; start += 16) {
     const first = max(low - start, 0);
     const last = min(high - start, 16);
@@ -208,12 +199,13 @@ function writeRows(args: usize, first: i32, rows: i32, head: i32, scratch: usize
   const width = load<i32>(args, 32);
   const group = load<i32>(args, 36);
   const stride = load<usize>(args, 4);
+  const unit = load<i32>(args, 64) == KV_F16 ? HALF_UNIT : f32(1);
   let from = scratch + SUMS;
   for (let row = 0; row < rows; row++) {
     const t = (first + row) / group;
     const g = first + row - t * group;
-    const total = load<f32>(scratch + usize(row) * 4, TOTALS);
-    const inverse = f32x4.splat(total > 0 ? 1 / total : 0);
+    const total = load<f32>(scratch + usize(row) * 4, STATE + TOTALS);
+    const inverse = f32x4.splat(total > 0 ? unit / total : 0);
     let out = load<usize>(args) + usize(t) * stride + usize((head * group + g) * width) * 4;
     const end = from + usize(width) * 4;
     for (; from < end; from += 16) {
@@ -227,13 +219,20 @@ function writeRows(args: usize, first: i32, rows: i32, head: i32, scratch: usize
 function writePartial(args: usize, chunk: i32, first: i32, rows: i32, head: i32, scratch: usize): void {
   const width = load<i32>(args, 32);
   const all = load<i32>(args, 24) * load<i32>(args, 36);
+  const halves = load<i32>(args, 64) == KV_F16;
+  const totalUnit = halves ? f32(1) / WEIGHT_UNIT : f32(1);
+  const unit = f32x4.splat(halves ? HALF_UNIT / WEIGHT_UNIT : f32(1));
+  let from = scratch + SUMS;
   const bytes = usize(width) * 4;
   const index = (chunk * load<i32>(args, 40) + head) * all + first;
   let out = load<usize>(args, 88) + usize(index) * (bytes + 16);
   for (let row: usize = 0; row < usize(rows); row++) {
-    store<f32>(out, load<f32>(scratch + row * 4, MAXIMA));
-    store<f32>(out, load<f32>(scratch + row * 4, TOTALS), 4);
-    memory.copy(out + 16, scratch + SUMS + row * bytes, bytes);
-    out += bytes + 16;
+    store<f32>(out, load<f32>(scratch + row * 4, STATE));
+    store<f32>(out, load<f32>(scratch + row * 4, STATE + TOTALS) * totalUnit, 4);
+    out += 16;
+    for (const end = out + bytes; out < end; out += 16) {
+      v128.store(out, f32x4.mul(v128.load(from), unit));
+      from += 16;
+    }
   }
 }

@@ -10,6 +10,11 @@
 import { KV_F16, KV_F32 } from "./abi";
 import { f16Bits, max4, toF16 } from "./simd";
 
+/** What is missing from half floats that were widened by shifts alone: exponents are not rebased. */
+// @ts-ignore: decorator
+@inline
+export const HALF_UNIT: f32 = 5.192296858534828e33;
+
 /** Writes one token's key. `scratch` holds width * 4 bytes. */
 export function storeKey(keys: usize, type: i32, width: i32, place: i32, row: usize, scratch: usize): void {
   if (type == KV_F32) {
@@ -102,7 +107,7 @@ export function copyValue(from: usize, to: usize, type: i32, width: i32, place: 
   memory.copy(to + scales, from + scales, usize(groups) * 4);
 }
 
-/** All 16 keys as f32 [D][16]: the page itself when it is f32, else `out`. */
+/** All 16 keys as f32 [D][16]: the page itself when it is f32, else `out`. Half floats come out divided by HALF_UNIT. */
 export function keysAsF32(keys: usize, type: i32, width: i32, out: usize): usize {
   if (type == KV_F32) return keys;
   if (type == KV_F16) {
@@ -133,7 +138,10 @@ export function keysAsF32(keys: usize, type: i32, width: i32, out: usize): usize
   return out;
 }
 
-/** The values of places [first, last) as f32 rows: the page itself when it is f32, else in `out`, at the same places. */
+/**
+ * The values of places [first, last) as f32 rows: the page itself when it is f32, else in `out`, at the same places. Half
+ * floats come out divided by HALF_UNIT.
+ */
 export function valuesAsF32(values: usize, type: i32, width: i32, first: i32, last: i32, out: usize): usize {
   if (type == KV_F32) return values;
   if (type == KV_F16) {
@@ -158,14 +166,20 @@ export function valuesAsF32(values: usize, type: i32, width: i32, first: i32, la
   return out;
 }
 
-/** `count` (a multiple of 4) half floats to f32. */
+/** `count` (a multiple of 4) half floats to f32, divided by HALF_UNIT: bits moved into place. */
 function halvesToF32(from: usize, out: usize, count: i32): void {
   const end = from + usize(count) * 2;
   for (; from + 16 <= end; from += 16) {
     const eight = v128.load(from);
-    v128.store(out, f16Bits(i32x4.extend_low_i16x8_s(eight)));
-    v128.store(out, f16Bits(i32x4.extend_high_i16x8_s(eight)), 16);
+    v128.store(out, widen(i32x4.extend_low_i16x8_s(eight)));
+    v128.store(out, widen(i32x4.extend_high_i16x8_s(eight)), 16);
     out += 32;
   }
-  if (from < end) v128.store(out, f16Bits(i32x4.extend_low_i16x8_s(v128.load64_zero(from))));
+  if (from < end) v128.store(out, widen(v128.load16x4_s(from)));
+}
+
+// @ts-ignore: decorator
+@inline
+function widen(half: v128): v128 {
+  return v128.and(i32x4.shl(half, 13), i32x4.splat(0x8fffe000));
 }

@@ -20,6 +20,8 @@ interface Case {
   readonly valueType: KvType;
   readonly spans: SpanKind;
   readonly layout?: RopeLayout;
+  /** Values are drawn from -valueSpread to valueSpread, 1 if absent; errors are measured in units of it. */
+  readonly valueSpread?: number;
 }
 
 /** What row t, at slot `past + t`, sees: ranges as [first, end). */
@@ -73,6 +75,10 @@ const CASES: readonly Partial<Case>[] = [
   { past: 60, rows: 40, keyType: "q8", valueType: "f16", keyWidth: 32, valueWidth: 32 },
   { past: 60, rows: 40, keyType: "f16", valueType: "q8", keyWidth: 64, valueWidth: 32 },
   { past: 1200, keyType: "q8", valueType: "q8", keyWidth: 64, valueWidth: 64 },
+  { past: 1200, keyType: "f16", valueType: "f16", keyWidth: 64, valueWidth: 64 },
+  { past: 70, rows: 3, keyType: "q8", valueType: "f16", valueSpread: 65504 },
+  { past: 1200, keyType: "f16", valueType: "f16", valueSpread: 65504 },
+  { past: 1200, keyType: "f16", valueType: "f16", valueSpread: 2e-6 },
   { past: 20, rows: 5, layout: "halves", keyWidth: 20 },
   { past: 20, rows: 5, layout: "interleaved", keyType: "q8", keyWidth: 36 },
   { past: 20, rows: 40, layout: "interleaved", keyType: "f16", keyWidth: 12 },
@@ -112,7 +118,7 @@ function draw(shape: Case, random: Random) {
     tokens,
     spans,
     keys: numbers(random, tokens * kvHeads * keyWidth),
-    values: numbers(random, tokens * kvHeads * valueWidth),
+    values: numbers(random, tokens * kvHeads * valueWidth, shape.valueSpread),
     queries: spans[0].map(() => numbers(random, rows * kvHeads * group * keyWidth, 3)),
     angles: turns(random, tokens, keyWidth - 4),
   };
@@ -227,9 +233,50 @@ describe.each(DEVICES)("$label", ({ create }) => {
     async (_, shape, index) => {
       const drawn = draw(shape, new Random(index));
       const tolerance = Math.max(TOLERANCE[shape.keyType], TOLERANCE[shape.valueType]);
-      expect(difference(await attend(ops, shape, drawn), bruteForce(shape, drawn))).toBeLessThan(tolerance);
+      const unit = (x: number) => x / (shape.valueSpread ?? 1);
+      const found = (await attend(ops, shape, drawn)).map(unit);
+      expect(difference(found, bruteForce(shape, drawn).map(unit))).toBeLessThan(tolerance);
     },
   );
+
+  test.each(
+    (["f32", "f16", "q8"] as const).flatMap(
+      (type) =>
+        [
+          [type, 37, 1000],
+          [type, 1400, 60000],
+          [type, 1400, -60000],
+        ] as const,
+    ),
+  )("attention: %s, %i tokens, scores %d apart leave one token's value, exactly", async (type, tokens, apart) => {
+    const [width, chosen] = [8, tokens - 7];
+    ops.beginStep();
+    const store = ops.kvStore({ members: 1, keyWidth: width, valueWidth: width, keyType: type, valueType: type });
+    const slice = { store, table: store.table(), member: 0, head: 0, heads: 1 };
+    for (let page = 0; page * PAGE_TOKENS < tokens; page++) slice.table.push(store.alloc());
+    const sign = Math.sign(apart);
+    const keys = Float32Array.from({ length: tokens * width }, (_, i) =>
+      i % width > 0 ? 0 : i === chosen * width ? 127 * sign : -127 * sign,
+    );
+    const values = Float32Array.from({ length: tokens * width }, (_, i) => ((i * 31) % width === 0 ? 127 : i % 127));
+    ops.append({
+      keys: tensorOf(ops, tokens, width, keys),
+      values: tensorOf(ops, tokens, width, values),
+      slice,
+      slot: 0,
+    });
+    const query = tensorOf(
+      ops,
+      1,
+      width,
+      Float32Array.from({ length: width }, (_, d) => (d === 0 ? apart / 254 : 0)),
+    );
+    const out = ops.empty(1, width);
+    ops.attention({ out, queries: [query], spans: ops.input(Int32Array.of(0, tokens)), slice, group: 1, scale: 1 });
+    const found = (await ops.read(out)).slice();
+    store.dispose();
+    expect(found).toEqual(values.slice(chosen * width, (chosen + 1) * width));
+  });
 
   test.each([
     ["f32", "f16", "halves"],
