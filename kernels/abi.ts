@@ -2,11 +2,14 @@
 // Plain constants, so that both compilers read this one file.
 
 // A command is 32 words: opcode, flags, 29 words of arguments (i32 or f32, each kernel documents its own), and a counter
-// that starts at zero, from which threads may draw work items.
+// from which threads may draw work items. It starts at zero, and so do the words before it from RANGE_COUNTERS on, which
+// kernels with few arguments may use as further counters.
 export const COMMAND_BYTES = 128;
 export const COMMAND_ARGS = 8;
 // Byte offset of the counter from a command's arguments.
 export const COUNTER = 116;
+export const RANGE_COUNTERS = 64;
+export const RANGES = 13;
 
 // Flags of a command.
 // All threads work on it; otherwise the first thread alone does.
@@ -48,6 +51,14 @@ export const APPEND = 9;
 export const ROTATE_PAGES = 10;
 export const ATTENTION = 11;
 export const ATTENTION_MERGE = 12;
+
+export const PACK_EIGHTS = 13;
+export const SPLIT_PLANES = 14;
+
+// Added to ggml's number of a weight's type: the weight lies by eights (see eights.ts).
+export const EIGHTS = 1000;
+// Products of fewer tokens with such a weight take activations in planes (see planes.ts), others as quantise makes them.
+export const EIGHTS_TOKENS = 8;
 
 // Activations of GATED.
 export const SILU = 0;

@@ -1,13 +1,16 @@
 // Which kernel a command names.
 import {
-  ADD, APPEND, ATTENTION, ATTENTION_MERGE, EMBED, GATED, GATHER, LINEAR, QUANTISE, RMS_NORM, ROTATE, ROTATE_PAGES,
+  ADD, APPEND, ATTENTION, ATTENTION_MERGE, EMBED, GATED, GATHER, LINEAR, PACK_EIGHTS, QUANTISE, RMS_NORM,
+  ROTATE, ROTATE_PAGES, SPLIT_PLANES,
 } from "./abi";
 import { append, rotatePages } from "./append";
 import { attention } from "./attention";
 import { attentionMerge } from "./attention-merge";
 import { add, gated } from "./elementwise";
+import { packEights } from "./eights";
 import { linear } from "./linear";
 import { rmsNorm } from "./norm";
+import { splitPlanes } from "./planes";
 import { quantise } from "./quantise";
 import { rotate } from "./rope";
 import { embed, gather } from "./rows";
@@ -27,6 +30,8 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case ROTATE_PAGES: return rotatePages(args, thread, threads);
     case ATTENTION: return attention(args, thread, threads);
     case ATTENTION_MERGE: return attentionMerge(args, thread, threads);
+    case PACK_EIGHTS: return packEights(args, thread, threads);
+    case SPLIT_PLANES: return splitPlanes(args, thread, threads);
     default: unreachable();
   }
 }

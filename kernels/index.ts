@@ -12,3 +12,5 @@ export { rotate } from "./rope";
 export { append, rotatePages } from "./append";
 export { attention } from "./attention";
 export { attentionMerge } from "./attention-merge";
+export { packEights } from "./eights";
+export { splitPlanes } from "./planes";

@@ -5,8 +5,10 @@
 // Sums of the tile's tokens lie in scratch, f32 [tokens][8], and take the chunks of 256 columns in order, whatever the
 // tile: results do not depend on how tokens are grouped.
 
+import { EIGHTS_BLOCK } from "./eights";
+import { loadHalf } from "./linear-simd";
 import { madd } from "./simd";
-import { blockBytes, blockShift, F32, hasOffsets, isFloat, unpackIntegers, unpackRow } from "./unpack";
+import { blockBytes, blockShift, F32, hasOffsets, isFloat, Q4_0_EIGHTS, unpackIntegers, unpackRow } from "./unpack";
 
 /** Columns of a panel, weight rows of a panel, and most tokens of a tile. */
 // @ts-ignore: decorator
@@ -78,6 +80,35 @@ function interleave(from: usize, stride: usize, count: i32, to: usize): void {
   }
 }
 
+/** The same for a weight by eights: `group` is the first of `blocks` blocks, which holds the panel's eight rows. */
+function packEights(group: usize, blocks: i32, scratch: usize): void {
+  const nibble = i8x16.splat(15);
+  const eight = i16x8.splat(8);
+  let panel = scratch + PANEL;
+  let scales = scratch + SCALES;
+  for (const end = group + <usize>blocks * EIGHTS_BLOCK; group < end; group += EIGHTS_BLOCK) {
+    for (let row: usize = 0; row < 8; row++) store<f32>(scales + (row << 2), loadHalf(group + (row << 1)));
+    scales += 32;
+    for (let at: usize = 16; at < EIGHTS_BLOCK; at += 16) {
+      const bytes = v128.load(group + at);
+      storePairs(panel, v128.and(bytes, nibble), eight);
+      storePairs(panel + 16, v128.and(i16x8.shr_u(bytes, 4), nibble), eight);
+      panel += 64;
+    }
+  }
+}
+
+/** Four rows x four columns of bytes, less `zero`, as two vectors of four rows x two columns. */
+// @ts-ignore: decorator
+@inline
+function storePairs(to: usize, bytes: v128, zero: v128): void {
+  const none = i32x4.splat(0);
+  const first = v128.shuffle<i8>(bytes, none, 0, 16, 1, 16, 4, 16, 5, 16, 8, 16, 9, 16, 12, 16, 13, 16);
+  const second = v128.shuffle<i8>(bytes, none, 2, 16, 3, 16, 6, 16, 7, 16, 10, 16, 11, 16, 14, 16, 15, 16);
+  v128.store(to, i16x8.sub(first, zero));
+  v128.store(to, i16x8.sub(second, zero), 32);
+}
+
 /**
  * Columns [first, first + count) of weight rows [row, row + 8) to the panel; rows past `last` repeat it. `first` is a
  * multiple of 256.
@@ -86,6 +117,7 @@ function pack(
   dtype: i32, weight: usize, stride: usize, row: i32, last: i32, first: i32, count: i32, scratch: usize,
 ): void {
   const skipped = (<usize>first >> blockShift(dtype)) * blockBytes(dtype);
+  if (dtype == Q4_0_EIGHTS) return packEights(weight + <usize>row * stride + (skipped << 3), count >> 5, scratch);
   for (let r = 0; r < PANEL_ROWS; r++) {
     const from = weight + <usize>min(row + r, last) * stride + skipped;
     const to = scratch + UNPACKED + <usize>r * UNPACKED_STRIDE;

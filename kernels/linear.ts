@@ -14,29 +14,34 @@
 //   10  out, address of f32 rows
 //   11  row stride of out in elements
 //   12  scratch of all threads: this thread's is at scratch + thread * SCRATCH_BYTES (at least PANEL_SCRATCH_BYTES each)
-// and, at byte COUNTER, a counter that is zero before the first thread starts: threads draw work from it.
+// and, from byte RANGE_COUNTERS on, RANGES counters that are zero before the first thread starts. Every thread has a range
+// of the work of its own, so that it reads memory in order, and takes small pieces from it; then it takes pieces from the
+// ranges of others. (Pieces from one counter, which neighbours then share out, cost a quarter of the memory's speed.)
 //
 // One item of work is a tile of weight rows and of tokens; its result does not depend on who computes it, so results are
 // the same bits for any number of threads. Few tokens: the weight is streamed once (linear-rows). More: panels.
 
-import { COUNTER, SCRATCH_BYTES } from "./abi";
+import { EIGHTS_TOKENS, RANGE_COUNTERS, RANGES, SCRATCH_BYTES } from "./abi";
+import { eightRows } from "./eights";
 import { rowsBf16, rowsF16, rowsF32 } from "./linear-float-rows";
 import { PANEL_ROWS, panelProducts, SUMS, TILE_TOKENS } from "./linear-panel";
 import { rowIq4Nl, rowQ4_0, rowQ4_1, rowQ5_0, rowQ5_1, rowQ8_0 } from "./linear-rows";
 import { rowQ2K, rowQ3K, rowQ4K, rowQ5K, rowQ6K } from "./linear-rows-k";
 import { loadHalf, prepareConstants, sumLanes } from "./linear-simd";
+import { planesRowBytes } from "./planes";
 import { quantisedRowBytes } from "./quantise";
+import { share } from "./simd";
 import {
-  BF16, F16, F32, IQ4_NL, isFloat, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, rowBytes,
+  BF16, F16, F32, IQ4_NL, isFloat, Q2_K, Q3_K, Q4_0, Q4_0_EIGHTS, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, rowBytes,
 } from "./unpack";
 
 /** From this many tokens on, unpacking into panels pays: measured; later where rows are fast. */
 function panelFrom(dtype: i32): i32 {
-  return isFloat(dtype) || dtype == Q8_0 || dtype == Q4_0 || dtype == Q4_1 || dtype == Q4_K ? 8 : 4;
+  return isFloat(dtype) || dtype == Q8_0 || dtype == Q4_0 || dtype == Q4_0_EIGHTS || dtype == Q4_1 || dtype == Q4_K ? 8 : 4;
 }
 
-/** Draws that each thread makes on average: enough to even out, few enough that the counter costs nothing. */
-const DRAWS = 8;
+/** Pieces of a range: few enough that taking them costs nothing, enough to even out. */
+const PIECES = 24;
 
 function loadBias(dtype: i32, bias: usize, row: i32): f32 {
   const at = <usize>row;
@@ -123,6 +128,21 @@ function streamRows(args: usize, first: i32, end: i32, x: usize, xStride: usize,
   }
 }
 
+/** Groups [first, end) of the rows of a weight by eights with all tokens. */
+function streamEights(args: usize, first: i32, end: i32, x: usize, xStride: usize, scratch: usize): void {
+  const tokens = load<i32>(args, 4);
+  const columns = load<i32>(args, 8);
+  const groupBytes = rowBytes(Q4_0_EIGHTS, columns) << 3;
+  let group = <usize>load<u32>(args, 28) + <usize>first * groupBytes;
+  for (let row = first << 3; row < end << 3; row += 8) {
+    for (let t = 0; t < tokens; t++) {
+      eightRows(group, columns, x + <usize>t * xStride, scratch + SUMS);
+      finish(args, t, row, scratch + SUMS, 8);
+    }
+    group += groupBytes;
+  }
+}
+
 /** Items [first, end): panels of eight weight rows, all panels of the first tile of tokens before those of the next. */
 function multiplyPanels(args: usize, first: i32, end: i32, x: usize, xStride: usize, scratch: usize): void {
   const dtype = load<i32>(args);
@@ -160,16 +180,26 @@ export function linear(args: usize, thread: i32, threads: i32): void {
   if (tokens == 0) return;
   const scratch = <usize>load<u32>(args, 48) + <usize>thread * SCRATCH_BYTES;
   const x = <usize>(isFloat(dtype) ? load<u32>(args, 16) : load<u32>(args, 24));
-  const xStride = isFloat(dtype) ? (<usize>load<u32>(args, 20)) << 2 : <usize>quantisedRowBytes(columns);
+  const eights = dtype == Q4_0_EIGHTS && tokens < EIGHTS_TOKENS;
   const few = tokens < panelFrom(dtype);
+  let xStride = <usize>(eights ? planesRowBytes(columns) : quantisedRowBytes(columns));
+  if (isFloat(dtype)) xStride = (<usize>load<u32>(args, 20)) << 2;
   const tile = tileTokens(tokens);
-  const items = few ? (rows + 3) >> 2 : ((rows + PANEL_ROWS - 1) / PANEL_ROWS) * ((tokens + tile - 1) / tile);
-  const draw = max(1, items / (threads * DRAWS));
-  for (;;) {
-    const first = atomic.add<i32>(args + COUNTER, draw);
-    if (first >= items) return;
-    const end = min(first + draw, items);
-    if (few) streamRows(args, first, end, x, xStride, scratch);
-    else multiplyPanels(args, first, end, x, xStride, scratch);
+  let items = few ? (rows + 3) >> 2 : ((rows + PANEL_ROWS - 1) / PANEL_ROWS) * ((tokens + tile - 1) / tile);
+  if (eights) items = rows >> 3;
+  const ranges = min(threads, RANGES);
+  const piece = max(1, items / (ranges * PIECES));
+  for (let i = 0; i < ranges; i++) {
+    const range = (thread + i) % ranges;
+    const start = share(items, range, ranges);
+    const stop = share(items, range + 1, ranges);
+    for (;;) {
+      const first = start + atomic.add<i32>(args + RANGE_COUNTERS + <usize>(range << 2), piece);
+      if (first >= stop) break;
+      const end = min(first + piece, stop);
+      if (eights) streamEights(args, first, end, x, xStride, scratch);
+      else if (few) streamRows(args, first, end, x, xStride, scratch);
+      else multiplyPanels(args, first, end, x, xStride, scratch);
+    }
   }
 }

@@ -24,9 +24,10 @@ export function quantisedRowBytes(columns: i32): i32 {
   return (columns * 2 + (columns >> 5) * 4 + (columns >> 4) * 4 + 63) & ~63;
 }
 
+/** Eight floats times `inverse`, as the nearest 16-bit integers. */
 // @ts-ignore: decorator
 @inline
-function round8(x: usize, inverse: v128): v128 {
+export function round8(x: usize, inverse: v128): v128 {
   const magic = f32x4.splat(ROUNDING);
   const low = f32x4.add(f32x4.mul(v128.load(x), inverse), magic);
   const high = f32x4.add(f32x4.mul(v128.load(x, 16), inverse), magic);
@@ -48,17 +49,24 @@ function sum16(low: v128, high: v128): i32 {
   );
 }
 
-/** The block of 32 floats at x becomes 32 integers at q, its scale and two sums. */
-function quantiseBlock(x: usize, q: usize, scale: usize, sums: usize): void {
+/** Stores the scale of the block of 32 floats at x; returns what turns them into integers, in every lane. */
+// @ts-ignore: decorator
+@inline
+export function blockInverse(x: usize, scale: usize): v128 {
   let max = f32x4.abs(v128.load(x));
   for (let i: usize = 16; i < 128; i += 16) max = larger(x + i, max);
   max = f32x4.pmax(max, v128.shuffle<f32>(max, max, 2, 3, 0, 1));
   max = f32x4.pmax(max, v128.shuffle<f32>(max, max, 1, 0, 3, 2));
   const magnitude = f32x4.extract_lane(max, 0);
   const tiny = magnitude < SMALLEST_BLOCK;
-  const inverse = f32x4.splat(tiny ? 0 : QUANTISED_MAX / magnitude);
-  const step: f32 = tiny ? 0 : magnitude / QUANTISED_MAX;
-  store<f32>(scale, step);
+  store<f32>(scale, tiny ? 0 : magnitude / QUANTISED_MAX);
+  return f32x4.splat(tiny ? 0 : QUANTISED_MAX / magnitude);
+}
+
+/** The block of 32 floats at x becomes 32 integers at q, its scale and two sums. */
+function quantiseBlock(x: usize, q: usize, scale: usize, sums: usize): void {
+  const inverse = blockInverse(x, scale);
+  const step = load<f32>(scale);
   const q0 = round8(x, inverse);
   const q1 = round8(x + 32, inverse);
   const q2 = round8(x + 64, inverse);

@@ -1,6 +1,7 @@
 // Rows by number: of an activation (gather) and of a weight in any format (embed).
+import { unpackEightsRow } from "./eights";
 import { share } from "./simd";
-import { unpackRow } from "./unpack";
+import { Q4_0_EIGHTS, unpackRow } from "./unpack";
 
 /** Arguments: 0 x, 4 indices (i32), 8 out, 12 count, 16 bytes of a row. */
 export function gather(args: usize, thread: i32, threads: i32): void {
@@ -18,10 +19,12 @@ export function embed(args: usize, thread: i32, threads: i32): void {
   const count = load<i32>(args, 12);
   const columns = load<i32>(args, 16);
   const stored = load<usize>(args, 20);
+  const type = load<i32>(args, 24);
   const end = share(count, thread + 1, threads);
   for (let i = share(count, thread, threads); i < end; i++) {
     const id = usize(load<i32>(load<usize>(args, 4) + usize(i) * 4));
     const out = load<usize>(args, 8) + usize(i) * usize(columns) * 4;
-    unpackRow(load<i32>(args, 24), load<usize>(args) + id * stored, columns, out);
+    if (type == Q4_0_EIGHTS) unpackEightsRow(load<usize>(args), i32(id), columns, out);
+    else unpackRow(type, load<usize>(args) + id * stored, columns, out);
   }
 }

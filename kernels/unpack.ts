@@ -1,6 +1,7 @@
 // Weights in any format, unpacked: whole rows to floats (embeddings), or up to 256 weights of a row to integers for the
 // matrix products. Type numbers are ggml's, as in src/tensor/dtype.ts.
 
+import { EIGHTS } from "./abi";
 import { HALF_FACTOR, loadHalf, loadHalvesUnscaled } from "./linear-simd";
 import { unpackIq4Nl, unpackQ4_0, unpackQ4_1, unpackQ5_0, unpackQ5_1, unpackQ8_0 } from "./unpack-blocks";
 import { unpackQ2K, unpackQ3K, unpackQ4K, unpackQ5K, unpackQ6K } from "./unpack-kquants";
@@ -48,6 +49,11 @@ export const IQ4_NL = 20;
 @inline
 export const BF16 = 30;
 
+/** Q4_0 laid out by eights (see eights.ts): not a format of files. */
+// @ts-ignore: decorator
+@inline
+export const Q4_0_EIGHTS = EIGHTS + Q4_0;
+
 // @ts-ignore: decorator
 @inline
 export function isFloat(dtype: i32): bool {
@@ -73,6 +79,7 @@ export function blockBytes(dtype: i32): i32 {
     case BF16:
       return 2;
     case Q4_0:
+    case Q4_0_EIGHTS:
     case IQ4_NL:
       return 18;
     case Q4_1:

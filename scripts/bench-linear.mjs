@@ -22,9 +22,12 @@ const FORMATS = {
   q4_k: [12, 256, 144],
   q5_k: [13, 256, 176],
   q6_k: [14, 256, 210],
+  // Q4_0 by eights (kernels/eights.ts).
+  q4_0x8: [1002, 32, 18],
 };
 const SCRATCH_BYTES = 262144;
-const COUNTER_WORD = 29;
+// Words of the counters.
+const COUNTERS = [16, 30];
 // Words that the threads meet at: the number of the run, and how many helpers have finished it.
 const RUN = 0;
 const DONE = 1;
@@ -78,7 +81,7 @@ async function main() {
   const pages = Math.ceil((out + most * mostRows * 4) / 65536);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: true });
   const words = new Int32Array(memory.buffer);
-  const { linear, quantise } = start(module, memory);
+  const { linear, quantise, splitPlanes } = start(module, memory);
   const helpers = [];
   for (let thread = 1; thread < threads; thread++) {
     const worker = new Worker(new URL(import.meta.url), { workerData: { module, memory, thread, threads } });
@@ -91,7 +94,7 @@ async function main() {
     return threads > 1 ? performance.now() : (user + system) / 1000;
   };
   const once = () => {
-    words[ARGS / 4 + COUNTER_WORD] = 0;
+    words.fill(0, ARGS / 4 + COUNTERS[0], ARGS / 4 + COUNTERS[1]);
     Atomics.store(words, DONE, 0);
     Atomics.add(words, RUN, 1);
     linear(ARGS, 0, threads);
@@ -104,10 +107,11 @@ async function main() {
   for (let i = 0; i < activations.length; i++) activations[i] = Math.sin(i * 0.37);
 
   for (const tokens of tokenCounts) {
-    words.set([tokens, columns, x, columns, quantised], ARGS / 4);
-    quantise(ARGS, 0, 1);
     for (const format of values.formats.split(",")) {
       const [id, blockSize, blockBytes] = FORMATS[format];
+      words.set([tokens, columns, x, columns, quantised], ARGS / 4);
+      const prepare = id > 1000 && tokens < 8 ? splitPlanes : quantise;
+      prepare(ARGS, 0, 1);
       const rowBytes = (columns / blockSize) * blockBytes;
       const rows = Math.max(8, Math.floor(weightBytes / rowBytes / 8) * 8);
       words.set([id, tokens, columns, rows, x, columns, quantised, weight, 0, 0, out, rows, scratch], ARGS / 4);

@@ -9,6 +9,8 @@ type Kernel = (args: number, thread: number, threads: number) => void;
 
 export interface LinearKernels {
   readonly quantise: Kernel;
+  readonly splitPlanes: Kernel;
+  readonly packEights: Kernel;
   readonly linear: Kernel;
   readonly unpackRow: (dtype: number, ptr: number, columns: number, out: number) => void;
 }

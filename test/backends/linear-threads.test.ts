@@ -1,7 +1,7 @@
 /** Two threads that draw work from one command give the bits of a single one. */
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { COUNTER, SCRATCH_BYTES } from "../../kernels/abi.js";
+import { RANGE_COUNTERS, SCRATCH_BYTES } from "../../kernels/abi.js";
 import { DTYPES, type DType } from "../../src/tensor/dtype.js";
 import { KernelMemory, linearKernels, moduleOf, randomWeights, uniform } from "./linear-kernels.js";
 
@@ -43,7 +43,7 @@ function multiply(dtype: DType, tokens: number, threads: 1 | 2): Float32Array {
   const command = memory.words(args, 32);
   const { ggml } = DTYPES[dtype];
   command.set([ggml, tokens, COLUMNS, ROWS, x, COLUMNS, quantised, weight, 0, 0, out, ROWS, scratch]);
-  command[COUNTER / 4] = 0;
+  command.fill(0, RANGE_COUNTERS / 4);
   memory.floats(out, tokens * ROWS).fill(Number.NaN);
   if (threads === 2) {
     runs += 1;

@@ -1,8 +1,8 @@
 /**
  * The WebAssembly backend: operations become commands in shared memory, which SIMD kernels run on a pool of threads when
- * a result is read (command-list.ts, pool.ts). Weights stay in their file's format. A model that is larger than one
- * memory lies in several (placement.ts), each with a machine; an operation runs where its weight or cache lies, else
- * where its first tensor does.
+ * a result is read (command-list.ts, pool.ts). Weights stay in their file's format, some laid out anew
+ * (ops/layout.ts). A model that is larger than one memory lies in several (placement.ts), each with a machine; an
+ * operation runs where its weight or cache lies, else where its first tensor does.
  */
 import type {
   Activation,
@@ -26,6 +26,7 @@ import type { MachineRoom } from "./machine-room.js";
 import { attention } from "./ops/attention.js";
 import * as cacheOps from "./ops/cache.js";
 import * as rowOps from "./ops/elementwise.js";
+import { layOut } from "./ops/layout.js";
 import * as linearOps from "./ops/linear.js";
 import { type Placement, placeWeights } from "./placement.js";
 import type { Space } from "./space.js";
@@ -41,6 +42,8 @@ export class WasmBackend implements Backend {
   private place = 0;
   private placement: Placement | undefined;
   private hasWeights = false;
+  /** Those that are being loaded. */
+  private readonly weights: WasmWeight[] = [];
   private storeCount = 0;
   private disposed = false;
 
@@ -90,10 +93,15 @@ export class WasmBackend implements Backend {
     const bytes = rows * rowBytes(dtype, cols);
     const address = space.allocate(bytes, `The weight ${name}`);
     const weight = new WasmWeight(name, dtype, rows, cols, place, address, bytes);
+    this.weights.push(weight);
     return { weight, bytes: space.u8.subarray(address, address + bytes) };
   }
 
-  weightsLoaded(): void {}
+  weightsLoaded(): void {
+    if (this.relaxed) for (const weight of this.weights) layOut(this.at(weight.place), weight);
+    for (const machine of this.machines) machine.flush();
+    this.weights.length = 0;
+  }
 
   kvStore(layout: KvLayout, layer?: number): KvStore {
     this.live();

@@ -9,6 +9,8 @@ import type { Pool } from "./pool.js";
 import type { Space } from "./space.js";
 
 const CAPACITY = 512;
+/** Word of a command from which on all start at zero. */
+const FIRST_COUNTER = (abi.COMMAND_ARGS + abi.RANGE_COUNTERS) / 4;
 /** Work below this is not worth a meeting of threads, in nanoseconds of one thread. */
 export const PARALLEL_NS = 5000;
 
@@ -40,7 +42,7 @@ export class CommandList {
     if (this.count === CAPACITY) this.flush();
     const start = (this.count * abi.COMMAND_BYTES) / 4;
     this.i32[start] = opcode;
-    this.i32[start + (abi.COMMAND_ARGS + abi.COUNTER) / 4] = 0;
+    this.i32.fill(0, start + FIRST_COUNTER, start + abi.COMMAND_BYTES / 4);
     this.cursor = start + abi.COMMAND_ARGS / 4;
     this.cost = costNs;
     this.own.clear();

@@ -1,5 +1,5 @@
 /** Handles of the Wasm backend: addresses in its memories. `place` is the number of the memory. */
-import type { DType } from "../../tensor/dtype.js";
+import { DTYPES, type DType } from "../../tensor/dtype.js";
 import type { StepInput, Tensor, Weight } from "../../tensor/tensor.js";
 import { InternalError } from "../../util/errors.js";
 import type { Arena } from "./arena.js";
@@ -18,13 +18,21 @@ export class WasmTensor implements Tensor {
   address = 0;
   /** The rows in the 16-bit form of kernels/quantise.ts, made by the first product that needs it; 0: not made. */
   quantised = 0;
+  /** The same integers in the planes of kernels/planes.ts; 0: not made. */
+  planes = 0;
 
   set(rows: number, cols: number, address: number): this {
     this.rows = rows;
     this.cols = cols;
     this.address = address;
-    this.quantised = 0;
+    this.forgetForms();
     return this;
+  }
+
+  /** Must be called when the rows are written anew. */
+  forgetForms(): void {
+    this.quantised = 0;
+    this.planes = 0;
   }
 
   get bytes(): number {
@@ -35,6 +43,8 @@ export class WasmTensor implements Tensor {
 export class WasmWeight implements Weight {
   /** A vector's copy in f32, made when a kernel first needs it; 0: not made. */
   expanded = 0;
+  /** How kernels know the type: ggml's number, more for a weight that was laid out anew (ops/layout.ts). */
+  kernelType: number;
 
   constructor(
     readonly name: string,
@@ -44,7 +54,9 @@ export class WasmWeight implements Weight {
     readonly place: number,
     readonly address: number,
     readonly bytes: number,
-  ) {}
+  ) {
+    this.kernelType = DTYPES[dtype].ggml;
+  }
 }
 
 export class WasmInput implements StepInput {

@@ -39,7 +39,7 @@ export function attention(machine: Machine, call: AttentionCall): void {
   const partialBytes = records * (valueWidth * 4 + 16);
   const partial = chunks ? machine.allocate(partialBytes) : 0;
   const cost = shape.slots * shape.rows * slice.heads * group * (keyWidth + valueWidth) * PRODUCT_NS;
-  out.quantised = 0;
+  out.forgetForms();
   encode(machine, call, shape, cost)
     .word(chunks?.count ?? 0)
     .word(chunks?.address ?? 0)

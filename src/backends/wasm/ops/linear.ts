@@ -1,4 +1,4 @@
-/** Commands of matrix products and embeddings; kernels/linear.ts and kernels/quantise.ts document the arguments. */
+/** Commands of matrix products and embeddings; kernels/linear.ts, quantise.ts and planes.ts document the arguments. */
 import * as abi from "../../../../kernels/abi.js";
 import { DTYPES, type DType, rowBytes } from "../../../tensor/dtype.js";
 import type { Tensor, Weight } from "../../../tensor/tensor.js";
@@ -21,7 +21,7 @@ export function embed(machine: Machine, table: Weight, ids: WasmInput): Tensor {
     .word(ids.length)
     .word(weight.cols)
     .word(rowBytes(weight.dtype, weight.cols))
-    .word(DTYPES[weight.dtype].ggml)
+    .word(weight.kernelType)
     .end();
   return out;
 }
@@ -33,20 +33,35 @@ function quantisedRowBytes(columns: number): number {
   return Math.ceil((columns * 2 + (columns / 32) * 4 + (columns / 16) * 4) / 64) * 64;
 }
 
+/** Bytes of a row in planes, as kernels/planes.ts pads it. */
+function planesRowBytes(columns: number): number {
+  return Math.ceil((columns * 2 + (columns / 32) * 8) / 64) * 64;
+}
+
 /** The address of x's 16-bit form, made once for all products that read x. */
 function quantised(machine: Machine, x: WasmTensor): number {
-  if (x.quantised > 0) return x.quantised;
-  const bytes = x.rows * quantisedRowBytes(x.cols);
-  x.quantised = x.arena.allocate(bytes);
+  if (x.quantised === 0) x.quantised = converted(machine, x, abi.QUANTISE, quantisedRowBytes(x.cols));
+  return x.quantised;
+}
+
+/** The address of x in planes, made once too. */
+function inPlanes(machine: Machine, x: WasmTensor): number {
+  if (x.planes === 0) x.planes = converted(machine, x, abi.SPLIT_PLANES, planesRowBytes(x.cols));
+  return x.planes;
+}
+
+function converted(machine: Machine, x: WasmTensor, opcode: number, rowBytes: number): number {
+  const bytes = x.rows * rowBytes;
+  const address = x.arena.allocate(bytes);
   machine.commands
-    .begin(abi.QUANTISE, x.rows * x.cols * QUANTISE_NS)
+    .begin(opcode, x.rows * x.cols * QUANTISE_NS)
     .word(x.rows)
     .word(x.cols)
     .reads(x.address, x.bytes)
     .word(x.cols)
-    .writes(x.quantised, bytes)
+    .writes(address, bytes)
     .end();
-  return x.quantised;
+  return address;
 }
 
 export function linear(machine: Machine, input: Tensor, matrix: Weight, bias: Weight | undefined): Tensor {
@@ -55,18 +70,20 @@ export function linear(machine: Machine, input: Tensor, matrix: Weight, bias: We
   const offsets = bias === undefined ? undefined : own(WasmWeight, bias);
   expect(x.cols === weight.cols, `linear with ${weight.name}`, `${x.cols} columns for ${weight.cols}`);
   expect(!offsets || offsets.cols === weight.rows, `linear with ${weight.name}`, `a bias of ${offsets?.cols}`);
-  const integers = isFloat(weight.dtype) ? 0 : quantised(machine, x);
+  const planes = weight.kernelType >= abi.EIGHTS && x.rows < abi.EIGHTS_TOKENS;
+  const integers = isFloat(weight.dtype) ? 0 : planes ? inPlanes(machine, x) : quantised(machine, x);
+  const integerBytes = x.rows * (planes ? planesRowBytes(x.cols) : quantisedRowBytes(x.cols));
   const out = machine.empty(x.rows, weight.rows);
   const { commands } = machine;
   commands
     .begin(abi.LINEAR, x.rows * weight.rows * weight.cols * PRODUCT_NS)
-    .word(DTYPES[weight.dtype].ggml)
+    .word(weight.kernelType)
     .word(x.rows)
     .word(weight.cols)
     .word(weight.rows)
     .reads(x.address, x.bytes)
     .word(x.cols)
-    .reads(integers, integers === 0 ? 0 : x.rows * quantisedRowBytes(x.cols))
+    .reads(integers, integers === 0 ? 0 : integerBytes)
     .word(weight.address)
     .word(offsets ? machine.vector(offsets) : 0)
     .word(DTYPES.f32.ggml)
