@@ -7,8 +7,8 @@ import {
 } from "./abi";
 import { execute } from "./execute";
 
-// About 20 microseconds: longer than the gaps between commands, shorter than a time slice.
-const SPINS: i32 = 10000;
+// About 20 microseconds at 4 GHz: longer than the gaps between commands, shorter than a time slice. Waking a sleeper takes 50.
+const SPINS: i32 = 60000;
 const SLICE_NS: i64 = 1000000000;
 // Sleeps of one second that a thread waits for the others before it gives the pool up: no command takes that long.
 const PATIENCE: i32 = 120;
