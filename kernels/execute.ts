@@ -1,6 +1,6 @@
 // Which kernel a command names.
 import {
-  ADD, APPEND, ATTENTION, ATTENTION_MERGE, EMBED, GATED, GATHER, LINEAR, PACK_EIGHTS, QUANTISE, RMS_NORM,
+  ADD, APPEND, ATTENTION, ATTENTION_MERGE, EMBED, GATED, GATHER, LINEAR, PACK_EIGHTS, QUANTISE, QUANTISE_BYTES, RMS_NORM,
   ROTATE, ROTATE_PAGES, SPLIT_PLANES,
 } from "./abi";
 import { append, rotatePages } from "./append";
@@ -12,6 +12,7 @@ import { linear } from "./linear";
 import { rmsNorm } from "./norm";
 import { splitPlanes } from "./planes";
 import { quantise } from "./quantise";
+import { quantiseBytes } from "./quantise-bytes";
 import { rotate } from "./rope";
 import { embed, gather } from "./rows";
 
@@ -20,6 +21,7 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
   switch (opcode) {
     case LINEAR: return linear(args, thread, threads);
     case QUANTISE: return quantise(args, thread, threads);
+    case QUANTISE_BYTES: return quantiseBytes(args, thread, threads);
     case EMBED: return embed(args, thread, threads);
     case RMS_NORM: return rmsNorm(args, thread, threads);
     case ADD: return add(args, thread, threads);

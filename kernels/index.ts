@@ -3,7 +3,9 @@
 export { announce, awaitList, heapBase, runAlone, take } from "./pool";
 export { execute } from "./execute";
 export { linear } from "./linear";
+export { probeBytes } from "./linear-bytes";
 export { quantise } from "./quantise";
+export { quantiseBytes } from "./quantise-bytes";
 export { unpackRow } from "./unpack";
 export { embed, gather } from "./rows";
 export { rmsNorm } from "./norm";

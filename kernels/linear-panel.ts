@@ -38,8 +38,8 @@ export const SUMS: usize = 17152;
 @inline
 export const PANEL_SCRATCH_BYTES: usize = 17152 + 96 * 32;
 
-/** Eight rows of `count` 32-bit words to [count][8]. Rows at `from` + r * stride. */
-function interleave(from: usize, stride: usize, count: i32, to: usize): void {
+/** Eight rows of `count` 32-bit words to columns `width` bytes apart. Rows at `from` + r * stride. */
+export function interleave(from: usize, stride: usize, count: i32, to: usize, width: usize): void {
   for (let half: usize = 0; half < 2; half++) {
     let r0 = from + half * 4 * stride;
     let r1 = r0 + stride;
@@ -57,14 +57,14 @@ function interleave(from: usize, stride: usize, count: i32, to: usize): void {
       const cd0 = v128.shuffle<i32>(c, d, 0, 4, 1, 5);
       const cd1 = v128.shuffle<i32>(c, d, 2, 6, 3, 7);
       v128.store(out, v128.shuffle<i64>(ab0, cd0, 0, 2));
-      v128.store(out, v128.shuffle<i64>(ab0, cd0, 1, 3), 32);
-      v128.store(out, v128.shuffle<i64>(ab1, cd1, 0, 2), 64);
-      v128.store(out, v128.shuffle<i64>(ab1, cd1, 1, 3), 96);
+      v128.store(out + width, v128.shuffle<i64>(ab0, cd0, 1, 3));
+      v128.store(out + 2 * width, v128.shuffle<i64>(ab1, cd1, 0, 2));
+      v128.store(out + 3 * width, v128.shuffle<i64>(ab1, cd1, 1, 3));
       r0 += 16;
       r1 += 16;
       r2 += 16;
       r3 += 16;
-      out += 128;
+      out += 4 * width;
     }
     for (; i < count; i++) {
       store<u32>(out, load<u32>(r0));
@@ -75,7 +75,7 @@ function interleave(from: usize, stride: usize, count: i32, to: usize): void {
       r1 += 4;
       r2 += 4;
       r3 += 4;
-      out += 32;
+      out += width;
     }
   }
 }
@@ -125,10 +125,10 @@ function pack(
     else unpackIntegers(dtype, from, count, to, to + UNPACKED_SCALES, to + UNPACKED_OFFSETS);
   }
   const from = scratch + UNPACKED;
-  if (isFloat(dtype)) return interleave(from, UNPACKED_STRIDE, count, scratch + PANEL);
-  interleave(from, UNPACKED_STRIDE, count >> 1, scratch + PANEL);
-  interleave(from + UNPACKED_SCALES, UNPACKED_STRIDE, count >> 5, scratch + SCALES);
-  if (hasOffsets(dtype)) interleave(from + UNPACKED_OFFSETS, UNPACKED_STRIDE, count >> 4, scratch + OFFSETS);
+  if (isFloat(dtype)) return interleave(from, UNPACKED_STRIDE, count, scratch + PANEL, 32);
+  interleave(from, UNPACKED_STRIDE, count >> 1, scratch + PANEL, 32);
+  interleave(from + UNPACKED_SCALES, UNPACKED_STRIDE, count >> 5, scratch + SCALES, 32);
+  if (hasOffsets(dtype)) interleave(from + UNPACKED_OFFSETS, UNPACKED_STRIDE, count >> 4, scratch + OFFSETS, 32);
 }
 
 /** Adds panel times floats, `count` columns of them, to the sums of four tokens. */

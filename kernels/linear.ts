@@ -7,13 +7,14 @@
 //    3  rows of the weight = outputs
 //    4  x, address of f32 rows (read for f32, f16 and bf16 weights only)
 //    5  row stride of x in elements
-//    6  address of the quantised rows of x (see quantise; read for all other weights only)
+//    6  address of the quantised rows of x (see quantise, or quantise-bytes, as word 13 says; for all other weights only)
 //    7  weight, address; any alignment
 //    8  bias, address, or 0
 //    9  dtype of the bias: f32, f16 or bf16
 //   10  out, address of f32 rows
 //   11  row stride of out in elements
 //   12  scratch of all threads: this thread's is at scratch + thread * SCRATCH_BYTES (at least PANEL_SCRATCH_BYTES each)
+//   13  form of the activations, see abi: SIXTEEN_BITS, or one of the others in the build with relaxed SIMD
 // and, from byte RANGE_COUNTERS on, RANGES counters that are zero before the first thread starts. Every thread has a range
 // of the work of its own, so that it reads memory in order, and takes small pieces from it; then it takes pieces from the
 // ranges of others. (Pieces from one counter, which neighbours then share out, cost a quarter of the memory's speed.)
@@ -21,8 +22,9 @@
 // One item of work is a tile of weight rows and of tokens; its result does not depend on who computes it, so results are
 // the same bits for any number of threads. Few tokens: the weight is streamed once (linear-rows). More: panels.
 
-import { EIGHTS_TOKENS, RANGE_COUNTERS, RANGES, SCRATCH_BYTES } from "./abi";
+import { EIGHTS_TOKENS, RANGE_COUNTERS, RANGES, SCRATCH_BYTES, SIXTEEN_BITS } from "./abi";
 import { eightRows } from "./eights";
+import { BYTE_SUMS, BYTE_TILE_TOKENS, byteProducts, byteRows } from "./linear-bytes";
 import { rowsBf16, rowsF16, rowsF32 } from "./linear-float-rows";
 import { PANEL_ROWS, panelProducts, SUMS, TILE_TOKENS } from "./linear-panel";
 import { rowIq4Nl, rowQ4_0, rowQ4_1, rowQ5_0, rowQ5_1, rowQ8_0 } from "./linear-rows";
@@ -30,6 +32,7 @@ import { rowQ2K, rowQ3K, rowQ4K, rowQ5K, rowQ6K } from "./linear-rows-k";
 import { loadHalf, prepareConstants, sumLanes } from "./linear-simd";
 import { planesRowBytes } from "./planes";
 import { quantisedRowBytes } from "./quantise";
+import { GROUP_BYTES } from "./quantise-bytes";
 import { share } from "./simd";
 import {
   BF16, F16, F32, IQ4_NL, isFloat, Q2_K, Q3_K, Q4_0, Q4_0_EIGHTS, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, rowBytes,
@@ -96,12 +99,16 @@ function fourRows(
   );
 }
 
-/** Writes up to eight sums of one token, from weight row `row` on, with their bias. */
+/** Writes the sums of one token, from weight row `row` on, with their bias. */
 function finish(args: usize, token: i32, row: i32, sums: usize, count: i32): void {
   const bias = <usize>load<u32>(args, 32);
   const biasType = load<i32>(args, 36);
   const out = <usize>load<u32>(args, 40) + ((<usize>token * load<u32>(args, 44) + <usize>row) << 2);
-  for (let i = 0; i < count; i++) {
+  let i = 0;
+  if (bias == 0) {
+    for (; i + 4 <= count; i += 4) v128.store(out + ((<usize>i) << 2), v128.load(sums + ((<usize>i) << 2)));
+  }
+  for (; i < count; i++) {
     const at = (<usize>i) << 2;
     store<f32>(out + at, load<f32>(sums + at) + loadBias(biasType, bias, row + i));
   }
@@ -143,32 +150,50 @@ function streamEights(args: usize, first: i32, end: i32, x: usize, xStride: usiz
   }
 }
 
-/** Items [first, end): panels of eight weight rows, all panels of the first tile of tokens before those of the next. */
+/** Items [first, end): panels of weight rows, all panels of the first tile of tokens before those of the next. */
 function multiplyPanels(args: usize, first: i32, end: i32, x: usize, xStride: usize, scratch: usize): void {
   const dtype = load<i32>(args);
   const tokens = load<i32>(args, 4);
   const columns = load<i32>(args, 8);
   const rows = load<i32>(args, 12);
   const weight = <usize>load<u32>(args, 28);
+  const form = load<i32>(args, 52);
   const stride = rowBytes(dtype, columns);
-  const panels = (rows + PANEL_ROWS - 1) / PANEL_ROWS;
-  const tile = tileTokens(tokens);
+  const panelRows = rowsOf(form);
+  const panels = (rows + panelRows - 1) / panelRows;
+  const tile = tileTokens(form, tokens);
+  const sums = scratch + (form == SIXTEEN_BITS ? SUMS : BYTE_SUMS);
   for (let item = first; item < end; item++) {
     const token = (item / panels) * tile;
-    const row = (item % panels) * PANEL_ROWS;
+    const row = (item % panels) * panelRows;
     const count = min(tile, tokens - token);
     const from = x + <usize>token * xStride;
-    panelProducts(dtype, weight, stride, row, rows - 1, columns, from, xStride, count, scratch);
+    if (form == SIXTEEN_BITS) panelProducts(dtype, weight, stride, row, rows - 1, columns, from, xStride, count, scratch);
+    else byteProducts(form, dtype, weight, stride, row, rows - 1, columns, from, count, scratch);
     for (let t = 0; t < count; t++) {
-      finish(args, token + t, row, scratch + SUMS + ((<usize>t) << 5), min(PANEL_ROWS, rows - row));
+      finish(args, token + t, row, sums + <usize>(t * panelRows * 4), min(panelRows, rows - row));
     }
   }
 }
 
-/** Tokens of a tile: a multiple of four, tiles as even as can be. */
-function tileTokens(tokens: i32): i32 {
-  const tiles = (tokens + TILE_TOKENS - 1) / TILE_TOKENS;
-  return ((tokens + tiles - 1) / tiles + 3) & ~3;
+/** Weight rows of a panel. */
+function rowsOf(form: i32): i32 {
+  return form == SIXTEEN_BITS ? PANEL_ROWS : byteRows(form);
+}
+
+/** Tokens of a tile: a multiple of eight (four in 16 bits), tiles as even as can be. */
+function tileTokens(form: i32, tokens: i32): i32 {
+  const most = form == SIXTEEN_BITS ? TILE_TOKENS : BYTE_TILE_TOKENS;
+  const least = form == SIXTEEN_BITS ? 4 : 8;
+  const tiles = (tokens + most - 1) / most;
+  return ((tokens + tiles - 1) / tiles + least - 1) & -least;
+}
+
+/** Bytes from one row of activations to the next: for 8 bits, an eighth of a group. */
+function activationStride(args: usize, dtype: i32, columns: i32): usize {
+  if (isFloat(dtype)) return (<usize>load<u32>(args, 20)) << 2;
+  if (load<i32>(args, 52) == SIXTEEN_BITS) return <usize>quantisedRowBytes(columns);
+  return ((<usize>columns) * GROUP_BYTES) >> 3;
 }
 
 export function linear(args: usize, thread: i32, threads: i32): void {
@@ -177,15 +202,16 @@ export function linear(args: usize, thread: i32, threads: i32): void {
   const tokens = load<i32>(args, 4);
   const columns = load<i32>(args, 8);
   const rows = load<i32>(args, 12);
+  const form = load<i32>(args, 52);
   if (tokens == 0) return;
   const scratch = <usize>load<u32>(args, 48) + <usize>thread * SCRATCH_BYTES;
   const x = <usize>(isFloat(dtype) ? load<u32>(args, 16) : load<u32>(args, 24));
-  const eights = dtype == Q4_0_EIGHTS && tokens < EIGHTS_TOKENS;
-  const few = tokens < panelFrom(dtype);
-  let xStride = <usize>(eights ? planesRowBytes(columns) : quantisedRowBytes(columns));
-  if (isFloat(dtype)) xStride = (<usize>load<u32>(args, 20)) << 2;
-  const tile = tileTokens(tokens);
-  let items = few ? (rows + 3) >> 2 : ((rows + PANEL_ROWS - 1) / PANEL_ROWS) * ((tokens + tile - 1) / tile);
+  const eights = form == SIXTEEN_BITS && dtype == Q4_0_EIGHTS && tokens < EIGHTS_TOKENS;
+  const few = form == SIXTEEN_BITS && tokens < panelFrom(dtype);
+  const xStride = eights ? <usize>planesRowBytes(columns) : activationStride(args, dtype, columns);
+  const tile = tileTokens(form, tokens);
+  const panels = (rows + rowsOf(form) - 1) / rowsOf(form);
+  let items = few ? (rows + 3) >> 2 : panels * ((tokens + tile - 1) / tile);
   if (eights) items = rows >> 3;
   const ranges = min(threads, RANGES);
   const piece = max(1, items / (ranges * PIECES));

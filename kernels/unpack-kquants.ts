@@ -117,7 +117,7 @@ export function unpackQ2K<S>(block: usize, out: usize, scales: usize, offsets: u
 /** The 6-bit scale of 16 elements of Q3_K, from the 12 bytes at `at`. */
 // @ts-ignore: decorator
 @inline
-function scaleQ3K(at: usize, j: usize): i32 {
+export function scaleQ3K(at: usize, j: usize): i32 {
   const low = (<i32>load<u8>(at + (j & 7)) >> (j < 8 ? 0 : 4)) & 15;
   const high = (<i32>load<u8>(at + (j & 3), 8) >> <i32>((j >> 2) << 1)) & 3;
   return (low | (high << 4)) - 32;

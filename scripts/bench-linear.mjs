@@ -1,11 +1,14 @@
 // Measures the Wasm matrix products: `node scripts/bench-linear.mjs [--formats q8_0,q4_0] [--tokens 1,64] [--columns 2048]
-// [--weight-kib 512] [--threads 1] [--plain]`. Prints GFLOPS and GB/s of weight bytes, the best of many runs. A weight of
-// 512 KiB stays in the cache and shows the rate of the arithmetic; --weight-kib 400000 shows the memory's.
+// [--weight-kib 512] [--threads 1] [--form own] [--plain]`. Prints GFLOPS and GB/s of weight bytes, the best of many runs,
+// and the limit: what the form's bare instruction does in the same run. A weight of 512 KiB stays in the cache and shows the
+// rate of the arithmetic; --weight-kib 400000 shows the memory's. Forms of the activations: what the engine would pick
+// ("own"), or sixteen, nibbles, bytes, wide for all. Run `npm run build` first.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import v8 from "node:v8";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { multiplyLimit } from "./multiply-limits.mjs";
 
 const FORMATS = {
   f32: [0, 1, 4],
@@ -25,6 +28,8 @@ const FORMATS = {
   // Q4_0 by eights (kernels/eights.ts).
   q4_0x8: [1002, 32, 18],
 };
+/** How kernels/abi.ts numbers the forms of activations. */
+const FORMS = { sixteen: 0, nibbles: 1, bytes: 2, wide: 3 };
 const SCRATCH_BYTES = 262144;
 // Words of the counters.
 const COUNTERS = [16, 30];
@@ -33,12 +38,18 @@ const RUN = 0;
 const DONE = 1;
 const ARGS = 1024;
 
-function start(module, memory) {
-  return new WebAssembly.Instance(module, { env: { memory } }).exports;
+function start(module, wide, memory) {
+  const instance = new WebAssembly.Instance(module, { env: { memory } });
+  if (wide) {
+    const { table } = instance.exports;
+    table.grow(1);
+    table.set(1, new WebAssembly.Instance(wide, { env: { memory } }).exports.multiply);
+  }
+  return instance.exports;
 }
 
-function helper({ module, memory, thread, threads }) {
-  const { linear } = start(module, memory);
+function helper({ module, wide, memory, thread, threads }) {
+  const { linear } = start(module, wide, memory);
   const words = new Int32Array(memory.buffer);
   parentPort.postMessage("ready");
   for (let run = 1; ; run++) {
@@ -46,6 +57,26 @@ function helper({ module, memory, thread, threads }) {
     linear(ARGS, thread, threads);
     Atomics.add(words, DONE, 1);
   }
+}
+
+/** As src/backends/wasm/byte-form.ts chooses. */
+function ownForm(probeBytes, wide) {
+  const exact = probeBytes(127) === 100 + 508 * 127 && probeBytes(255) === 100 + 508 * 255;
+  return (format, tokens) => {
+    if (tokens < 8 || FORMATS[format][1] === 1) return "sixteen";
+    if (exact) return wide ? "wide" : "bytes";
+    return ["q8_0", "iq4_nl"].includes(format) ? "sixteen" : "nibbles";
+  };
+}
+
+/** GFLOPS of the bare instruction, measured once for each form; nothing for floats. */
+function limits(milliseconds) {
+  const known = new Map();
+  return async (format, form) => {
+    if (FORMATS[format][1] === 1) return "";
+    if (!known.has(form)) known.set(form, await multiplyLimit(form, milliseconds));
+    return `, ${form}, limit ${known.get(form).toFixed(0)}`;
+  };
 }
 
 async function main() {
@@ -57,15 +88,27 @@ async function main() {
       "weight-kib": { type: "string", default: "512" },
       threads: { type: "string", default: "1" },
       plain: { type: "boolean", default: false },
+      form: { type: "string", default: "own" },
     },
   });
   // Node 20 has relaxed SIMD behind a flag, later versions have it on.
   if (Number(process.versions.node.split(".")[0]) < 22) v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
   const source = await readFile(join(import.meta.dirname, "../src/backends/wasm/generated/kernels.ts"), "utf8");
   const build = values.plain ? "PLAIN" : "RELAXED";
-  const base64 = new RegExp(`${build} =\\s*"([^"]+)"`).exec(source)?.[1];
-  if (!base64) throw new Error("No kernels found: run `npm run kernels` first.");
-  const module = new WebAssembly.Module(Buffer.from(base64, "base64"));
+  const bytes = (name) => {
+    const base64 = new RegExp(`${name} =\\s*"([^"]+)"`).exec(source)?.[1];
+    if (!base64) throw new Error("No kernels found: run `npm run build` first.");
+    return Buffer.from(base64, "base64");
+  };
+  const module = new WebAssembly.Module(bytes(build));
+  const { nodePlatform } = await import("../dist/platform/node.js");
+  const wide = values.plain
+    ? undefined
+    : nodePlatform.compileWide(
+        () => bytes("WIDE"),
+        () => true,
+        true,
+      );
 
   const columns = Number(values.columns);
   const threads = Number(values.threads);
@@ -75,16 +118,17 @@ async function main() {
   const mostRows = Math.ceil((weightBytes / columns / 84) * 256);
   const x = 65536;
   const quantised = x + most * columns * 4;
-  const weight = Math.ceil((quantised + most * (columns * 2.375 + 64)) / 64) * 64;
+  const weight = Math.ceil((quantised + (most + 8) * (columns * 2.375 + 64)) / 64) * 64;
   const scratch = weight + Math.ceil(weightBytes / 64) * 64 + 65536;
   const out = scratch + threads * SCRATCH_BYTES;
   const pages = Math.ceil((out + most * mostRows * 4) / 65536);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: true });
   const words = new Int32Array(memory.buffer);
-  const { linear, quantise, splitPlanes } = start(module, memory);
+  const { linear, quantise, quantiseBytes, splitPlanes, probeBytes } = start(module, wide, memory);
+  const own = values.plain ? () => "sixteen" : ownForm(probeBytes, wide);
   const helpers = [];
   for (let thread = 1; thread < threads; thread++) {
-    const worker = new Worker(new URL(import.meta.url), { workerData: { module, memory, thread, threads } });
+    const worker = new Worker(new URL(import.meta.url), { workerData: { module, wide, memory, thread, threads } });
     await new Promise((resolve) => worker.once("message", resolve));
     helpers.push(worker);
   }
@@ -93,6 +137,7 @@ async function main() {
     const { user, system } = process.cpuUsage();
     return threads > 1 ? performance.now() : (user + system) / 1000;
   };
+  const limit = limits(milliseconds);
   const once = () => {
     words.fill(0, ARGS / 4 + COUNTERS[0], ARGS / 4 + COUNTERS[1]);
     Atomics.store(words, DONE, 0);
@@ -109,15 +154,19 @@ async function main() {
   for (const tokens of tokenCounts) {
     for (const format of values.formats.split(",")) {
       const [id, blockSize, blockBytes] = FORMATS[format];
-      words.set([tokens, columns, x, columns, quantised], ARGS / 4);
-      const prepare = id > 1000 && tokens < 8 ? splitPlanes : quantise;
-      prepare(ARGS, 0, 1);
       const rowBytes = (columns / blockSize) * blockBytes;
       const rows = Math.max(8, Math.floor(weightBytes / rowBytes / 8) * 8);
-      words.set([id, tokens, columns, rows, x, columns, quantised, weight, 0, 0, out, rows, scratch], ARGS / 4);
+      const form = values.form === "own" ? own(format, tokens) : values.form;
+      words.set([tokens, columns, x, columns, quantised], ARGS / 4);
+      const prepare = FORMS[form] ? quantiseBytes : id > 1000 && tokens < 8 ? splitPlanes : quantise;
+      prepare(ARGS, 0, 1);
+      words.set(
+        [id, tokens, columns, rows, x, columns, quantised, weight, 0, 0, out, rows, scratch, FORMS[form]],
+        ARGS / 4,
+      );
       let best = Number.POSITIVE_INFINITY;
       const started = performance.now();
-      for (let repeats = 1; performance.now() - started < 600; ) {
+      for (let repeats = 1; performance.now() - started < Number(process.env.BENCH_MS ?? 600); ) {
         const from = milliseconds();
         for (let i = 0; i < repeats; i++) once();
         const elapsed = milliseconds() - from;
@@ -127,7 +176,8 @@ async function main() {
       const gflops = ((2 * tokens * rows * columns) / best / 1e9).toFixed(1).padStart(6);
       const gigabytes = ((rows * rowBytes) / best / 1e9).toFixed(1).padStart(6);
       console.log(
-        `${format.padEnd(7)} T=${String(tokens).padEnd(4)} ${rows} x ${columns}: ${gflops} GFLOPS ${gigabytes} GB/s`,
+        `${format.padEnd(7)} T=${String(tokens).padEnd(4)} ${rows} x ${columns}: ${gflops} GFLOPS ${gigabytes} GB/s` +
+          (threads === 1 ? await limit(format, form) : ""),
       );
     }
   }

@@ -1,4 +1,4 @@
-// Compiles kernels/ twice, with and without relaxed SIMD, and writes both modules as base64 into one TypeScript file, so
+// Compiles kernels/ twice, with and without relaxed SIMD, and kernels/wide.ts, and writes the modules as base64 into one TypeScript file, so
 // that bundlers and browsers need no asset path. Same sources, same bytes.
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,10 +16,10 @@ const OPTIONS = [
 ].flat();
 
 /** The module's bytes. */
-async function compile(features) {
+async function compile(entry, features) {
   const files = new Map();
   const { error, stderr } = await asc.main(
-    ["kernels/index.ts", "--baseDir", root, "--outFile", "kernels.wasm", ...OPTIONS, ...features],
+    [entry, "--baseDir", root, "--outFile", "kernels.wasm", ...OPTIONS, ...features],
     { writeFile: (name, contents) => files.set(name, contents) },
   );
   if (error) throw new Error(`The kernels do not compile: ${error.message}\n${stderr.toString()}`);
@@ -28,14 +28,17 @@ async function compile(features) {
   return wasm;
 }
 
-const plain = await compile([]);
-const relaxed = await compile(["--enable", "relaxed-simd"]);
+const RELAXED = ["--enable", "relaxed-simd"];
+const plain = await compile("kernels/index.ts", ["--exportTable"]);
+const relaxed = await compile("kernels/index.ts", ["--exportTable", ...RELAXED]);
+const wide = await compile("kernels/wide.ts", RELAXED);
 const literal = (name, bytes) => `export const ${name} =\n  "${Buffer.from(bytes).toString("base64")}";\n`;
 await mkdir(join(target, ".."), { recursive: true });
 await writeFile(
   target,
   "// Made by scripts/build-kernels.mjs from kernels/; not kept in git.\n" +
     literal("PLAIN", plain) +
-    literal("RELAXED", relaxed),
+    literal("RELAXED", relaxed) +
+    literal("WIDE", wide),
 );
-console.log(`kernels: plain ${plain.length} bytes, relaxed SIMD ${relaxed.length} bytes`);
+console.log(`kernels: plain ${plain.length} bytes, relaxed SIMD ${relaxed.length} bytes, wide ${wide.length} bytes`);

@@ -1,8 +1,9 @@
 /**
  * `npm run kl -- [--models FOLDER] [--json FILE]`: how far the wasm backend's next-token probabilities are from the
  * reference backend's, for every model of a folder: mean and largest Kullback-Leibler divergence in nats over the
- * positions of a seeded text, with f32, f16 and q8 caches; and, where the folder has llama.cpp's probabilities, how far
- * llama.cpp itself is from the reference on the same tokens (mean absolute difference of log-probabilities of both).
+ * positions of a seeded text read at once, with f32, f16 and q8 caches; and mean absolute differences of log-probabilities
+ * of the tokens that follow, from the reference's: read token by token, read at once (where prefill multiplies in 8 bits),
+ * and llama.cpp's on the same tokens.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,10 +19,10 @@ const { values: options } = parseArgs({
 const CACHES = ["f32", "f16", "q8"];
 
 /** Log-probabilities of the whole vocabulary after each prefix of the text. */
-async function distributions(model, ids, kv) {
+async function distributions(model, ids, kv, chunk) {
   const rows = [];
   for (let length = 1; length <= ids.length; length++) {
-    const session = model.session({ context: "full", kv, contextLength: 1024 });
+    const session = model.session({ context: "full", kv, contextLength: 1024, chunk });
     const row = new Float64Array(model.info.vocabulary);
     const sampling = { maxTokens: 1, temperature: 0, logprobs: row.length, ignoreEnd: true };
     for await (const part of session.generate(ids.slice(0, length), sampling)) {
@@ -56,22 +57,21 @@ async function measure(file) {
   const exact = await distributions(reference, run.tokens, "f32");
   await reference.dispose();
   const wasm = await load(path, { thread: false });
+  const next = exact.slice(0, -1).map((row, i) => row[run.tokens[i + 1]]);
+  const tokenByToken = meanError(run.tokens, await distributions(wasm, run.tokens, "f32", 1), next);
   const caches = {};
-  let ours;
+  let atOnce;
   for (const kv of CACHES) {
-    const rows = await distributions(wasm, run.tokens, kv);
-    ours ??= meanError(
-      run.tokens,
-      rows,
-      exact.slice(0, -1).map((row, i) => row[run.tokens[i + 1]]),
-    );
+    const rows = await distributions(wasm, run.tokens, kv, run.tokens.length);
+    atOnce ??= meanError(run.tokens, rows, next);
     caches[kv] = summary(exact, rows);
   }
   await wasm.dispose();
   return {
     model: golden.name,
     caches,
-    meanError: ours,
+    tokenByTokenMeanError: tokenByToken,
+    meanError: atOnce,
     llamaCppMeanError: meanError(run.tokens, exact, run.next_logprobs),
   };
 }
@@ -79,14 +79,15 @@ async function measure(file) {
 const results = [];
 const figure = (x) => x.toExponential(1).padStart(9);
 console.log(
-  "model              KL f32: mean      most   f16: mean      most    q8: mean      most   |dlogp|  llama.cpp",
+  "model              KL f32: mean      most   f16: mean      most    q8: mean      most   |dlogp|: 1   at once  llama.cpp",
 );
 for (const file of readdirSync(options.models).filter((name) => name.endsWith(".gguf"))) {
   try {
     const result = await measure(file);
     results.push(result);
     const cells = CACHES.map((kv) => `${figure(result.caches[kv].mean)} ${figure(result.caches[kv].most)}`).join("   ");
-    console.log(`${result.model.padEnd(18)} ${cells} ${figure(result.meanError)}  ${figure(result.llamaCppMeanError)}`);
+    const errors = [result.tokenByTokenMeanError, result.meanError, result.llamaCppMeanError].map(figure).join(" ");
+    console.log(`${result.model.padEnd(18)} ${cells}   ${errors}`);
   } catch (error) {
     if (error.code !== "unsupported") throw error;
     console.log(`${file.padEnd(18)} ${error.message.replace(/^.*?: /, "").slice(0, 80)}`);

@@ -11,6 +11,7 @@ export interface LoadFlags {
   readonly threads?: number;
   readonly memoryLimit?: number;
   readonly wasmMemory?: number;
+  readonly precise?: boolean;
 }
 
 export interface SessionFlags {
@@ -19,7 +20,7 @@ export interface SessionFlags {
   readonly contextLength?: number;
 }
 
-/** --backend, --threads, --memory-limit, --wasm-memory. */
+/** --backend, --threads, --memory-limit, --wasm-memory, --precise. */
 export function addLoadOptions(command: Command): Command {
   return command
     .addOption(
@@ -29,7 +30,8 @@ export function addLoadOptions(command: Command): Command {
     )
     .option("--threads <n>", "threads of the kernels (default: the machine's cores)", integerIn(1, 256))
     .option("--memory-limit <size>", "most memory for weights and cache, e.g. 8GB (default: what is free)", byteSize)
-    .option("--wasm-memory <size>", "most bytes of one WebAssembly memory; a larger model lies in several", byteSize);
+    .option("--wasm-memory <size>", "most bytes of one WebAssembly memory; a larger model lies in several", byteSize)
+    .option("--precise", "read prompts with activations of 16 bits, as tokens are generated, where 8 would be faster");
 }
 
 /** --context, --kv, --context-length. */
@@ -46,6 +48,7 @@ export function loadOptions(flags: LoadFlags): LoadOptions {
     ...(flags.threads !== undefined && { threads: flags.threads }),
     ...(flags.memoryLimit !== undefined && { memoryLimitBytes: flags.memoryLimit }),
     ...(flags.wasmMemory !== undefined && { wasmMemoryBytes: flags.wasmMemory }),
+    ...(flags.precise !== undefined && { precise: flags.precise }),
   };
 }
 

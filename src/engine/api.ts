@@ -15,6 +15,16 @@ export interface LoadOptions {
    * several memories, whole layers to each, so this bounds a layer, not a model. At least 1 MiB.
    */
   readonly wasmMemoryBytes?: number;
+  /**
+   * Read prompts as exactly as single tokens: activations of 16 bits. By default the matrix products of several tokens at
+   * once take 8 bits where that is faster. Default false.
+   */
+  readonly precise?: boolean;
+  /**
+   * 256-bit vectors in prefill by V8's experimental compiler: false never, true also in Node 26. Default: in Node 24 on x64.
+   * See docs/architecture.md.
+   */
+  readonly wide?: boolean;
   /** Run the engine in its own thread so that the caller's event loop stays free; default true. */
   readonly thread?: boolean;
   /** Most bytes that weights and one session's cache may take; default: what the machine has available. */

@@ -67,6 +67,8 @@ async function loadCheckpoint(
   const backend = await createBackend(options.backend ?? "wasm", {
     threads: options.threads ?? Math.min(platform().cores, MOST_DEFAULT_THREADS),
     memoryBytes: options.wasmMemoryBytes,
+    precise: options.precise,
+    wide: options.wide,
   });
   try {
     const bytes = weightBytes(entries);

@@ -11,9 +11,20 @@ import { loadRemote } from "./remote/remote-model.js";
  */
 export async function load(reference: string, options: LoadOptions = {}): Promise<Model> {
   checkLoadOptions(reference, options);
+  await prepare(options);
   const location = platform().absolute?.(reference) ?? reference;
   if (options.thread ?? true) return loadRemote(platform().spawnEngine(), location, options);
   // Not needed by a program whose models have threads of their own.
   const { loadLocal } = await import("./load-local.js");
   return loadLocal(location, options);
+}
+
+/**
+ * The one compilation with changed flags (see docs/architecture.md) happens here, before the first model has code that
+ * other threads are compiling; the models' threads find what it made.
+ */
+async function prepare({ backend = "wasm", precise = false, wide }: LoadOptions): Promise<void> {
+  if (backend !== "wasm" || precise || wide === false || !platform().compileWide) return;
+  const { compileWide } = await import("../backends/wasm/wide.js");
+  compileWide(wide);
 }

@@ -11,6 +11,7 @@ import { listPath, openFile } from "./file-node.js";
 import { NodeHub } from "./hub-node.js";
 import { availableMemoryBytes } from "./memory-node.js";
 import { spawnModuleThread, spawnScriptThread } from "./thread-node.js";
+import { compileWide } from "./wide-node.js";
 
 export const nodePlatform: Platform = {
   kind: "node",
@@ -23,6 +24,7 @@ export const nodePlatform: Platform = {
   spawnEngine,
   yieldToEvents: () => new Promise((resolve) => setImmediate(resolve)),
   enableWasmFeatures,
+  compileWide,
   hub: new NodeHub(process.env),
 };
 

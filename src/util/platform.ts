@@ -50,6 +50,16 @@ export interface Platform {
   yieldToEvents(): Promise<void>;
   /** Turns on engine features that are behind flags (relaxed SIMD in Node 20); call before the first compile. */
   enableWasmFeatures(): void;
+  /**
+   * Compiles a WebAssembly module so that neighbouring 128-bit operations become 256-bit ones; once in a process, later
+   * calls get the same. Absent, or undefined, where the engine cannot, has not been tried, or `isRight` does not accept
+   * what it made. `asked`: also where it endangers other modules that are compiled at the same time.
+   */
+  compileWide?(
+    bytes: () => Uint8Array<ArrayBuffer>,
+    isRight: (module: WebAssembly.Module) => boolean,
+    asked: boolean,
+  ): WebAssembly.Module | undefined;
   /** Fetches the files of a hub model into the standard cache; returns local locations. Absent in browsers for now. */
   readonly hub?: Hub;
 }

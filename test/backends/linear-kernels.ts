@@ -1,5 +1,8 @@
 /** The matrix kernels of one Wasm build, called directly on a memory of their own. */
-import { PLAIN, RELAXED } from "../../src/backends/wasm/generated/kernels.js";
+import { BYTES_FOUR, BYTES_NIBBLES, BYTES_WIDE, SIXTEEN_BITS } from "../../kernels/abi.js";
+import { type ByteForm, byteForm, formFor } from "../../src/backends/wasm/byte-form.js";
+import { PLAIN, RELAXED, WIDE } from "../../src/backends/wasm/generated/kernels.js";
+import { compileWide, installWide } from "../../src/backends/wasm/wide.js";
 import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
 import { relaxedSimd, testPlatform } from "../support/test-platform.js";
 
@@ -11,7 +14,9 @@ export interface LinearKernels {
   readonly quantise: Kernel;
   readonly splitPlanes: Kernel;
   readonly packEights: Kernel;
+  readonly quantiseBytes: Kernel;
   readonly linear: Kernel;
+  readonly probeBytes: (weight: number) => number;
   readonly unpackRow: (dtype: number, ptr: number, columns: number, out: number) => void;
 }
 
@@ -62,9 +67,33 @@ export function moduleOf(build: Build): WebAssembly.Module {
   return made;
 }
 
+/** The wide module: as the platform compiles it, or, for its arithmetic alone, as any other module. */
+export const WIDE_MODULE = compileWide(true);
+
 export function linearKernels(build: Build, memory: WebAssembly.Memory): LinearKernels {
-  const { exports } = new WebAssembly.Instance(moduleOf(build), { env: { memory } });
-  return exports as unknown as LinearKernels;
+  const instance = new WebAssembly.Instance(moduleOf(build), { env: { memory } });
+  if (build === "relaxed") {
+    installWide(instance, WIDE_MODULE ?? new WebAssembly.Module(Buffer.from(WIDE, "base64")), memory);
+  }
+  return instance.exports as unknown as LinearKernels;
+}
+
+/** The forms of 8 bits that this engine computes exactly, by name; the first is the one that it would pick itself. */
+export function byteForms(): readonly (readonly [name: string, form: ByteForm])[] {
+  const { probeBytes } = linearKernels("relaxed", new KernelMemory(1).memory);
+  const own = byteForm(probeBytes, WIDE_MODULE !== undefined);
+  const forms: (readonly [string, ByteForm])[] = [
+    ["own", own],
+    ["nibbles", { form: BYTES_NIBBLES, largest: 63 }],
+  ];
+  if (own.largest >= 127) forms.push(["four", { form: BYTES_FOUR, largest: own.largest }]);
+  if (own.largest === 255) forms.push(["wide", { form: BYTES_WIDE, largest: own.largest }]);
+  return forms;
+}
+
+/** The formats that a form takes. */
+export function formatsOf(form: ByteForm): readonly DType[] {
+  return (Object.keys(DTYPES) as DType[]).filter((dtype) => formFor(form, dtype, 1000) !== SIXTEEN_BITS);
 }
 
 /** Uniform numbers in [-1, 1), the same for the same seed (mulberry32). */
@@ -79,7 +108,7 @@ export function uniform(seed: number): () => number {
 }
 
 /** Where each block type keeps its half-precision numbers. */
-const HALVES: Partial<Record<DType, readonly number[]>> = {
+export const HALVES: Partial<Record<DType, readonly number[]>> = {
   q4_0: [0],
   q4_1: [0, 2],
   q5_0: [0],

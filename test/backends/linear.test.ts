@@ -1,6 +1,6 @@
 /** The Wasm matrix products of every format against double-precision products with the dequantised weights. */
 import { describe, expect, test } from "vitest";
-import { RANGE_COUNTERS, SCRATCH_BYTES } from "../../kernels/abi.js";
+import { RANGE_COUNTERS, SCRATCH_BYTES, SIXTEEN_BITS } from "../../kernels/abi.js";
 import { dequantiseRow } from "../../src/quant/index.js";
 import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
 import { BUILD_NAMES, type Build, KernelMemory, linearKernels, randomWeights, uniform } from "./linear-kernels.js";
@@ -65,7 +65,7 @@ function multiply(build: Build, p: Problem, threads = 1): Float32Array {
   }
   const biasAt = p.bias ? bias : 0;
   words.set([DTYPES[dtype].ggml, tokens, columns, rows, x, xStride, quantised, weights, biasAt, 0, out, outStride]);
-  words[12] = scratch;
+  words.set([scratch, SIXTEEN_BITS], 12);
   words.fill(0, RANGE_COUNTERS / 4);
   for (let thread = 0; thread < threads; thread++) kernels.linear(args, thread, threads);
   const result = new Float32Array(tokens * rows);

@@ -54,7 +54,7 @@ describe("sluice run", () => {
       "--temperature 0 --top-k 5 --top-p 0.5 --min-p 0.1 --repetition-penalty 1.1 --presence-penalty -0.5 " +
       "--frequency-penalty 0.25 --penalty-window 9 --logit-bias 7=-1.5 --logit-bias 8=-inf --seed 42 --stop A --stop B " +
       "--ignore-end --max-tokens 3 --context sinks:4,recent:8 --kv q8/f16 --context-length 99 --backend reference " +
-      "--threads 2 --memory-limit 1.5GB --wasm-memory 64MiB";
+      "--threads 2 --memory-limit 1.5GB --wasm-memory 64MiB --precise";
     const { code, model, io } = await cli(["run", "m.gguf", "--prompt", "x", ...flags.split(" ")]);
     expect(code).toBe(0);
     expect(model.sessions[0].lastGenerate).toMatchObject({
@@ -75,7 +75,7 @@ describe("sluice run", () => {
     expect(model.sessions[0].options).toEqual({ context: "sinks:4,recent:8", kv: "q8/f16", contextLength: 99 });
     expect(io.loads[0]).toMatchObject({
       reference: "m.gguf",
-      options: { backend: "reference", threads: 2, memoryLimitBytes: 1.5e9, wasmMemoryBytes: 2 ** 26 },
+      options: { backend: "reference", threads: 2, memoryLimitBytes: 1.5e9, wasmMemoryBytes: 2 ** 26, precise: true },
     });
   });
 

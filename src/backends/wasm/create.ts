@@ -5,6 +5,7 @@ import { WasmBackend } from "./backend.js";
 import { MachineRoom } from "./machine-room.js";
 import { compileKernels } from "./module.js";
 import { LEAST_MEMORY } from "./space.js";
+import { compileWide } from "./wide.js";
 
 const MOST_THREADS = 256;
 
@@ -19,6 +20,10 @@ export interface WasmBackendOptions {
   readonly maxMemoryBytes?: number | undefined;
   /** Operations of less work than this (estimated nanoseconds) run on the calling thread alone; 0 shares all of them. */
   readonly parallelNs?: number | undefined;
+  /** Quantised weights always meet activations of 16 bits; by default products of many tokens take 8, where faster. */
+  readonly precise?: boolean | undefined;
+  /** Whether the matrix products of prefill may use 256-bit vectors: see `compileWide` of the platform. */
+  readonly wide?: boolean | undefined;
 }
 
 /** Compiles the kernels and starts the threads. @throws ArgumentError, MemoryError, UnsupportedError */
@@ -31,8 +36,11 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   const maxMemoryBytes = atLeast("maxMemoryBytes", options.maxMemoryBytes ?? Number.POSITIVE_INFINITY);
   platform().enableWasmFeatures();
   const { module, relaxed } = await compileKernels(options.relaxed);
+  const bytes = relaxed && !options.precise;
+  const wide = bytes && options.wide !== false ? compileWide(options.wide) : undefined;
   const { parallelNs } = options;
-  return new WasmBackend(await MachineRoom.open(module, { threads, memoryBytes, maxMemoryBytes, parallelNs }), relaxed);
+  const room = { threads, memoryBytes, maxMemoryBytes, parallelNs, bytes, wide };
+  return new WasmBackend(await MachineRoom.open(module, room), relaxed);
 }
 
 function atLeast(option: string, bytes: number): number {

@@ -10,9 +10,14 @@ import { platform, type Thread } from "../../util/platform.js";
 const SCRIPT = `
 const sites = [];
 let epoch = 0;
-onmessage = ({ data: { module, memory, control, thread, threads } }) => {
+onmessage = ({ data: { module, wide, memory, control, thread, threads } }) => {
   try {
-    const { take, awaitList } = new WebAssembly.Instance(module, { env: { memory } }).exports;
+    const { take, awaitList, table } = new WebAssembly.Instance(module, { env: { memory } }).exports;
+    if (wide) {
+      const { multiply } = new WebAssembly.Instance(wide, { env: { memory } }).exports;
+      if (table.length <= ${abi.WIDE_SLOT}) table.grow(${abi.WIDE_SLOT} + 1 - table.length);
+      table.set(${abi.WIDE_SLOT}, multiply);
+    }
     sites.push({ take, awaitList, control, words: new Int32Array(memory.buffer) });
     postMessage({ ready: true });
     serve(thread, threads);
@@ -36,6 +41,14 @@ function serve(thread, threads) {
   }
 }
 `;
+
+/** A memory, the control block there, and the modules whose instances work on it. */
+export interface ThreadSite {
+  readonly module: WebAssembly.Module;
+  readonly wide: WebAssembly.Module | undefined;
+  readonly memory: WebAssembly.Memory;
+  readonly control: number;
+}
 
 export interface KernelThreadOptions {
   /** Its number, from 1, and the number of all, the calling thread included. */
@@ -62,13 +75,13 @@ export class KernelThread {
     });
   }
 
-  /** Gives it one more memory, with the control block there; resolves when it waits for lists. It must not be waiting now. */
-  enter(module: WebAssembly.Module, memory: WebAssembly.Memory, control: number): Promise<void> {
+  /** Gives it one more memory; resolves when it waits for lists. It must not be waiting now. */
+  enter(site: ThreadSite): Promise<void> {
     const { thread, threads } = this.options;
     this.worker.keepAlive(true);
     return new Promise((resolve, reject) => {
       this.entered = { resolve, reject };
-      this.worker.post({ module, memory, control, thread, threads });
+      this.worker.post({ ...site, thread, threads });
     });
   }
 

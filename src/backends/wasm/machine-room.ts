@@ -1,5 +1,6 @@
 /** The machines of a backend, one for each memory: the first is there from the start, others are added as a model needs. */
 import { SMALLEST_BLOCK } from "./arena.js";
+import { type ByteForm, byteForm, PRECISE } from "./byte-form.js";
 import { PARALLEL_NS } from "./command-list.js";
 import { Machine } from "./machine.js";
 import { Pool } from "./pool.js";
@@ -15,6 +16,10 @@ export interface MachineRoomOptions {
   /** Most bytes of all memories together. */
   readonly maxMemoryBytes: number;
   readonly parallelNs?: number | undefined;
+  /** Products of many tokens may take activations of 8 bits; the kernels have relaxed SIMD. */
+  readonly bytes: boolean;
+  /** The wide module, for such products. */
+  readonly wide?: WebAssembly.Module | undefined;
 }
 
 export class MachineRoom {
@@ -22,20 +27,22 @@ export class MachineRoom {
   readonly machines: Machine[] = [];
   /** Bytes of each memory that are not for a model: constants, command list, scratch memory, the first of the arenas. */
   private readonly overheadBytes: number;
+  private readonly form: ByteForm;
 
   private constructor(
     readonly pool: Pool,
     home: Space,
     private readonly options: MachineRoomOptions,
   ) {
-    this.machines.push(new Machine(home, pool, options.parallelNs ?? PARALLEL_NS));
+    this.form = options.bytes ? byteForm(pool.kernel("probeBytes", 0), options.wide !== undefined) : PRECISE;
+    this.machines.push(this.machineIn(home));
     this.overheadBytes = home.limitBytes - home.leftBytes + ARENAS * SMALLEST_BLOCK;
   }
 
   /** @throws MemoryError, InternalError when a thread cannot start */
   static async open(module: WebAssembly.Module, options: MachineRoomOptions): Promise<MachineRoom> {
     const home = new Space(limitOf(0, options));
-    const pool = await Pool.start(module, home, options.threads);
+    const pool = await Pool.start(module, home, options.threads, options.wide);
     try {
       return new MachineRoom(pool, home, options);
     } catch (error) {
@@ -62,7 +69,11 @@ export class MachineRoom {
     const place = this.machines.length;
     const space = new Space(limitOf(place, this.options), place);
     await this.pool.join(space);
-    this.machines.push(new Machine(space, this.pool, this.options.parallelNs ?? PARALLEL_NS));
+    this.machines.push(this.machineIn(space));
+  }
+
+  private machineIn(space: Space): Machine {
+    return new Machine(space, this.pool, this.options.parallelNs ?? PARALLEL_NS, this.form);
   }
 
   async dispose(): Promise<void> {

@@ -5,6 +5,7 @@
 import { SCRATCH_BYTES } from "../../../kernels/abi.js";
 import { DTYPES } from "../../tensor/dtype.js";
 import { Arena } from "./arena.js";
+import type { ByteForm } from "./byte-form.js";
 import { CommandList } from "./command-list.js";
 import type { KvOwner } from "./kv-store.js";
 import type { KernelFunction } from "./module.js";
@@ -30,6 +31,8 @@ export class Machine implements KvOwner {
     readonly space: Space,
     readonly pool: Pool,
     parallelNs: number,
+    /** What the products of many tokens are multiplied in. */
+    readonly byteForm: ByteForm,
   ) {
     this.place = space.place;
     this.scratch = space.allocate(SCRATCH_BYTES * pool.threads, "The threads' scratch memory");

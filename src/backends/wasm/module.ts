@@ -1,6 +1,4 @@
-/**
- * The kernels' module: unpacked from base64, compiled once, with relaxed SIMD where the engine has it.
- */
+/** The kernels' module: unpacked from base64, compiled once, with relaxed SIMD where the engine has it. */
 import { InternalError, UnsupportedError } from "../../util/errors.js";
 import { PLAIN, RELAXED } from "./generated/kernels.js";
 
@@ -37,7 +35,8 @@ async function compile(bytes: Uint8Array<ArrayBuffer>): Promise<WebAssembly.Modu
   }
 }
 
-function decode(base64: string): Uint8Array<ArrayBuffer> {
+/** The bytes that a base64 text stands for. */
+export function decode(base64: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 

@@ -8,6 +8,7 @@ import { InternalError } from "../../util/errors.js";
 import { KernelThread } from "./kernel-thread.js";
 import { type KernelFunction, kernelFunction } from "./module.js";
 import type { Space } from "./space.js";
+import { installWide } from "./wide.js";
 
 /** The calling thread's way into one memory. */
 interface Site {
@@ -29,16 +30,25 @@ export class Pool {
 
   private constructor(
     private readonly module: WebAssembly.Module,
+    private readonly wide: WebAssembly.Module | undefined,
     readonly threads: number,
     home: Site,
   ) {
     this.sites.push(home);
   }
 
-  /** Starts `threads - 1` workers in the first memory. Opens the space above the module's constants. */
-  static async start(module: WebAssembly.Module, space: Space, threads: number): Promise<Pool> {
-    const home = await siteIn(module, space);
-    const pool = new Pool(module, threads, home);
+  /**
+   * Starts `threads - 1` workers in the first memory. Opens the space above the module's constants. `wide`: the wide
+   * module, which every instance of the kernels gets.
+   */
+  static async start(
+    module: WebAssembly.Module,
+    space: Space,
+    threads: number,
+    wide?: WebAssembly.Module,
+  ): Promise<Pool> {
+    const home = await siteIn(module, wide, space);
+    const pool = new Pool(module, wide, threads, home);
     const onFailure = (error: Error) => void pool.fail(error);
     try {
       for (let thread = 1; thread < threads; thread++) {
@@ -58,7 +68,7 @@ export class Pool {
     if (!this.listening || space.place !== this.sites.length) {
       throw new InternalError(`Memory ${space.place} came out of turn.`);
     }
-    const site = await siteIn(this.module, space);
+    const site = await siteIn(this.module, this.wide, space);
     this.sites.push(site);
     this.announce(abi.NO_PLACE, 0, 0);
     await this.introduce(site);
@@ -66,7 +76,11 @@ export class Pool {
 
   private async introduce({ space, control }: Site): Promise<void> {
     this.listening = false;
-    await Promise.all(this.workers.map((worker) => worker.enter(this.module, space.memory, control)));
+    await Promise.all(
+      this.workers.map((worker) =>
+        worker.enter({ module: this.module, wide: this.wide, memory: space.memory, control }),
+      ),
+    );
     this.listening = true;
   }
 
@@ -126,9 +140,10 @@ export class Pool {
   }
 }
 
-/** Instantiates the module on a memory, opens its space and lays out the control block. */
-async function siteIn(module: WebAssembly.Module, space: Space): Promise<Site> {
+/** Instantiates the modules on a memory, opens its space and lays out the control block. */
+async function siteIn(module: WebAssembly.Module, wide: WebAssembly.Module | undefined, space: Space): Promise<Site> {
   const instance = await WebAssembly.instantiate(module, { env: { memory: space.memory } });
+  if (wide) installWide(instance, wide, space.memory);
   space.open(kernelFunction(instance, "heapBase")());
   const control = space.allocate(abi.CONTROL_BYTES, "The thread pool");
   space.u8.fill(0, control, control + abi.CONTROL_BYTES);

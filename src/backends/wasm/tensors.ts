@@ -16,10 +16,11 @@ export class WasmTensor implements Tensor {
   rows = 0;
   cols = 0;
   address = 0;
-  /** The rows in the 16-bit form of kernels/quantise.ts, made by the first product that needs it; 0: not made. */
-  quantised = 0;
-  /** The same integers in the planes of kernels/planes.ts; 0: not made. */
-  planes = 0;
+  /**
+   * Addresses of the rows in the integer forms of kernels/quantise.ts, planes.ts and quantise-bytes.ts, by the opcode of the
+   * command that made them; made by the first product that needs them.
+   */
+  readonly forms = new Map<number, number>();
 
   set(rows: number, cols: number, address: number): this {
     this.rows = rows;
@@ -31,8 +32,7 @@ export class WasmTensor implements Tensor {
 
   /** Must be called when the rows are written anew. */
   forgetForms(): void {
-    this.quantised = 0;
-    this.planes = 0;
+    this.forms.clear();
   }
 
   get bytes(): number {

@@ -1,7 +1,11 @@
-/** Commands of matrix products and embeddings; kernels/linear.ts, quantise.ts and planes.ts document the arguments. */
+/**
+ * Commands of matrix products and embeddings; kernels/linear.ts, quantise.ts, planes.ts and quantise-bytes.ts document the
+ * arguments.
+ */
 import * as abi from "../../../../kernels/abi.js";
 import { DTYPES, type DType, rowBytes } from "../../../tensor/dtype.js";
 import type { Tensor, Weight } from "../../../tensor/tensor.js";
+import { formFor } from "../byte-form.js";
 import type { Machine } from "../machine.js";
 import { expect, own, type WasmInput, WasmTensor, WasmWeight } from "../tensors.js";
 
@@ -38,23 +42,27 @@ function planesRowBytes(columns: number): number {
   return Math.ceil((columns * 2 + (columns / 32) * 8) / 64) * 64;
 }
 
-/** The address of x's 16-bit form, made once for all products that read x. */
-function quantised(machine: Machine, x: WasmTensor): number {
-  if (x.quantised === 0) x.quantised = converted(machine, x, abi.QUANTISE, quantisedRowBytes(x.cols));
-  return x.quantised;
+/** The command that makes the form of x which a product reads. */
+function makerOf(weight: WasmWeight, rows: number, form: number): number {
+  if (form !== abi.SIXTEEN_BITS) return abi.QUANTISE_BYTES;
+  return weight.kernelType >= abi.EIGHTS && rows < abi.EIGHTS_TOKENS ? abi.SPLIT_PLANES : abi.QUANTISE;
 }
 
-/** The address of x in planes, made once too. */
-function inPlanes(machine: Machine, x: WasmTensor): number {
-  if (x.planes === 0) x.planes = converted(machine, x, abi.SPLIT_PLANES, planesRowBytes(x.cols));
-  return x.planes;
+/** Bytes of that form of all of x. Eight bits: groups of eight rows, as kernels/quantise-bytes.ts lays them. */
+function formBytes(maker: number, { rows, cols }: WasmTensor): number {
+  if (maker === abi.QUANTISE_BYTES) return Math.ceil(rows / 8) * 15 * cols;
+  return rows * (maker === abi.SPLIT_PLANES ? planesRowBytes(cols) : quantisedRowBytes(cols));
 }
 
-function converted(machine: Machine, x: WasmTensor, opcode: number, rowBytes: number): number {
-  const bytes = x.rows * rowBytes;
+/** Its address; made once for all products that read x. */
+function formOf(machine: Machine, x: WasmTensor, maker: number): number {
+  const known = x.forms.get(maker);
+  if (known !== undefined) return known;
+  const bytes = formBytes(maker, x);
   const address = x.arena.allocate(bytes);
+  x.forms.set(maker, address);
   machine.commands
-    .begin(opcode, x.rows * x.cols * QUANTISE_NS)
+    .begin(maker, x.rows * x.cols * QUANTISE_NS)
     .word(x.rows)
     .word(x.cols)
     .reads(x.address, x.bytes)
@@ -70,9 +78,9 @@ export function linear(machine: Machine, input: Tensor, matrix: Weight, bias: We
   const offsets = bias === undefined ? undefined : own(WasmWeight, bias);
   expect(x.cols === weight.cols, `linear with ${weight.name}`, `${x.cols} columns for ${weight.cols}`);
   expect(!offsets || offsets.cols === weight.rows, `linear with ${weight.name}`, `a bias of ${offsets?.cols}`);
-  const planes = weight.kernelType >= abi.EIGHTS && x.rows < abi.EIGHTS_TOKENS;
-  const integers = isFloat(weight.dtype) ? 0 : planes ? inPlanes(machine, x) : quantised(machine, x);
-  const integerBytes = x.rows * (planes ? planesRowBytes(x.cols) : quantisedRowBytes(x.cols));
+  const form = formFor(machine.byteForm, weight.dtype, x.rows);
+  const maker = makerOf(weight, x.rows, form);
+  const integers = isFloat(weight.dtype) ? 0 : formOf(machine, x, maker);
   const out = machine.empty(x.rows, weight.rows);
   const { commands } = machine;
   commands
@@ -83,13 +91,14 @@ export function linear(machine: Machine, input: Tensor, matrix: Weight, bias: We
     .word(weight.rows)
     .reads(x.address, x.bytes)
     .word(x.cols)
-    .reads(integers, integers === 0 ? 0 : integerBytes)
+    .reads(integers, integers === 0 ? 0 : formBytes(maker, x))
     .word(weight.address)
     .word(offsets ? machine.vector(offsets) : 0)
     .word(DTYPES.f32.ggml)
     .writes(out.address, out.bytes)
     .word(weight.rows)
     .word(machine.scratch)
+    .word(form)
     .end();
   return out;
 }

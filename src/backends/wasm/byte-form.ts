@@ -1,0 +1,53 @@
+/**
+ * Which form of the integer matrix products an engine should run. Products of many tokens (prefill) take activations of 8
+ * bits where that is exact and faster than 16; few tokens (decode) always take 16, which cost nothing there.
+ */
+import { BYTES_FOUR, BYTES_NIBBLES, BYTES_WIDE, SIXTEEN_BITS } from "../../../kernels/abi.js";
+import { DTYPES, type DType } from "../../tensor/dtype.js";
+import type { KernelFunction } from "./module.js";
+
+/** From this many tokens on, 8 bits are faster: measured. */
+export const BYTES_FROM = 8;
+
+/** The largest stored integer of each format, as kernels/unpack-bytes.ts makes it. */
+const LARGEST: Partial<Record<DType, number>> = {
+  q2_k: 3,
+  q3_k: 7,
+  q4_0: 15,
+  q4_1: 15,
+  q4_k: 15,
+  q5_0: 31,
+  q5_1: 31,
+  q5_k: 31,
+  q6_k: 63,
+};
+
+/** A form for formats whose integers are at most `largest`. */
+export interface ByteForm {
+  readonly form: number;
+  readonly largest: number;
+}
+
+/** Always 16 bits. */
+export const PRECISE: ByteForm = { form: SIXTEEN_BITS, largest: 0 };
+
+/**
+ * The engine's form, by what its relaxed product of bytes does with operands beyond 7 bits: `probe` is the kernel
+ * probeBytes, `wide` whether the wide module was compiled.
+ */
+export function byteForm(probe: KernelFunction, wide: boolean): ByteForm {
+  const found = (weight: number) => probe(weight) - 100;
+  const exact = found(127) === 508 * 127;
+  // One instruction for unsigned times signed bytes (x86 with VNNI): all formats.
+  if (exact && found(255) === 508 * 255) return { form: wide ? BYTES_WIDE : BYTES_FOUR, largest: 255 };
+  // One instruction for signed bytes (ARM).
+  if (exact && found(255) === -508) return { form: BYTES_FOUR, largest: 127 };
+  // Two multiplications, the first in 16 bits with saturation (x86): pays only while sums stay in 16 bits.
+  return { form: BYTES_NIBBLES, largest: 63 };
+}
+
+/** The form of one product. */
+export function formFor({ form, largest }: ByteForm, dtype: DType, tokens: number): number {
+  if (tokens < BYTES_FROM || DTYPES[dtype].blockSize === 1) return SIXTEEN_BITS;
+  return (LARGEST[dtype] ?? 255) <= largest ? form : SIXTEEN_BITS;
+}
