@@ -65,8 +65,7 @@ export const EIGHTS_TOKENS = 8;
 export const SIXTEEN_BITS = 0;
 export const BYTES_NIBBLES = 1; // weights up to 15
 export const BYTES_FOUR = 2; // 32-bit sums
-export const BYTES_WIDE = 3; // 32-bit sums by the wide module (wide.ts), which lies at WIDE_SLOT of the function table
-export const WIDE_SLOT = 1;
+export const BYTES_WIDE = 3; // 32-bit sums by the wide module (wide.ts)
 
 // Activations of GATED.
 export const SILU = 0;
@@ -76,6 +75,12 @@ export const RELU = 2;
 // Rotary layouts.
 export const INTERLEAVED = 0;
 export const HALVES = 1;
+
+// Places of the wide module's functions (wide.ts) in the function table.
+export const WIDE_SLOT = 1; // multiply
+export const WIDE_SCORES = 2;
+export const WIDE_SOFTMAX = 3;
+export const WIDE_ADD = 4;
 
 // Cache types.
 export const KV_F32 = 0;

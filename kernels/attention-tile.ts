@@ -157,7 +157,7 @@ function add1(out: usize, stride: usize, weights: usize, factors: usize, values:
 }
 
 /** One row, four dims: what is left of widths that are not multiples of 16. */
-function addQuad(out: usize, stride: usize, weights: usize, factors: usize, values: usize, end: usize): void {
+export function addQuad(out: usize, stride: usize, weights: usize, factors: usize, values: usize, end: usize): void {
   let even = scaled(out, v128.load32_splat(factors));
   let odd = f32x4.splat(0);
   for (; values + stride < end; values += 2 * stride) {

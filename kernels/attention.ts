@@ -7,11 +7,15 @@
 // Arguments, bytes: 0 out, 4 its row bytes, 8 R query addresses, 12 their row bytes (all at the slice's first head), 16 R,
 // 20 spans (i32 [T][R][2]), 24 T, 28 D, 32 Dv, 36 G, 40 heads, 44 table, 48 offset of the first member in a page, 52 bytes
 // of a member, 56 bytes of its keys, 60 key type, 64 value type, 68 scale (f32), 72 scratch, 76 tiles, 80 chunks or 0,
-// 84 chunks' descriptions (i32 [chunks][3]: range, first slot, end), 88 partial results.
-import { COUNTER, KV_F16, MAX_HEAD_WIDTH, SCRATCH_BYTES } from "./abi";
-import { LEAST, prepareSoftmax, softmaxBlock, TOTALS, FACTORS, WEIGHT_SHIFT, WEIGHT_UNIT } from "./attention-softmax";
-import { addValues, SCORE_STRIDE, scorePage, TILE_ROWS } from "./attention-tile";
-import { HALF_UNIT, keysAsF32, valuesAsF32 } from "./kv-page";
+// 84 chunks' descriptions (i32 [chunks][3]: range, first slot, end), 88 partial results, 92 whether the wide module's
+// functions (attention-wide.ts) are in the table.
+import { COUNTER, KV_F16, MAX_HEAD_WIDTH, SCRATCH_BYTES, WIDE_ADD, WIDE_SCORES, WIDE_SOFTMAX } from "./abi";
+import { addPages, scorePages } from "./attention-block";
+import {
+  FACTORS, LEAST, softmaxBlock, TOTALS, WEIGHT_SHIFT, WEIGHT_UNIT,
+} from "./attention-softmax";
+import { SCORE_STRIDE, TILE_ROWS } from "./attention-tile";
+import { HALF_UNIT } from "./kv-page";
 
 const BLOCK_SLOTS: i32 = 64;
 const LOG2E: f32 = 1.4426950408889634;
@@ -25,15 +29,23 @@ const SCORES: usize = PAGE + 16 * MAX_HEAD_WIDTH * 4;
 // Maxima, totals and factors (see attention-softmax.ts), then ones.
 const STATE: usize = SCORES + TILE_ROWS * SCORE_STRIDE;
 const ONES: usize = STATE + TILE_ROWS * 12;
-const FETCHED: usize = ONES + TILE_ROWS * 4;
+// Addresses of the block's pages, what fetchPages read, and what softmaxBlock works with.
+const MEMBERS: usize = ONES + TILE_ROWS * 4;
+const FETCHED: usize = MEMBERS + (BLOCK_SLOTS >> 4) * 4;
+const WORK: usize = FETCHED + 16;
+
+// Fewer rows are left to the narrow tiles, which do not round them up to four.
+const LEAST_WIDE_ROWS: i32 = 3;
 
 export function attention(args: usize, thread: i32, threads: i32): void {
-  prepareSoftmax();
   const tiles = load<i32>(args, 76);
   const heads = load<i32>(args, 40);
   const chunks = load<i32>(args, 80);
   const scratch = load<usize>(args, 72) + usize(thread) * SCRATCH_BYTES;
-  for (let i: usize = 0; i < usize(TILE_ROWS); i++) store<f32>(scratch + i * 4, 1, ONES);
+  for (let i: usize = 0; i < usize(TILE_ROWS); i++) {
+    store<f32>(scratch + i * 4, 1, ONES);
+    store<f32>(scratch + i * 4, 1, STATE + FACTORS);
+  }
   const items = tiles * heads * max(chunks, 1);
   for (;;) {
     // Later tiles see more and come first, so that the last items are small and threads end together.
@@ -47,7 +59,7 @@ export function attention(args: usize, thread: i32, threads: i32): void {
 function attendTile(args: usize, tile: i32, head: i32, chunk: i32, scratch: usize): void {
   const first = tile * TILE_ROWS;
   const rows = min(TILE_ROWS, load<i32>(args, 24) * load<i32>(args, 36) - first);
-  memory.fill(scratch + SUMS, 0, usize(rows * load<i32>(args, 32)) * 4);
+  memory.fill(scratch + SUMS, 0, usize(roundUp(rows) * load<i32>(args, 32)) * 4);
   for (let i: usize = 0; i < usize(rows); i++) {
     store<f32>(scratch + i * 4, LEAST, STATE);
     store<f32>(scratch + i * 4, 0, STATE + TOTALS);
@@ -87,37 +99,48 @@ function attendRange(
   }
   if (low >= high) return;
   packQueries(args, range, first, rows, head, scratch);
-  let fetched = 0;
-  const unit = load<i32>(args, 60) == KV_F16 ? HALF_UNIT / QUERY_UNIT : f32(1);
-  const shift = load<i32>(args, 64) == KV_F16 ? WEIGHT_SHIFT : f32(0);
   for (let slot = low & ~15; slot < high; slot += BLOCK_SLOTS) {
     const end = min(slot + BLOCK_SLOTS, high);
     const pages = (end - slot + 15) >> 4;
-    fetched |= fetchPages(args, slot >> 4, pages, head);
-    scoreBlock(args, slot, pages, head, rows, scratch);
+    fetchPages(args, slot >> 4, pages, head, scratch);
+    scoreBlock(args, pages, rows, scratch);
     if (slot < innerLow || slot + pages * 16 > innerHigh) {
       maskBlock(spans, spanBytes, group, first, rows, slot, pages, from, to, scratch + SCORES);
     }
-    softmaxBlock(scratch + SCORES, rows, pages, unit, shift, scratch + STATE);
-    addBlock(args, slot, max(slot, low), end, head, rows, scratch);
+    weighBlock(args, pages, rows, scratch);
+    addBlock(args, max(low - slot, 0), end - slot, rows, scratch);
   }
-  store<i32>(scratch, fetched, FETCHED);
+}
+
+// @ts-ignore: decorator
+@inline
+function roundUp(rows: i32): i32 {
+  return (rows + 3) & ~3;
+}
+
+// @ts-ignore: decorator
+@inline
+function isWide(args: usize, rows: i32): bool {
+  return rows >= LEAST_WIDE_ROWS && load<i32>(args, 92) != 0;
 }
 
 /**
- * Reads a word of every cache line of a block's pages, so that their transfers from memory overlap: a long cache is read
- * once per token, its pages lie scattered, and the arithmetic alone leaves a core waiting at the start of each. What is
- * returned has no meaning; storing it keeps the reads from being removed.
+ * Lists the addresses of a block's pages, and, if this tile alone reads them, reads a word of every cache line of them, so
+ * that their transfers from memory overlap: a long cache is read once per token, its pages lie scattered, and the
+ * arithmetic alone leaves a core waiting at the start of each. What was read has no meaning; storing it keeps the reads
+ * from being removed.
  */
-function fetchPages(args: usize, page: i32, pages: i32, head: i32): i32 {
+function fetchPages(args: usize, page: i32, pages: i32, head: i32, scratch: usize): void {
   const bytes = load<usize>(args, 52);
   let any = 0;
-  for (const last = page + pages; page < last; page++) {
-    const member = memberAt(args, page, head);
-    const end = member + bytes;
+  for (let i = 0; i < pages; i++) {
+    const start = load<usize>(load<usize>(args, 44) + usize(page + i) * 4);
+    const member = start + load<usize>(args, 48) + usize(head) * bytes;
+    store<usize>(scratch + usize(i) * 4, member, MEMBERS);
+    const end = load<i32>(args, 76) == 1 ? member + bytes : member;
     for (let at = member; at < end; at += 64) any |= load<i32>(at);
   }
-  return any;
+  store<i32>(scratch, any, FETCHED);
 }
 
 /** Queries of the tile, scaled, in powers of two, as [rows][D]. */
@@ -138,22 +161,45 @@ function packQueries(args: usize, range: i32, first: i32, rows: i32, head: i32, 
       out += 16;
     }
   }
+  memory.fill(out, 0, usize((roundUp(rows) - rows) * width) * 4);
 }
 
-// @ts-ignore: decorator
-@inline
-function memberAt(args: usize, page: i32, head: i32): usize {
-  const start = load<usize>(load<usize>(args, 44) + usize(page) * 4);
-  return start + load<usize>(args, 48) + usize(head) * load<usize>(args, 52);
-}
-
-function scoreBlock(args: usize, slot: i32, pages: i32, head: i32, rows: i32, scratch: usize): void {
+function scoreBlock(args: usize, pages: i32, rows: i32, scratch: usize): void {
   const width = load<i32>(args, 28);
-  for (let i = 0; i < pages; i++) {
-    const member = memberAt(args, (slot >> 4) + i, head);
-    const keys = keysAsF32(member, load<i32>(args, 60), width, scratch + PAGE);
-    scorePage(scratch, rows, width, keys, scratch + SCORES + usize(i) * 64);
-  }
+  const type = load<i32>(args, 60);
+  const members = scratch + MEMBERS;
+  const page = scratch + PAGE;
+  const scores = scratch + SCORES;
+  if (isWide(args, rows)) call_indirect<void>(WIDE_SCORES, scratch, rows, width, members, pages, type, page, scores);
+  else scorePages(false, scratch, rows, width, members, pages, type, page, scores);
+}
+
+function weighBlock(args: usize, pages: i32, rows: i32, scratch: usize): void {
+  const unit: f32 = load<i32>(args, 60) == KV_F16 ? HALF_UNIT / QUERY_UNIT : f32(1);
+  const shift: f32 = load<i32>(args, 64) == KV_F16 ? WEIGHT_SHIFT : f32(0);
+  const state = scratch + STATE;
+  const scores = scratch + SCORES;
+  const work = scratch + WORK;
+  if (isWide(args, rows)) call_indirect<void>(WIDE_SOFTMAX, scores, rows, pages, unit, shift, state, work);
+  else softmaxBlock(scores, rows, pages, unit, shift, state, work);
+}
+
+/** Adds the weighted values of the block's slots [low, high); no other slot's value is touched. */
+function addBlock(args: usize, low: i32, high: i32, rows: i32, scratch: usize): void {
+  const width = load<i32>(args, 32);
+  const type = load<i32>(args, 64);
+  const keyBytes = load<usize>(args, 56);
+  const sums = scratch + SUMS;
+  const weights = scratch + SCORES;
+  const factors = scratch + STATE + FACTORS;
+  const ones = scratch + ONES;
+  const members = scratch + MEMBERS;
+  const page = scratch + PAGE;
+  if (isWide(args, rows)) {
+    call_indirect<void>(
+      WIDE_ADD, sums, rows, width, weights, factors, ones, members, keyBytes, low, high, type, page,
+    );
+  } else addPages(false, sums, rows, width, weights, factors, ones, members, keyBytes, low, high, type, page);
 }
 
 /** Scores of slots outside of a row's span become -inf. */
@@ -174,23 +220,6 @@ function maskBlock(
       slots = i32x4.add(slots, i32x4.splat(4));
     }
     scores += SCORE_STRIDE;
-  }
-}
-
-/** Adds the weighted values of slots [low, high) of the block that starts at `slot`; no other slot's value is touched. */
-function addBlock(args: usize, slot: i32, low: i32, high: i32, head: i32, rows: i32, scratch: usize): void {
-  const width = load<i32>(args, 32);
-  const type = load<i32>(args, 64);
-  const keyBytes = load<usize>(args, 56);
-  let factors = scratch + STATE + FACTORS;
-  for (let start = slot; start < high; start += 16) {
-    const first = max(low - start, 0);
-    const last = min(high - start, 16);
-    const weights = scratch + SCORES + usize(start - slot) * 4;
-    const stored = memberAt(args, start >> 4, head) + keyBytes;
-    const values = valuesAsF32(stored, type, width, first, last, scratch + PAGE);
-    addValues(scratch + SUMS, rows, width, weights, factors, values, first, last);
-    factors = scratch + ONES;
   }
 }
 

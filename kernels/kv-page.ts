@@ -14,6 +14,8 @@ import { f16Bits, max4, toF16 } from "./simd";
 // @ts-ignore: decorator
 @inline
 export const HALF_UNIT: f32 = 5.192296858534828e33;
+/** Sign, exponent and mantissa of a sign-extended half float moved up by 13 bits. */
+const HALF_MASK: i32 = 0x8fffe000;
 
 /** Writes one token's key. `scratch` holds width * 4 bytes. */
 export function storeKey(keys: usize, type: i32, width: i32, place: i32, row: usize, scratch: usize): void {
@@ -157,7 +159,13 @@ export function valuesAsF32(values: usize, type: i32, width: i32, first: i32, la
       const scale = v128.load32_splat(scales);
       scales += 4;
       const end = min(d + 32, usize(width));
-      for (let i = d; i < end; i += 4) {
+      let i = d;
+      for (; i + 8 <= end; i += 8) {
+        const eight = i16x8.extend_low_i8x16_s(v128.load64_zero(from + i));
+        v128.store(to + i * 4, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(eight)), scale));
+        v128.store(to + i * 4, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(eight)), scale), 16);
+      }
+      if (i < end) {
         const quad = i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(v128.load32_zero(from + i)));
         v128.store(to + i * 4, f32x4.mul(f32x4.convert_i32x4_s(quad), scale));
       }
@@ -166,20 +174,18 @@ export function valuesAsF32(values: usize, type: i32, width: i32, first: i32, la
   return out;
 }
 
-/** `count` (a multiple of 4) half floats to f32, divided by HALF_UNIT: bits moved into place. */
+/**
+ * `count` (a multiple of 4) half floats to f32, divided by HALF_UNIT: bits moved into place. Written in pairs of vectors,
+ * with a mask that is not a constant, for engines that join pairs (see attention-wide.ts).
+ */
 function halvesToF32(from: usize, out: usize, count: i32): void {
   const end = from + usize(count) * 2;
+  const mask = i32x4.splat(HALF_MASK | (count >> 31));
   for (; from + 16 <= end; from += 16) {
     const eight = v128.load(from);
-    v128.store(out, widen(i32x4.extend_low_i16x8_s(eight)));
-    v128.store(out, widen(i32x4.extend_high_i16x8_s(eight)), 16);
+    v128.store(out, v128.and(i32x4.shl(i32x4.extend_low_i16x8_s(eight), 13), mask));
+    v128.store(out, v128.and(i32x4.shl(i32x4.extend_high_i16x8_s(eight), 13), mask), 16);
     out += 32;
   }
-  if (from < end) v128.store(out, widen(v128.load16x4_s(from)));
-}
-
-// @ts-ignore: decorator
-@inline
-function widen(half: v128): v128 {
-  return v128.and(i32x4.shl(half, 13), i32x4.splat(0x8fffe000));
+  if (from < end) v128.store(out, v128.and(i32x4.shl(v128.load16x4_s(from), 13), mask));
 }

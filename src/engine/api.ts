@@ -21,7 +21,7 @@ export interface LoadOptions {
    */
   readonly precise?: boolean;
   /**
-   * 256-bit vectors in prefill by V8's experimental compiler: false never, true also in Node 26. Default: in Node 24 on x64.
+   * 256-bit vectors in prefill and attention by V8's experimental compiler: false never, true also in Node 26. Default: in Node 24 on x64.
    * See docs/architecture.md.
    */
   readonly wide?: boolean;

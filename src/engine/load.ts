@@ -23,8 +23,8 @@ export async function load(reference: string, options: LoadOptions = {}): Promis
  * The one compilation with changed flags (see docs/architecture.md) happens here, before the first model has code that
  * other threads are compiling; the models' threads find what it made.
  */
-async function prepare({ backend = "wasm", precise = false, wide }: LoadOptions): Promise<void> {
-  if (backend !== "wasm" || precise || wide === false || !platform().compileWide) return;
+async function prepare({ backend = "wasm", wide }: LoadOptions): Promise<void> {
+  if (backend !== "wasm" || wide === false || !platform().compileWide) return;
   const { compileWide } = await import("../backends/wasm/wide.js");
   compileWide(wide);
 }

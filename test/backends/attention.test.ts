@@ -344,6 +344,7 @@ describe("any shape", () => {
         for (const result of found) expect(difference(result, expected)).toBeLessThan(tolerance);
         expect(found[1]).toEqual(found[0]);
         expect(found[3]).toEqual(found[2]);
+        expect(found[5]).toEqual(found[4]);
       }),
       { numRuns: 25 },
     );

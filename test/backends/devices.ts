@@ -10,22 +10,29 @@ import { setPlatform } from "../../src/util/platform.js";
 import type { Random } from "../../src/util/random.js";
 import { relaxedSimd, testPlatform } from "../support/test-platform.js";
 
-setPlatform(testPlatform);
-
 export interface Device {
   readonly label: string;
   create(): Promise<Backend>;
 }
 
+/** For its arithmetic alone the wide module may be compiled as any other, where the engine has no 256-bit vectors. */
+setPlatform({
+  ...testPlatform,
+  compileWide: (bytes, isRight) => testPlatform.compileWide?.(bytes, isRight, true) ?? new WebAssembly.Module(bytes()),
+});
+
 /** `parallelNs: 0` makes threads share even the smallest operation. */
-const wasm = (threads: number, relaxed: boolean): Device => ({
-  label: `wasm ${relaxed ? "relaxed" : "plain"}, ${threads} thread${threads > 1 ? "s" : ""}`,
-  create: () => createWasmBackend({ threads, relaxed, parallelNs: 0, maxMemoryBytes: 2 ** 28 }),
+const wasm = (threads: number, build: "plain" | "relaxed" | "wide"): Device => ({
+  label: `wasm ${build}, ${threads} thread${threads > 1 ? "s" : ""}`,
+  create: () => {
+    const [relaxed, wide] = [build !== "plain", build === "wide"];
+    return createWasmBackend({ threads, relaxed, wide, parallelNs: 0, maxMemoryBytes: 2 ** 28 });
+  },
 });
 
 export const WASM_DEVICES: readonly Device[] = [
-  ...[wasm(1, false), wasm(2, false)],
-  ...(relaxedSimd ? [wasm(1, true), wasm(2, true)] : []),
+  ...[wasm(1, "plain"), wasm(2, "plain")],
+  ...(relaxedSimd ? [wasm(1, "relaxed"), wasm(2, "relaxed"), wasm(1, "wide"), wasm(2, "wide")] : []),
 ];
 
 export const DEVICES: readonly Device[] = [

@@ -13,6 +13,7 @@ import {
 import { byteForm, formFor, PRECISE } from "../../src/backends/wasm/byte-form.js";
 import { WIDE } from "../../src/backends/wasm/generated/kernels.js";
 import { multipliesRight } from "../../src/backends/wasm/wide.js";
+import { attendsRight } from "../../src/backends/wasm/wide-attention.js";
 import { dequantiseRow } from "../../src/quant/index.js";
 import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
 import { relaxedSimd } from "../support/test-platform.js";
@@ -288,6 +289,23 @@ describe.skipIf(!relaxedSimd)("the trial of the wide module", () => {
       count++;
     }
     expect(count).toBe(16);
+  });
+
+  test("accepts attention on every engine, and no module in which one of its operations is another", () => {
+    expect(attendsRight(new WebAssembly.Module(bytes))).toBe(true);
+    const widest = FORMS[0][1].largest;
+    const isRight = (module: WebAssembly.Module) => attendsRight(module) && (widest < 255 || multipliesRight(module));
+    // relaxed_madd and relaxed_nmadd.
+    const [madd, nmadd] = [Buffer.of(0xfd, 0x85, 0x02), Buffer.of(0xfd, 0x86, 0x02)];
+    const missed: number[] = [];
+    let count = 0;
+    for (let at = bytes.indexOf(madd); at >= 0; at = bytes.indexOf(madd, at + 1), count++) {
+      const changed = Buffer.from(bytes);
+      changed.set(nmadd, at);
+      if (isRight(new WebAssembly.Module(changed))) missed.push(at);
+    }
+    expect(count).toBeGreaterThan(44);
+    expect(missed.length).toBe(widest < 255 ? 32 : 0);
   });
 });
 

@@ -22,7 +22,7 @@ export interface WasmBackendOptions {
   readonly parallelNs?: number | undefined;
   /** Quantised weights always meet activations of 16 bits; by default products of many tokens take 8, where faster. */
   readonly precise?: boolean | undefined;
-  /** Whether the matrix products of prefill may use 256-bit vectors: see `compileWide` of the platform. */
+  /** Whether attention and the matrix products of prefill may use 256-bit vectors: see `compileWide` of the platform. */
   readonly wide?: boolean | undefined;
 }
 
@@ -37,7 +37,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   platform().enableWasmFeatures();
   const { module, relaxed } = await compileKernels(options.relaxed);
   const bytes = relaxed && !options.precise;
-  const wide = bytes && options.wide !== false ? compileWide(options.wide) : undefined;
+  const wide = relaxed && options.wide !== false ? compileWide(options.wide) : undefined;
   const { parallelNs } = options;
   const room = { threads, memoryBytes, maxMemoryBytes, parallelNs, bytes, wide };
   return new WasmBackend(await MachineRoom.open(module, room), relaxed);

@@ -5,6 +5,7 @@
 import * as abi from "../../../kernels/abi.js";
 import { InternalError, SluiceError } from "../../util/errors.js";
 import { platform, type Thread } from "../../util/platform.js";
+import { WIDE_FUNCTIONS } from "./wide.js";
 
 /** The script of a thread. A trap sets the failure word of every memory, which the others look at while they wait. */
 const SCRIPT = `
@@ -14,9 +15,11 @@ onmessage = ({ data: { module, wide, memory, control, thread, threads } }) => {
   try {
     const { take, awaitList, table } = new WebAssembly.Instance(module, { env: { memory } }).exports;
     if (wide) {
-      const { multiply } = new WebAssembly.Instance(wide, { env: { memory } }).exports;
-      if (table.length <= ${abi.WIDE_SLOT}) table.grow(${abi.WIDE_SLOT} + 1 - table.length);
-      table.set(${abi.WIDE_SLOT}, multiply);
+      const functions = new WebAssembly.Instance(wide, { env: { memory } }).exports;
+      for (const [name, slot] of Object.entries(${JSON.stringify(WIDE_FUNCTIONS)})) {
+        if (table.length <= slot) table.grow(slot + 1 - table.length);
+        table.set(slot, functions[name]);
+      }
     }
     sites.push({ take, awaitList, control, words: new Int32Array(memory.buffer) });
     postMessage({ ready: true });

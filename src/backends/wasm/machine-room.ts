@@ -18,7 +18,7 @@ export interface MachineRoomOptions {
   readonly parallelNs?: number | undefined;
   /** Products of many tokens may take activations of 8 bits; the kernels have relaxed SIMD. */
   readonly bytes: boolean;
-  /** The wide module, for such products. */
+  /** The wide module, for such products and for attention. */
   readonly wide?: WebAssembly.Module | undefined;
 }
 
@@ -73,7 +73,8 @@ export class MachineRoom {
   }
 
   private machineIn(space: Space): Machine {
-    return new Machine(space, this.pool, this.options.parallelNs ?? PARALLEL_NS, this.form);
+    const { parallelNs = PARALLEL_NS, wide } = this.options;
+    return new Machine(space, this.pool, parallelNs, this.form, wide !== undefined);
   }
 
   async dispose(): Promise<void> {

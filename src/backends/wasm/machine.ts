@@ -33,6 +33,8 @@ export class Machine implements KvOwner {
     parallelNs: number,
     /** What the products of many tokens are multiplied in. */
     readonly byteForm: ByteForm,
+    /** Whether the wide module's functions are in the kernels' table. */
+    readonly wide: boolean,
   ) {
     this.place = space.place;
     this.scratch = space.allocate(SCRATCH_BYTES * pool.threads, "The threads' scratch memory");

@@ -1,19 +1,29 @@
 /**
- * The wide module (kernels/wide.ts): the inner loops of prefill, which some engines can compile to 256-bit vectors. The
- * compiler that does it is not meant for all code yet, so what it made is believed only when it multiplies right here.
+ * The wide module (kernels/wide.ts): the inner loops of prefill and attention, which some engines can compile to 256-bit vectors. The
+ * compiler that does it is not meant for all code yet, so what it made is believed only when it computes right here.
  */
-import { WIDE_SLOT } from "../../../kernels/abi.js";
+import { WIDE_ADD, WIDE_SCORES, WIDE_SLOT, WIDE_SOFTMAX } from "../../../kernels/abi.js";
 import { InternalError } from "../../util/errors.js";
 import { platform } from "../../util/platform.js";
 import { WIDE } from "./generated/kernels.js";
 import { decode, kernelFunction } from "./module.js";
+import { attendsRight } from "./wide-attention.js";
 
 /** The module, compiled to 256-bit vectors and tried out; once for all models. `asked`: see Platform.compileWide. */
 export function compileWide(asked?: boolean): WebAssembly.Module | undefined {
-  return platform().compileWide?.(() => decode(WIDE), multipliesRight, asked ?? false);
+  const isRight = (module: WebAssembly.Module) => multipliesRight(module) && attendsRight(module);
+  return platform().compileWide?.(() => decode(WIDE), isRight, asked ?? false);
 }
 
-/** Puts the module's function where the kernels of `instance` call it. */
+/** The module's functions and their places in the kernels' table. */
+export const WIDE_FUNCTIONS: Readonly<Record<string, number>> = {
+  multiply: WIDE_SLOT,
+  scoreWide: WIDE_SCORES,
+  softmaxWide: WIDE_SOFTMAX,
+  addWide: WIDE_ADD,
+};
+
+/** Puts the module's functions where the kernels of `instance` call them. kernel-thread.ts does the same in its script. */
 export function installWide(
   instance: WebAssembly.Instance,
   wide: WebAssembly.Module,
@@ -21,8 +31,11 @@ export function installWide(
 ): void {
   const { table } = instance.exports;
   if (!(table instanceof WebAssembly.Table)) throw new InternalError("The kernels' module does not export its table.");
-  if (table.length <= WIDE_SLOT) table.grow(WIDE_SLOT + 1 - table.length);
-  table.set(WIDE_SLOT, kernelFunction(new WebAssembly.Instance(wide, { env: { memory } }), "multiply"));
+  const made = new WebAssembly.Instance(wide, { env: { memory } });
+  for (const [name, slot] of Object.entries(WIDE_FUNCTIONS)) {
+    if (table.length <= slot) table.grow(slot + 1 - table.length);
+    table.set(slot, kernelFunction(made, name));
+  }
 }
 
 // The problem: 16 rows, two blocks of 32 columns, 12 tokens (a whole group, and half of a second that the kernel must

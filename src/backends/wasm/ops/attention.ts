@@ -44,6 +44,7 @@ export function attention(machine: Machine, call: AttentionCall): void {
     .word(chunks?.count ?? 0)
     .word(chunks?.address ?? 0)
     .writes(partial, partialBytes)
+    .word(machine.wide ? 1 : 0)
     .end();
   if (chunks) merge(machine, call, shape, chunks.count, partial, partialBytes);
 }
