@@ -51,21 +51,21 @@ export const APPEND = 9;
 export const ROTATE_PAGES = 10;
 export const ATTENTION = 11;
 export const ATTENTION_MERGE = 12;
-
 export const PACK_EIGHTS = 13;
 export const SPLIT_PLANES = 14;
 export const QUANTISE_BYTES = 15;
 
 // Added to ggml's number of a weight's type: the weight lies by eights (see eights.ts).
 export const EIGHTS = 1000;
-// Products of fewer tokens with such a weight take activations in planes (see planes.ts), others as quantise makes them.
-export const EIGHTS_TOKENS = 8;
 
-// Forms of LINEAR for quantised weights: 16-bit activations, or 8-bit ones (linear-bytes.ts).
+// Forms of LINEAR for quantised weights: 16-bit activations, 8-bit ones (linear-bytes.ts), or 16-bit ones in planes, for few
+// tokens and a weight by eights (linear-eights.ts).
 export const SIXTEEN_BITS = 0;
 export const BYTES_NIBBLES = 1; // weights up to 15
 export const BYTES_FOUR = 2; // 32-bit sums
 export const BYTES_WIDE = 3; // 32-bit sums by the wide module (wide.ts)
+export const PLANES = 4;
+export const PLANES_WORDS = 5; // 32-bit sums
 
 // Activations of GATED.
 export const SILU = 0;

@@ -6,15 +6,14 @@
 // Relaxed products are exact on every engine while the weights fit 7 bits; whether 8 bits fit, and which instruction is
 // fast, the host finds out by `probeBytes`. It picks one of three forms, whose results are the same bits.
 
-import { BYTES_NIBBLES, BYTES_WIDE, WIDE_SLOT } from "./abi";
-import { EIGHTS_BLOCK } from "./eights";
+import { BYTES_NIBBLES, BYTES_WIDE, EIGHTS, WIDE_SLOT } from "./abi";
+import { eightsScales, eightsStart, eightsStep } from "./eights";
 import { interleave } from "./linear-panel";
-import { loadHalf } from "./linear-simd";
 import {
   GROUP, GROUP_BYTES, LESS_AT, LESS_HALVES_AT, SCALES_AT, SUMS_AT, SUMS_HALVES_AT,
 } from "./quantise-bytes";
 import { madd } from "./simd";
-import { blockBytes, blockShift, hasOffsets, Q4_0_EIGHTS } from "./unpack";
+import { blockBytes, blockShift, hasOffsets } from "./unpack";
 import { offsetsHalves, scalesHalves, unpackBytes, zeroOf } from "./unpack-bytes";
 
 const PANEL_COLUMNS = 256;
@@ -72,18 +71,26 @@ function interleaveRows(rows: i32, from: usize, count: i32, to: usize): void {
   if (rows == 16) interleave(from + 8 * UNPACKED_STRIDE, UNPACKED_STRIDE, count, to + 32, width);
 }
 
-/** Eight rows of a weight by eights, `blocks` blocks at `group`, to columns `width` bytes apart: the layout is the panel's. */
-function packEights(group: usize, blocks: i32, panel: usize, scales: usize, width: usize): void {
+/** Rows [row, row + 8) of the panel from the group of a weight by eights at `group`: the layout is the panel's. */
+function packEights(dtype: i32, rows: i32, row: i32, group: usize, blocks: i32, scratch: usize): void {
   const nibble = i8x16.splat(15);
-  for (const end = group + <usize>blocks * EIGHTS_BLOCK; group < end; group += EIGHTS_BLOCK) {
-    for (let row: usize = 0; row < 8; row++) store<f32>(scales + (row << 2), loadHalf(group + (row << 1)));
-    scales += width;
-    for (let at: usize = 16; at < EIGHTS_BLOCK; at += 16) {
-      const bytes = v128.load(group + at);
+  const width = <usize>rows << 2;
+  const first = <usize>row << 2;
+  const scales = scratch + UNPACKED;
+  const offsets = scratch + UNPACKED + 256;
+  let panel = scratch + PANEL + first;
+  eightsScales(dtype, group, blocks, scales, offsets);
+  group += eightsStart(dtype);
+  for (let block: usize = 0; block < <usize>blocks; block++) {
+    memory.copy(scratch + SCALES + first + block * width, scales + (block << 5), 32);
+    if (hasOffsets(dtype)) memory.copy(scratch + OFFSETS + first + block * width, offsets + (block << 5), 32);
+    for (const end = group + 128; group < end; group += 16) {
+      const bytes = v128.load(group);
       v128.store(panel, v128.and(bytes, nibble));
       v128.store(panel, v128.and(i16x8.shr_u(bytes, 4), nibble), 16);
       panel += width;
     }
+    group += eightsStep(dtype) - 128;
   }
 }
 
@@ -92,12 +99,11 @@ function pack(
   dtype: i32, rows: i32, weight: usize, stride: usize, row: i32, last: i32, first: i32, count: i32, scratch: usize,
 ): void {
   const skipped = (<usize>first >> blockShift(dtype)) * blockBytes(dtype);
-  if (dtype == Q4_0_EIGHTS) {
+  if (dtype >= EIGHTS) {
     for (let r = 0; r < rows; r += 8) {
       // Their rows are a multiple of eight, so eight rows are past the last one or none is.
       const group = weight + <usize>min(row + r, last - 7) * stride + (skipped << 3);
-      const to = <usize>r << 2;
-      packEights(group, count >> 5, scratch + PANEL + to, scratch + SCALES + to, <usize>rows << 2);
+      packEights(dtype, rows, r, group, count >> 5, scratch);
     }
     return;
   }

@@ -5,8 +5,8 @@
 // Sums of the tile's tokens lie in scratch, f32 [tokens][8], and take the chunks of 256 columns in order, whatever the
 // tile: results do not depend on how tokens are grouped.
 
-import { EIGHTS_BLOCK } from "./eights";
-import { loadHalf } from "./linear-simd";
+import { EIGHTS } from "./abi";
+import { eightsScales, eightsStart, eightsStep } from "./eights";
 import { madd } from "./simd";
 import { blockBytes, blockShift, F32, hasOffsets, isFloat, Q4_0_EIGHTS, unpackIntegers, unpackRow } from "./unpack";
 
@@ -80,21 +80,25 @@ export function interleave(from: usize, stride: usize, count: i32, to: usize, wi
   }
 }
 
-/** The same for a weight by eights: `group` is the first of `blocks` blocks, which holds the panel's eight rows. */
-function packEights(group: usize, blocks: i32, scratch: usize): void {
+/** The same for a weight by eights: the eight rows of the group at `group`, `blocks` blocks of 32 columns. */
+function packEights(dtype: i32, group: usize, blocks: i32, scratch: usize): void {
   const nibble = i8x16.splat(15);
-  const eight = i16x8.splat(8);
-  let panel = scratch + PANEL;
-  let scales = scratch + SCALES;
-  for (const end = group + <usize>blocks * EIGHTS_BLOCK; group < end; group += EIGHTS_BLOCK) {
-    for (let row: usize = 0; row < 8; row++) store<f32>(scales + (row << 2), loadHalf(group + (row << 1)));
-    scales += 32;
-    for (let at: usize = 16; at < EIGHTS_BLOCK; at += 16) {
-      const bytes = v128.load(group + at);
-      storePairs(panel, v128.and(bytes, nibble), eight);
-      storePairs(panel + 16, v128.and(i16x8.shr_u(bytes, 4), nibble), eight);
-      panel += 64;
+  const zero = i16x8.splat(dtype == Q4_0_EIGHTS ? 8 : 0);
+  const panel = scratch + PANEL;
+  const offsets = scratch + UNPACKED;
+  eightsScales(dtype, group, blocks, scratch + SCALES, offsets);
+  group += eightsStart(dtype);
+  for (let block: usize = 0; block < <usize>blocks; block++) {
+    for (let j: usize = 0; j < 8; j++) {
+      const bytes = v128.load(group + (j << 4));
+      const at = panel + (block << 9) + (j << 6);
+      storePairs(at, v128.and(bytes, nibble), zero);
+      storePairs(at + 16, v128.and(i16x8.shr_u(bytes, 4), nibble), zero);
     }
+    group += eightsStep(dtype);
+    if (!hasOffsets(dtype)) continue;
+    memory.copy(scratch + OFFSETS + (block << 6), offsets + (block << 5), 32);
+    memory.copy(scratch + OFFSETS + (block << 6) + 32, offsets + (block << 5), 32);
   }
 }
 
@@ -117,7 +121,7 @@ function pack(
   dtype: i32, weight: usize, stride: usize, row: i32, last: i32, first: i32, count: i32, scratch: usize,
 ): void {
   const skipped = (<usize>first >> blockShift(dtype)) * blockBytes(dtype);
-  if (dtype == Q4_0_EIGHTS) return packEights(weight + <usize>row * stride + (skipped << 3), count >> 5, scratch);
+  if (dtype >= EIGHTS) return packEights(dtype, weight + <usize>row * stride + (skipped << 3), count >> 5, scratch);
   for (let r = 0; r < PANEL_ROWS; r++) {
     const from = weight + <usize>min(row + r, last) * stride + skipped;
     const to = scratch + UNPACKED + <usize>r * UNPACKED_STRIDE;

@@ -7,7 +7,7 @@
 //    3  rows of the weight = outputs
 //    4  x, address of f32 rows (read for f32, f16 and bf16 weights only)
 //    5  row stride of x in elements
-//    6  address of the quantised rows of x (see quantise, or quantise-bytes, as word 13 says; for all other weights only)
+//    6  address of the quantised rows of x (see quantise, quantise-bytes or planes, as word 13 says; for all other weights only)
 //    7  weight, address; any alignment
 //    8  bias, address, or 0
 //    9  dtype of the bias: f32, f16 or bf16
@@ -22,9 +22,9 @@
 // One item of work is a tile of weight rows and of tokens; its result does not depend on who computes it, so results are
 // the same bits for any number of threads. Few tokens: the weight is streamed once (linear-rows). More: panels.
 
-import { EIGHTS_TOKENS, RANGE_COUNTERS, RANGES, SCRATCH_BYTES, SIXTEEN_BITS } from "./abi";
-import { eightRows } from "./eights";
+import { EIGHTS, PLANES, PLANES_WORDS, RANGE_COUNTERS, RANGES, SCRATCH_BYTES, SIXTEEN_BITS } from "./abi";
 import { BYTE_SUMS, BYTE_TILE_TOKENS, byteProducts, byteRows } from "./linear-bytes";
+import { eightRows } from "./linear-eights";
 import { rowsBf16, rowsF16, rowsF32 } from "./linear-float-rows";
 import { PANEL_ROWS, panelProducts, SUMS, TILE_TOKENS } from "./linear-panel";
 import { rowIq4Nl, rowQ4_0, rowQ4_1, rowQ5_0, rowQ5_1, rowQ8_0 } from "./linear-rows";
@@ -35,12 +35,12 @@ import { quantisedRowBytes } from "./quantise";
 import { GROUP_BYTES } from "./quantise-bytes";
 import { share } from "./simd";
 import {
-  BF16, F16, F32, IQ4_NL, isFloat, Q2_K, Q3_K, Q4_0, Q4_0_EIGHTS, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, rowBytes,
+  BF16, F16, F32, IQ4_NL, isFloat, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, rowBytes,
 } from "./unpack";
 
 /** From this many tokens on, unpacking into panels pays: measured; later where rows are fast. */
 function panelFrom(dtype: i32): i32 {
-  return isFloat(dtype) || dtype == Q8_0 || dtype == Q4_0 || dtype == Q4_0_EIGHTS || dtype == Q4_1 || dtype == Q4_K ? 8 : 4;
+  return isFloat(dtype) || dtype == Q8_0 || dtype == Q4_0 || dtype == Q4_1 || dtype == Q4_K ? 8 : 4;
 }
 
 /** Pieces of a range: few enough that taking them costs nothing, enough to even out. */
@@ -139,11 +139,13 @@ function streamRows(args: usize, first: i32, end: i32, x: usize, xStride: usize,
 function streamEights(args: usize, first: i32, end: i32, x: usize, xStride: usize, scratch: usize): void {
   const tokens = load<i32>(args, 4);
   const columns = load<i32>(args, 8);
-  const groupBytes = rowBytes(Q4_0_EIGHTS, columns) << 3;
+  const dtype = load<i32>(args);
+  const words = load<i32>(args, 52) == PLANES_WORDS;
+  const groupBytes = rowBytes(dtype, columns) << 3;
   let group = <usize>load<u32>(args, 28) + <usize>first * groupBytes;
   for (let row = first << 3; row < end << 3; row += 8) {
     for (let t = 0; t < tokens; t++) {
-      eightRows(group, columns, x + <usize>t * xStride, scratch + SUMS);
+      eightRows(dtype, words, group, columns, x + <usize>t * xStride, scratch, scratch + SUMS);
       finish(args, t, row, scratch + SUMS, 8);
     }
     group += groupBytes;
@@ -206,8 +208,8 @@ export function linear(args: usize, thread: i32, threads: i32): void {
   if (tokens == 0) return;
   const scratch = <usize>load<u32>(args, 48) + <usize>thread * SCRATCH_BYTES;
   const x = <usize>(isFloat(dtype) ? load<u32>(args, 16) : load<u32>(args, 24));
-  const eights = form == SIXTEEN_BITS && dtype == Q4_0_EIGHTS && tokens < EIGHTS_TOKENS;
-  const few = form == SIXTEEN_BITS && tokens < panelFrom(dtype);
+  const eights = form >= PLANES;
+  const few = form == SIXTEEN_BITS && dtype < EIGHTS && tokens < panelFrom(dtype);
   const xStride = eights ? <usize>planesRowBytes(columns) : activationStride(args, dtype, columns);
   const tile = tileTokens(form, tokens);
   const panels = (rows + rowsOf(form) - 1) / rowsOf(form);

@@ -1,7 +1,9 @@
 // Rows by number: of an activation (gather) and of a weight in any format (embed).
+import { EIGHTS, SCRATCH_BYTES } from "./abi";
 import { unpackEightsRow } from "./eights";
+import { prepareConstants } from "./linear-simd";
 import { share } from "./simd";
-import { Q4_0_EIGHTS, unpackRow } from "./unpack";
+import { unpackRow } from "./unpack";
 
 /** Arguments: 0 x, 4 indices (i32), 8 out, 12 count, 16 bytes of a row. */
 export function gather(args: usize, thread: i32, threads: i32): void {
@@ -14,17 +16,19 @@ export function gather(args: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** Arguments: 0 table, 4 ids (i32), 8 out, 12 count, 16 columns, 20 bytes of a stored row, 24 type (ggml id). */
+/** Arguments: 0 table, 4 ids (i32), 8 out, 12 count, 16 columns, 20 bytes of a stored row, 24 type (ggml id), 28 scratch. */
 export function embed(args: usize, thread: i32, threads: i32): void {
   const count = load<i32>(args, 12);
   const columns = load<i32>(args, 16);
   const stored = load<usize>(args, 20);
   const type = load<i32>(args, 24);
+  const scratch = load<usize>(args, 28) + usize(thread) * SCRATCH_BYTES;
   const end = share(count, thread + 1, threads);
+  if (type >= EIGHTS) prepareConstants();
   for (let i = share(count, thread, threads); i < end; i++) {
     const id = usize(load<i32>(load<usize>(args, 4) + usize(i) * 4));
     const out = load<usize>(args, 8) + usize(i) * usize(columns) * 4;
-    if (type == Q4_0_EIGHTS) unpackEightsRow(load<usize>(args), i32(id), columns, out);
+    if (type >= EIGHTS) unpackEightsRow(type, load<usize>(args), i32(id), columns, out, scratch);
     else unpackRow(type, load<usize>(args) + id * stored, columns, out);
   }
 }

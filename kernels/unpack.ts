@@ -49,10 +49,13 @@ export const IQ4_NL = 20;
 @inline
 export const BF16 = 30;
 
-/** Q4_0 laid out by eights (see eights.ts): not a format of files. */
+/** Laid out by eights (see eights.ts): not formats of files. */
 // @ts-ignore: decorator
 @inline
 export const Q4_0_EIGHTS = EIGHTS + Q4_0;
+// @ts-ignore: decorator
+@inline
+export const Q4_K_EIGHTS = EIGHTS + Q4_K;
 
 // @ts-ignore: decorator
 @inline
@@ -62,13 +65,15 @@ export function isFloat(dtype: i32): bool {
 
 /** Whether weights are scale * q + offset, not scale * q. */
 export function hasOffsets(dtype: i32): bool {
-  return dtype == Q4_1 || dtype == Q5_1 || dtype == Q2_K || dtype == Q4_K || dtype == Q5_K;
+  return (
+    dtype == Q4_1 || dtype == Q5_1 || dtype == Q2_K || dtype == Q4_K || dtype == Q4_K_EIGHTS || dtype == Q5_K
+  );
 }
 
 /** log2 of the block's elements: 0, 5 or 8. */
 export function blockShift(dtype: i32): i32 {
   if (isFloat(dtype)) return 0;
-  return dtype >= Q2_K && dtype <= Q6_K ? 8 : 5;
+  return (dtype >= Q2_K && dtype <= Q6_K) || dtype == Q4_K_EIGHTS ? 8 : 5;
 }
 
 export function blockBytes(dtype: i32): i32 {
@@ -95,6 +100,7 @@ export function blockBytes(dtype: i32): i32 {
     case Q3_K:
       return 110;
     case Q4_K:
+    case Q4_K_EIGHTS:
       return 144;
     case Q5_K:
       return 176;

@@ -25,11 +25,12 @@ const FORMATS = {
   q4_k: [12, 256, 144],
   q5_k: [13, 256, 176],
   q6_k: [14, 256, 210],
-  // Q4_0 by eights (kernels/eights.ts).
+  // By eights (kernels/eights.ts).
   q4_0x8: [1002, 32, 18],
+  q4_kx8: [1012, 256, 144],
 };
 /** How kernels/abi.ts numbers the forms of activations. */
-const FORMS = { sixteen: 0, nibbles: 1, bytes: 2, wide: 3 };
+const FORMS = { sixteen: 0, nibbles: 1, bytes: 2, wide: 3, planes: 4, "planes-words": 5 };
 const SCRATCH_BYTES = 262144;
 // Words of the counters.
 const COUNTERS = [16, 30];
@@ -63,7 +64,9 @@ function helper({ module, wide, memory, thread, threads }) {
 function ownForm(probeBytes, wide) {
   const exact = probeBytes(127) === 100 + 508 * 127 && probeBytes(255) === 100 + 508 * 255;
   return (format, tokens) => {
-    if (tokens < 8 || FORMATS[format][1] === 1) return "sixteen";
+    const [id, blockSize] = FORMATS[format];
+    if (tokens < 8 && id > 1000) return exact ? "planes-words" : "planes";
+    if (tokens < 8 || blockSize === 1) return "sixteen";
     if (exact) return wide ? "wide" : "bytes";
     return ["q8_0", "iq4_nl"].includes(format) ? "sixteen" : "nibbles";
   };
@@ -74,7 +77,11 @@ function limits(milliseconds) {
   const known = new Map();
   return async (format, form) => {
     if (FORMATS[format][1] === 1) return "";
-    if (!known.has(form)) known.set(form, await multiplyLimit(form, milliseconds));
+    if (!known.has(form)) {
+      // Two planes take two products of bytes for each.
+      const two = { planes: "nibbles", "planes-words": "bytes" }[form];
+      known.set(form, (await multiplyLimit(two ?? form, milliseconds)) / (two ? 2 : 1));
+    }
     return `, ${form}, limit ${known.get(form).toFixed(0)}`;
   };
 }
@@ -158,7 +165,7 @@ async function main() {
       const rows = Math.max(8, Math.floor(weightBytes / rowBytes / 8) * 8);
       const form = values.form === "own" ? own(format, tokens) : values.form;
       words.set([tokens, columns, x, columns, quantised], ARGS / 4);
-      const prepare = FORMS[form] ? quantiseBytes : id > 1000 && tokens < 8 ? splitPlanes : quantise;
+      const prepare = FORMS[form] >= FORMS.planes ? splitPlanes : FORMS[form] ? quantiseBytes : quantise;
       prepare(ARGS, 0, 1);
       words.set(
         [id, tokens, columns, rows, x, columns, quantised, weight, 0, 0, out, rows, scratch, FORMS[form]],

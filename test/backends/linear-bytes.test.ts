@@ -40,7 +40,7 @@ interface Problem {
   readonly rows: number;
   readonly x: Float32Array;
   readonly weights: Uint8Array;
-  /** Q4_0 laid out by eights. */
+  /** Laid out by eights. */
   readonly eights?: boolean;
 }
 
@@ -75,7 +75,7 @@ function multiply(form: number, p: Problem, threads = 1, bias?: Float32Array): F
   const outFloats = memory.floats(out, tokens * outStride).fill(Number.NaN);
   const words = memory.words(args, 32);
   if (p.eights) {
-    words.set([weights, rows, columns, scratch]);
+    words.set([weights, rows, columns, scratch, DTYPES[dtype].ggml]);
     kernels.packEights(args, 0, 1);
   }
   words.set([tokens, columns, x, xStride, quantised]);
@@ -168,13 +168,14 @@ describe.each(FORMS)("8-bit products, %s", (_name, form) => {
     for (const threads of [2, 3]) expect(multiply(form.form, p, threads)).toEqual(single);
   });
 
-  test("Q4_0 by eights gives the same bits as in the file's layout", () => {
-    for (const [tokens, columns, rows] of [
-      [5, 32, 8],
-      [9, 288, 24],
-      [21, 544, 40],
+  test.each(["q4_0", "q4_k"] as const)("%s by eights gives the same bits as in the file's layout", (dtype) => {
+    const { blockSize } = DTYPES[dtype];
+    for (const [tokens, blocks, rows] of [
+      [5, 1, 8],
+      [9, 9, 24],
+      [21, 17, 40],
     ]) {
-      const p = problem("q4_0", tokens, columns, rows);
+      const p = problem(dtype, tokens, blocks * blockSize, rows);
       const plain = multiply(form.form, p);
       expect(multiply(form.form, { ...p, eights: true })).toEqual(plain);
       expect(multiply(form.form, { ...p, eights: true }, 2)).toEqual(plain);

@@ -1,16 +1,16 @@
-/** Q4_0 laid out by eights: the same weights, and the same products as from the file's layout. */
+/** Weights laid out by eights: the same weights, and the same products as from the file's layout. */
 import { describe, expect, test } from "vitest";
-import { EIGHTS, EIGHTS_TOKENS, RANGE_COUNTERS, SCRATCH_BYTES } from "../../kernels/abi.js";
+import { EIGHTS, PLANES, PLANES_WORDS, RANGE_COUNTERS, SCRATCH_BYTES, SIXTEEN_BITS } from "../../kernels/abi.js";
 import { createWasmBackend } from "../../src/backends/wasm/index.js";
 import { dequantiseRow } from "../../src/quant/index.js";
-import { DTYPES, rowBytes } from "../../src/tensor/dtype.js";
+import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
 import { relaxedSimd } from "../support/test-platform.js";
-import { KernelMemory, linearKernels, randomWeights, uniform } from "./linear-kernels.js";
+import { byteForms, KernelMemory, linearKernels, randomWeights, uniform } from "./linear-kernels.js";
 
 const memory = new KernelMemory(32);
-const Q4_0 = DTYPES.q4_0.ggml;
 
 interface Problem {
+  readonly dtype: DType;
   readonly tokens: number;
   readonly columns: number;
   readonly rows: number;
@@ -18,15 +18,16 @@ interface Problem {
   readonly weights: Uint8Array;
 }
 
-function problem(tokens: number, columns: number, rows: number): Problem {
+function problem(dtype: DType, tokens: number, columns: number, rows: number): Problem {
   const seed = tokens * 7919 + columns * 31 + rows;
   const next = uniform(seed);
   const x = Float32Array.from({ length: tokens * columns }, (_, i) => next() * (1 + ((i >> 5) % 7)));
-  return { tokens, columns, rows, x, weights: randomWeights("q4_0", rows, columns, seed) };
+  return { dtype, tokens, columns, rows, x, weights: randomWeights(dtype, rows, columns, seed) };
 }
 
-/** Products [T, rows]; by eights or in the file's layout. Threads take turns. */
-function multiply({ tokens, columns, rows, x, weights }: Problem, eights: boolean, threads = 1): Float32Array {
+/** Products [T, rows], in one of LINEAR's forms; by eights or in the file's layout. Threads take turns. */
+function multiply(p: Problem, form: number, eights: boolean, threads = 1): Float32Array {
+  const { dtype, tokens, columns, rows, x, weights } = p;
   memory.clear();
   const kernels = linearKernels("relaxed", memory.memory);
   const args = memory.take(128);
@@ -41,14 +42,15 @@ function multiply({ tokens, columns, rows, x, weights }: Problem, eights: boolea
   const all = (kernel: (args: number, thread: number, threads: number) => void) => {
     for (let thread = 0; thread < threads; thread++) kernel(args, thread, threads);
   };
+  const { ggml } = DTYPES[dtype];
   if (eights) {
-    words.set([weightAt, rows, columns, scratch]);
+    words.set([weightAt, rows, columns, scratch, ggml]);
     all(kernels.packEights);
   }
   words.set([tokens, columns, xAt, columns, converted]);
-  all(eights && tokens < EIGHTS_TOKENS ? kernels.splitPlanes : kernels.quantise);
-  const dtype = Q4_0 + (eights ? EIGHTS : 0);
-  words.set([dtype, tokens, columns, rows, xAt, columns, converted, weightAt, 0, 0, out, rows, scratch]);
+  all(form >= PLANES ? kernels.splitPlanes : kernels.quantise);
+  const type = ggml + (eights ? EIGHTS : 0);
+  words.set([type, tokens, columns, rows, xAt, columns, converted, weightAt, 0, 0, out, rows, scratch, form]);
   words.fill(0, RANGE_COUNTERS / 4);
   all(kernels.linear);
   return memory.floats(out, tokens * rows).slice();
@@ -58,16 +60,22 @@ function largest(values: Float32Array): number {
   return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 }
 
-describe.skipIf(!relaxedSimd)("Q4_0 by eights", () => {
+/** Forms of few tokens: 32-bit sums only where the engine computes them exactly. */
+const FORMS = relaxedSimd && byteForms()[0][1].largest >= 127 ? [PLANES, PLANES_WORDS] : [PLANES];
+const CASES = (["q4_0", "q4_k"] as const).flatMap((dtype) => FORMS.map((form) => [dtype, form] as const));
+
+describe.skipIf(!relaxedSimd).each(CASES)("%s by eights, form %i", (dtype, form) => {
+  const { blockSize } = DTYPES[dtype];
+
   test.each([1, 2, 3, 7])(
     "%i tokens: the integers are those of the file's layout, sums differ in order alone",
     (tokens) => {
-      for (const columns of [32, 64, 96, 2048]) {
+      for (const columns of [blockSize, 3 * blockSize, 2048 + blockSize]) {
         for (const rows of [8, 24, 200]) {
-          const p = problem(tokens, columns, rows);
-          const expected = multiply(p, false);
-          const got = multiply(p, true);
-          const allowed = 1e-6 * largest(expected);
+          const p = problem(dtype, tokens, columns, rows);
+          const expected = multiply(p, SIXTEEN_BITS, false);
+          const got = multiply(p, form, true);
+          const allowed = 2e-6 * largest(expected);
           expect(allowed).toBeGreaterThan(0);
           for (const [i, value] of got.entries()) expect(Math.abs(value - expected[i])).toBeLessThan(allowed);
         }
@@ -76,52 +84,59 @@ describe.skipIf(!relaxedSimd)("Q4_0 by eights", () => {
   );
 
   test.each([8, 13, 120])("%i tokens: the same bits as from the file's layout", (tokens) => {
-    for (const columns of [32, 288, 544]) {
-      const p = problem(tokens, columns, 40);
-      expect(multiply(p, true)).toEqual(multiply(p, false));
+    for (const columns of [blockSize, 9 * blockSize]) {
+      const p = problem(dtype, tokens, columns, 40);
+      expect(multiply(p, SIXTEEN_BITS, true)).toEqual(multiply(p, SIXTEEN_BITS, false));
     }
   });
 
   test("any number of threads gives the same bits", () => {
-    for (const tokens of [1, 20]) {
-      const p = problem(tokens, 96, 568);
-      const single = multiply(p, true);
-      for (const threads of [2, 3, 15]) expect(multiply(p, true, threads)).toEqual(single);
-    }
+    const p = problem(dtype, 2, 3 * blockSize, 568);
+    const single = multiply(p, form, true);
+    for (const threads of [2, 3, 15]) expect(multiply(p, form, true, threads)).toEqual(single);
   });
+});
 
+describe.skipIf(!relaxedSimd)("by eights", () => {
   test("the largest integers do not overflow", () => {
     const [columns, rows] = [64, 8];
     const weights = new Uint8Array(rows * rowBytes("q4_0", columns)).fill(0xff);
     for (let block = 0; block < weights.length; block += 18) weights.set([0, 0x3c], block); // d = 1, all weights 7
     for (const sign of [1, -1]) {
       const x = new Float32Array(columns).fill(sign);
-      const got = multiply({ tokens: 1, columns, rows, x, weights }, true);
-      for (const value of got) expect(value).toBeCloseTo(sign * 7 * columns, 3);
+      for (const form of FORMS) {
+        const got = multiply({ dtype: "q4_0", tokens: 1, columns, rows, x, weights }, form, true);
+        for (const value of got) expect(value).toBeCloseTo(sign * 7 * columns, 3);
+      }
     }
   });
 
-  test("a backend embeds from it, and rows that are no multiple of eight work", async () => {
-    const backend = await createWasmBackend({ threads: 2, parallelNs: 0 });
-    try {
+  test.each(["q4_0", "q4_k"] as const)(
+    "a backend embeds from %s, also rows that are no multiple of eight",
+    async (dtype) => {
+      const columns = 3 * DTYPES[dtype].blockSize;
+      const bytes = rowBytes(dtype, columns);
+      const expected = new Float32Array(columns);
       for (const rows of [24, 21]) {
-        const columns = 96;
-        const weights = randomWeights("q4_0", rows, columns, rows);
-        const slot = backend.allocWeight({ name: `table ${rows}`, dtype: "q4_0", rows, cols: columns });
-        slot.bytes.set(weights);
-        backend.weightsLoaded();
-        backend.beginStep();
-        const ids = Int32Array.from({ length: rows }, (_, i) => (i * 5) % rows);
-        const got = await backend.read(backend.embed(slot.weight, backend.input(ids)));
-        const expected = new Float32Array(columns);
-        for (const [i, id] of ids.entries()) {
-          dequantiseRow("q4_0", weights, id * rowBytes("q4_0", columns), columns, expected);
-          const row = got.subarray(i * columns, (i + 1) * columns);
-          for (const [k, value] of row.entries()) expect(value).toBeCloseTo(expected[k], 6);
+        const weights = randomWeights(dtype, rows, columns, rows);
+        const backend = await createWasmBackend({ threads: 2, parallelNs: 0 });
+        try {
+          const slot = backend.allocWeight({ name: "table", dtype, rows, cols: columns });
+          slot.bytes.set(weights);
+          backend.weightsLoaded();
+          expect(slot.bytes.every((byte, i) => byte === weights[i])).toBe(rows === 21);
+          backend.beginStep();
+          const ids = Int32Array.from({ length: rows }, (_, i) => (i * 5) % rows);
+          const got = await backend.read(backend.embed(slot.weight, backend.input(ids)));
+          for (const [i, id] of ids.entries()) {
+            dequantiseRow(dtype, weights, id * bytes, columns, expected);
+            const row = got.subarray(i * columns, (i + 1) * columns);
+            for (const [k, value] of row.entries()) expect(value).toBeCloseTo(expected[k], 5);
+          }
+        } finally {
+          await backend.dispose();
         }
       }
-    } finally {
-      await backend.dispose();
-    }
-  });
+    },
+  );
 });

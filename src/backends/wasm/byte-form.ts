@@ -2,7 +2,7 @@
  * Which form of the integer matrix products an engine should run. Products of many tokens (prefill) take activations of 8
  * bits where that is exact and faster than 16; few tokens (decode) always take 16, which cost nothing there.
  */
-import { BYTES_FOUR, BYTES_NIBBLES, BYTES_WIDE, SIXTEEN_BITS } from "../../../kernels/abi.js";
+import { BYTES_FOUR, BYTES_NIBBLES, BYTES_WIDE, PLANES, PLANES_WORDS, SIXTEEN_BITS } from "../../../kernels/abi.js";
 import { DTYPES, type DType } from "../../tensor/dtype.js";
 import type { KernelFunction } from "./module.js";
 
@@ -46,8 +46,12 @@ export function byteForm(probe: KernelFunction, wide: boolean): ByteForm {
   return { form: BYTES_NIBBLES, largest: 63 };
 }
 
-/** The form of one product. */
-export function formFor({ form, largest }: ByteForm, dtype: DType, tokens: number): number {
+/**
+ * The form of one product. Few tokens with a weight that lies by eights take it in planes; 32-bit sums where the relaxed
+ * product is one instruction.
+ */
+export function formFor({ form, largest }: ByteForm, dtype: DType, tokens: number, byEights = false): number {
+  if (byEights && tokens < BYTES_FROM) return form === BYTES_FOUR || form === BYTES_WIDE ? PLANES_WORDS : PLANES;
   if (tokens < BYTES_FROM || DTYPES[dtype].blockSize === 1) return SIXTEEN_BITS;
   return (LARGEST[dtype] ?? 255) <= largest ? form : SIXTEEN_BITS;
 }

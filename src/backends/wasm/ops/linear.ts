@@ -26,6 +26,7 @@ export function embed(machine: Machine, table: Weight, ids: WasmInput): Tensor {
     .word(weight.cols)
     .word(rowBytes(weight.dtype, weight.cols))
     .word(weight.kernelType)
+    .word(machine.scratch)
     .end();
   return out;
 }
@@ -43,9 +44,9 @@ function planesRowBytes(columns: number): number {
 }
 
 /** The command that makes the form of x which a product reads. */
-function makerOf(weight: WasmWeight, rows: number, form: number): number {
-  if (form !== abi.SIXTEEN_BITS) return abi.QUANTISE_BYTES;
-  return weight.kernelType >= abi.EIGHTS && rows < abi.EIGHTS_TOKENS ? abi.SPLIT_PLANES : abi.QUANTISE;
+function makerOf(form: number): number {
+  if (form === abi.SIXTEEN_BITS) return abi.QUANTISE;
+  return form >= abi.PLANES ? abi.SPLIT_PLANES : abi.QUANTISE_BYTES;
 }
 
 /** Bytes of that form of all of x. Eight bits: groups of eight rows, as kernels/quantise-bytes.ts lays them. */
@@ -78,8 +79,8 @@ export function linear(machine: Machine, input: Tensor, matrix: Weight, bias: We
   const offsets = bias === undefined ? undefined : own(WasmWeight, bias);
   expect(x.cols === weight.cols, `linear with ${weight.name}`, `${x.cols} columns for ${weight.cols}`);
   expect(!offsets || offsets.cols === weight.rows, `linear with ${weight.name}`, `a bias of ${offsets?.cols}`);
-  const form = formFor(machine.byteForm, weight.dtype, x.rows);
-  const maker = makerOf(weight, x.rows, form);
+  const form = formFor(machine.byteForm, weight.dtype, x.rows, weight.kernelType >= abi.EIGHTS);
+  const maker = makerOf(form);
   const integers = isFloat(weight.dtype) ? 0 : formOf(machine, x, maker);
   const out = machine.empty(x.rows, weight.rows);
   const { commands } = machine;
