@@ -88,6 +88,6 @@ export const KV_F16 = 1;
 export const KV_Q8 = 2;
 
 // Scratch memory of one thread, shared by all kernels; holds nothing between commands.
-export const SCRATCH_BYTES = 262144;
+export const SCRATCH_BYTES = 327680;
 // The widest attention head that the scratch memory is laid out for.
 export const MAX_HEAD_WIDTH = 512;

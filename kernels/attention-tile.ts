@@ -6,7 +6,7 @@ import { madd } from "./simd";
 /** Rows of a tile at most. */
 // @ts-ignore: decorator
 @inline
-export const TILE_ROWS: i32 = 32;
+export const TILE_ROWS: i32 = 64;
 
 /** Bytes of a row of the score block: 64 slots. */
 // @ts-ignore: decorator

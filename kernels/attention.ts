@@ -1,6 +1,6 @@
 // Exact attention over pages with online softmax (FlashAttention; Dao et al. 2022), for decode, prefill and any policy.
 //
-// A row is one query head of one token: row = t * G + g of a KV head. An item is a tile of up to 32 rows x a KV head x,
+// A row is one query head of one token: row = t * G + g of a KV head. An item is a tile of up to 64 rows x a KV head x,
 // where one sequence alone would not keep all threads busy, a chunk of a range's slots (then ATTENTION_MERGE joins the
 // partial results). Which item a thread gets has no influence on the numbers: they depend on the problem only.
 //
@@ -22,7 +22,7 @@ const LOG2E: f32 = 1.4426950408889634;
 // Of the 2^112 that keys from half floats lack, the queries carry this part and the softmax the rest: neither overflows.
 const QUERY_UNIT: f32 = 1.8446744073709552e19;
 
-// The scratch of a thread: queries and sums [32][512], one page as f32, scores [32][64], then a word per row of each.
+// The scratch of a thread: queries and sums [64][512], one page as f32, scores [64][64], then a word per row of each.
 const SUMS: usize = TILE_ROWS * MAX_HEAD_WIDTH * 4;
 const PAGE: usize = SUMS * 2;
 const SCORES: usize = PAGE + 16 * MAX_HEAD_WIDTH * 4;

@@ -14,7 +14,7 @@ const PAGE = 16;
 const SLOTS = 2 * PAGE;
 const FIRST = 5;
 /** Rows of the tables that the kernels keep, and slots of a row of scores (kernels/attention-tile.ts). */
-const TILE_ROWS = 32;
+const TILE_ROWS = 64;
 const ROW_SLOTS = 64;
 /** Half floats are widened without this factor (kernels/kv-page.ts). */
 const HALF_UNIT = 2 ** 112;
@@ -29,7 +29,7 @@ const keyOf = (slot: number, d: number) => (((slot * 7 + d * 5) % 11) - 5) / 2;
 const numberOf = (slot: number, d: number) => ((slot * 3 + d * 7) % 13) - 6;
 
 /** Where the problem lies in a memory. */
-const AT = { q: 0, page: 2048, scores: 4096, sums: 12288, state: 16384, ones: 16768, work: 17408, members: 20480 };
+const AT = { q: 0, page: 2048, scores: 4096, sums: 12288, state: 16384, ones: 17408, work: 17920, members: 20736 };
 const MEMBERS = 24576;
 const KEY_BYTES = WIDTH * PAGE * 2;
 const MEMBER_BYTES = KEY_BYTES + VALUE_WIDTH * PAGE * 2;

@@ -7,7 +7,7 @@ import { expect, own, WasmInput, WasmTensor } from "../tensors.js";
 import { checkSlice, footprint } from "./cache.js";
 
 /** Rows of a tile, as in kernels/attention.ts. */
-const TILE_ROWS = 32;
+const TILE_ROWS = 64;
 /** With fewer items than this, long ranges are cut, so that many threads find work. Never depends on the threads. */
 const FEW_ITEMS = 64;
 /** Slots of a chunk at least; a multiple of the kernel's block. */
