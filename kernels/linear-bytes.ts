@@ -6,15 +6,14 @@
 // Relaxed products are exact on every engine while the weights fit 7 bits; whether 8 bits fit, and which instruction is
 // fast, the host finds out by `probeBytes`. It picks one of three forms, whose results are the same bits.
 
-import { BYTES_NIBBLES, BYTES_WIDE, EIGHTS, WIDE_SLOT } from "./abi";
-import { eightsScales, eightsStart, eightsStep } from "./eights";
-import { interleave } from "./linear-panel";
+import { BYTES_NIBBLES, BYTES_WIDE, WIDE_SLOT } from "./abi";
+import { OFFSETS, packBytes, PANEL, PANEL_END, SCALES } from "./pack-bytes";
 import {
   GROUP, GROUP_BYTES, LESS_AT, LESS_HALVES_AT, SCALES_AT, SUMS_AT, SUMS_HALVES_AT,
 } from "./quantise-bytes";
 import { madd } from "./simd";
-import { blockBytes, blockShift, hasOffsets } from "./unpack";
-import { offsetsHalves, scalesHalves, unpackBytes, zeroOf } from "./unpack-bytes";
+import { hasOffsets } from "./unpack";
+import { offsetsHalves, scalesHalves, zeroOf } from "./unpack-bytes";
 
 const PANEL_COLUMNS = 256;
 /** Most tokens of a tile, a multiple of GROUP. */
@@ -22,18 +21,10 @@ const PANEL_COLUMNS = 256;
 @inline
 export const BYTE_TILE_TOKENS = 256;
 
-// Places in a thread's scratch memory.
-const UNPACKED: usize = 0; // 16 rows of 384 bytes: u8 [256], f32 scales [16], f32 offsets [16]
-const UNPACKED_STRIDE: usize = 384;
-const UNPACKED_SCALES: usize = 256;
-const UNPACKED_OFFSETS: usize = 320;
-const PANEL: usize = 6144; // u8 [64][8 or 16][4]
-const SCALES: usize = 10240; // f32 [16][8 or 16]
-const OFFSETS: usize = 11264; // f32 [16][8 or 16]
-/** Sums of a tile, f32 [tokens][8 or 16]. */
+/** Place of the sums of a tile in a thread's scratch memory, f32 [tokens][8 or 16]. */
 // @ts-ignore: decorator
 @inline
-export const BYTE_SUMS: usize = 12288;
+export const BYTE_SUMS: usize = PANEL_END;
 
 /** Signed activations times unsigned weights, four neighbours summed, plus `sum`. */
 // @ts-ignore: decorator
@@ -62,61 +53,6 @@ export function probeBytes(weight: i32): i32 {
 /** Weight rows of a panel. */
 export function byteRows(form: i32): i32 {
   return form == BYTES_WIDE ? 16 : 8;
-}
-
-/** `count` words of each row's part at `from`, to [count][rows]. */
-function interleaveRows(rows: i32, from: usize, count: i32, to: usize): void {
-  const width = <usize>rows << 2;
-  interleave(from, UNPACKED_STRIDE, count, to, width);
-  if (rows == 16) interleave(from + 8 * UNPACKED_STRIDE, UNPACKED_STRIDE, count, to + 32, width);
-}
-
-/** Rows [row, row + 8) of the panel from the group of a weight by eights at `group`: the layout is the panel's. */
-function packEights(dtype: i32, rows: i32, row: i32, group: usize, blocks: i32, scratch: usize): void {
-  const nibble = i8x16.splat(15);
-  const width = <usize>rows << 2;
-  const first = <usize>row << 2;
-  const scales = scratch + UNPACKED;
-  const offsets = scratch + UNPACKED + 256;
-  let panel = scratch + PANEL + first;
-  eightsScales(dtype, group, blocks, scales, offsets);
-  group += eightsStart(dtype);
-  for (let block: usize = 0; block < <usize>blocks; block++) {
-    memory.copy(scratch + SCALES + first + block * width, scales + (block << 5), 32);
-    if (hasOffsets(dtype)) memory.copy(scratch + OFFSETS + first + block * width, offsets + (block << 5), 32);
-    for (const end = group + 128; group < end; group += 16) {
-      const bytes = v128.load(group);
-      v128.store(panel, v128.and(bytes, nibble));
-      v128.store(panel, v128.and(i16x8.shr_u(bytes, 4), nibble), 16);
-      panel += width;
-    }
-    group += eightsStep(dtype) - 128;
-  }
-}
-
-/** Columns [first, first + count) of weight rows [row, row + rows) to the panel; rows past `last` repeat it. */
-function pack(
-  dtype: i32, rows: i32, weight: usize, stride: usize, row: i32, last: i32, first: i32, count: i32, scratch: usize,
-): void {
-  const skipped = (<usize>first >> blockShift(dtype)) * blockBytes(dtype);
-  if (dtype >= EIGHTS) {
-    for (let r = 0; r < rows; r += 8) {
-      // Their rows are a multiple of eight, so eight rows are past the last one or none is.
-      const group = weight + <usize>min(row + r, last - 7) * stride + (skipped << 3);
-      packEights(dtype, rows, r, group, count >> 5, scratch);
-    }
-    return;
-  }
-  for (let r = 0; r < rows; r++) {
-    const from = weight + <usize>min(row + r, last) * stride + skipped;
-    const to = scratch + UNPACKED + <usize>r * UNPACKED_STRIDE;
-    unpackBytes(dtype, from, count, to, to + UNPACKED_SCALES, to + UNPACKED_OFFSETS);
-  }
-  const from = scratch + UNPACKED;
-  interleaveRows(rows, from, count >> 2, scratch + PANEL);
-  interleaveRows(rows, from + UNPACKED_SCALES, count >> (scalesHalves(dtype) ? 4 : 5), scratch + SCALES);
-  if (!hasOffsets(dtype)) return;
-  interleaveRows(rows, from + UNPACKED_OFFSETS, count >> (offsetsHalves(dtype) ? 4 : 5), scratch + OFFSETS);
 }
 
 /** The integer sum before the first product: -zero * (sum of the token's activations). `zero`: in 16-bit lanes. */
@@ -342,7 +278,7 @@ export function byteProducts(
   for (let k = 0; k < columns; k += PANEL_COLUMNS) {
     const count = min(PANEL_COLUMNS, columns - k);
     const at = <usize>k;
-    pack(dtype, rows, weight, weightStride, row, last, k, count, scratch);
+    packBytes(dtype, rows, weight, weightStride, row, last, k, count, scratch);
     if (form == BYTES_WIDE) panelProducts16(dtype, width, at, count, x, tokens, scratch);
     else panelProducts8(form, dtype, width, at, count, x, tokens, scratch);
   }

@@ -13,6 +13,9 @@ import { getEnvironmentData, setEnvironmentData } from "node:worker_threads";
 /** Versions of V8 that have been tried: whether without being asked. */
 const TRIED: Readonly<Record<string, boolean>> = { "13.6": true, "14.6": false };
 
+/** Runtimes with Node's API whose V8 may not let its flags be changed. */
+const ELSEWHERE = ["deno", "bun", "electron"];
+
 /**
  * In this order on, in the reverse order off. The optimising compiler must run at once, while the last one is on. It inlines
  * by what the baseline compiler has counted, and V8 14.6 aborts when nothing was counted, so it must not inline.
@@ -43,7 +46,7 @@ export function compileWide(
 
 function isAllowed(asked: boolean): boolean {
   const { arch, env, execArgv, versions } = process;
-  if (env.SLUICE_WIDE === "0" || arch !== "x64" || versions.deno || versions.bun) return false;
+  if (env.SLUICE_WIDE === "0" || arch !== "x64" || ELSEWHERE.some((name) => versions[name])) return false;
   // Whoever sets flags of this kind keeps them.
   if (/wasm|liftoff/.test([env.NODE_OPTIONS, ...execArgv].join(" "))) return false;
   const unasked = TRIED[versions.v8.split(".", 2).join(".")];

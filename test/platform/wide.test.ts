@@ -80,6 +80,7 @@ describe("compileWide", () => {
     ["a later V8", { versions: { v8: "14.8.1" } }, true],
     ["another processor", { arch: "arm64" }, true],
     ["another runtime", { versions: { v8: "13.6.1", deno: "2.4.0" } }, true],
+    ["Electron", { versions: { v8: "13.6.1", electron: "36.0.0" } }, true],
     ["SLUICE_WIDE=0", { env: { SLUICE_WIDE: "0" } }, true],
     ["flags of the user's own", { execArgv: ["--no-liftoff"] }, true],
     ["flags of the user's own in the environment", { env: { NODE_OPTIONS: "--no-wasm-tier-up" } }, true],
