@@ -5,7 +5,7 @@
  */
 
 import { agreement, collect, compare, decodeRate, prefillRate } from "./lib/compare.mjs";
-import { readOptions, wholeNumber, wholeNumbers } from "./lib/options.mjs";
+import { readOptions, usageError, wholeNumber, wholeNumbers } from "./lib/options.mjs";
 import { summariseOthers } from "./lib/other-load.mjs";
 import { figure, median, saveJson, spread, table } from "./lib/report.mjs";
 import { bytesPerToken, makeModel, randomPrompt, SHAPES, warmPageCache } from "./make-model.mjs";
@@ -36,9 +36,12 @@ function readJobOptions() {
     floor: { type: "string", default: "0.5" },
     quick: { type: "boolean", default: false },
   });
+  const formats = values.formats.split(",");
+  if (formats.includes("q4_k") && SHAPES[values.shape]?.width % 256 !== 0)
+    usageError(`--formats: q4_k needs rows of 256, which ${values.shape} has not`);
   return {
     shape: values.shape,
-    formats: values.formats.split(","),
+    formats,
     contexts: wholeNumbers("context", values.context),
     prefills: wholeNumbers("prefill", values.prefill),
     tokens: wholeNumber("tokens", values.tokens),

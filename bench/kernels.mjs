@@ -28,9 +28,9 @@ const options = readOptions(HELP, {
 const threads = wholeNumber("threads", options.threads);
 const rounds = options.quick ? 3 : wholeNumber("rounds", options.rounds);
 
-/** Lines like `q8_0    T=64   240 x 2048:   97.3 GFLOPS    0.8 GB/s`. */
+/** Lines like `q8_0    T=64   240 x 2048:   97.3 GFLOPS    0.8 GB/s, sixteen, limit 116`; floats have no limit there. */
 const LINEAR_LINE =
-  /^(?<format>\S+)\s+T=(?<tokens>\d+)\s+(?<rows>\d+) x (?<columns>\d+):\s+(?<gflops>[\d.]+) GFLOPS\s+(?<gigabytes>[\d.]+) GB\/s/;
+  /^(?<format>\S+)\s+T=(?<tokens>\d+)\s+(?<rows>\d+) x (?<columns>\d+):\s+(?<gflops>[\d.]+) GFLOPS\s+(?<gigabytes>[\d.]+) GB\/s(?:, (?<form>[\w-]+), limit (?<limit>[\d.]+))?/;
 /** Lines like `4 x 8 heads of 64, f16   1 rows at  8192:     2682 us    25.0 GFLOPS  3.1 GB/s of cache`. */
 const ATTENTION_LINE =
   /^(?<shape>.+?), (?<type>\S+)\s+(?<rows>\d+) rows at\s+(?<tokens>\d+):\s+(?<us>\d+) us\s+(?<gflops>[\d.]+) GFLOPS(?:\s+(?<gigabytes>[\d.]+) GB\/s)?/;
@@ -74,14 +74,13 @@ function printLimits({ reads, arithmetic }) {
   process.stdout.write(`\n${table(["bare instructions, 1 thread", "G operations/s"], lines)}`);
 }
 
-/** The matrix kernels multiply in 16 bits unless weights are floats; a share above one shows a better instruction. */
-function limitOf(format, arithmetic) {
-  const name = /^b?f\d/.test(format) ? "f32" : "dot16";
-  return median(arithmetic.find((loop) => loop.name === name).one);
+/** Multiply-adds of floats; the forms of integer products come with a limit of their own. */
+function floatLimit(arithmetic) {
+  return median(arithmetic.find((loop) => loop.name === "f32").one);
 }
 
 async function measureKernels({ arithmetic, readLimit }) {
-  const formats = options.quick ? "q8_0,q4_0,q4_k" : "q8_0,q4_0,q4_k,q6_k,q5_k,f16,f32";
+  const formats = options.quick ? "q8_0,q4_0x8,q4_kx8" : "q8_0,q4_0x8,q4_kx8,q6_k,q5_k,f16,f32";
   process.stderr.write("matrix kernels, weights in cache ...\n");
   const cached = await runScript("bench-linear.mjs", ["--formats", formats, "--columns", "2048"], LINEAR_LINE);
   process.stderr.write("matrix kernels, weights in memory ...\n");
@@ -94,17 +93,17 @@ async function measureKernels({ arithmetic, readLimit }) {
   process.stderr.write("attention kernel ...\n");
   const oneShape = (rows) => options.quick && rows.length === 12;
   const attention = await runScript("bench-attention.mjs", ["1"], ATTENTION_LINE, oneShape);
-  const share = (row) => ({ ...row, share: row.gflops / limitOf(row.format, arithmetic) });
+  const share = (row) => ({ ...row, share: row.gflops / (row.limit ?? floatLimit(arithmetic)) });
   return {
     cached: cached.map(share),
     inMemory: inMemory.map((row) => ({ ...row, share: row.gigabytes / readLimit })),
-    attention: attention.map((row) => ({ ...row, share: row.gflops / limitOf("f32", arithmetic) })),
+    attention: attention.map((row) => ({ ...row, share: row.gflops / floatLimit(arithmetic) })),
   };
 }
 
 function printKernels({ cached, inMemory, attention }) {
-  const products = cached.map(({ format, tokens, gflops, gigabytes, share }) => [
-    `${format} x ${tokens}`,
+  const products = cached.map(({ format, tokens, form, gflops, gigabytes, share }) => [
+    `${format} x ${tokens}${form ? `, ${form}` : ""}`,
     figure(gflops),
     figure(gigabytes),
     figure(share),
