@@ -10,22 +10,34 @@ import process from "node:process";
 import { setFlagsFromString } from "node:v8";
 import { getEnvironmentData, setEnvironmentData } from "node:worker_threads";
 
-/** Versions of V8 that have been tried: whether without being asked. */
-const TRIED: Readonly<Record<string, boolean>> = { "13.6": true, "14.6": false };
+interface Trial {
+  /** Whether it happens without being asked for. */
+  readonly unasked: boolean;
+  /** Whether inlining must be off meanwhile: see FLAGS. */
+  readonly inlining: boolean;
+}
+
+/** Versions of V8 that have been tried. */
+const TRIED: Readonly<Record<string, Trial>> = {
+  "13.6": { unasked: true, inlining: true },
+  "14.6": { unasked: false, inlining: false },
+};
 
 /** Runtimes with Node's API whose V8 may not let its flags be changed. */
 const ELSEWHERE = ["deno", "bun", "electron"];
 
-/**
- * In this order on, in the reverse order off. The optimising compiler must run at once, while the last one is on. It inlines
- * by what the baseline compiler has counted, and V8 14.6 aborts when nothing was counted, so it must not inline.
- */
+/** In this order on, in the reverse order off. The optimising compiler must run at once, while the last one is on. */
 const FLAGS = [
-  ["--no-wasm-inlining", "--wasm-inlining"],
   ["--no-wasm-lazy-compilation", "--wasm-lazy-compilation"],
   ["--no-liftoff", "--liftoff"],
   ["--experimental-wasm-revectorize", "--no-experimental-wasm-revectorize"],
 ] as const;
+
+/**
+ * The optimising compiler inlines by what the baseline compiler has counted. V8 14.6 aborts when nothing was counted, so there
+ * inlining is off. In V8 13.6 that very flag crashes the process (14 of 40) when other threads compile: never set it there.
+ */
+const NO_INLINING = ["--no-wasm-inlining", "--wasm-inlining"] as const;
 
 /** Under this name threads that are started later find what became of it: the module, or false. */
 const SHARED = "sluice.wide";
@@ -36,41 +48,44 @@ export function compileWide(
   isRight: (module: WebAssembly.Module) => boolean,
   asked: boolean,
 ): WebAssembly.Module | undefined {
-  if (!isAllowed(asked)) return undefined;
+  const trial = allowed(asked);
+  if (!trial) return undefined;
   const known: unknown = getEnvironmentData(SHARED);
   if (known !== undefined) return known instanceof WebAssembly.Module ? known : undefined;
-  const made = attempt(bytes(), isRight);
+  const made = attempt(trial, bytes, isRight);
   setEnvironmentData(SHARED, made ?? false);
   return made;
 }
 
-function isAllowed(asked: boolean): boolean {
+function allowed(asked: boolean): Trial | undefined {
   const { arch, env, execArgv, versions } = process;
-  if (env.SLUICE_WIDE === "0" || arch !== "x64" || ELSEWHERE.some((name) => versions[name])) return false;
+  if (env.SLUICE_WIDE === "0" || arch !== "x64" || ELSEWHERE.some((name) => versions[name])) return undefined;
   // Whoever sets flags of this kind keeps them.
-  if (/wasm|liftoff/.test([env.NODE_OPTIONS, ...execArgv].join(" "))) return false;
-  const unasked = TRIED[versions.v8.split(".", 2).join(".")];
-  return unasked !== undefined && (unasked || asked || env.SLUICE_WIDE === "1");
+  if (/wasm|liftoff/.test([env.NODE_OPTIONS, ...execArgv].join(" "))) return undefined;
+  const trial = TRIED[versions.v8.split(".", 2).join(".")];
+  return trial && (trial.unasked || asked || env.SLUICE_WIDE === "1") ? trial : undefined;
 }
 
 /** Nothing that goes wrong here may stop a model from loading. */
 function attempt(
-  bytes: Uint8Array<ArrayBuffer>,
+  trial: Trial,
+  bytes: () => Uint8Array<ArrayBuffer>,
   isRight: (module: WebAssembly.Module) => boolean,
 ): WebAssembly.Module | undefined {
   try {
-    const module = withFlags(() => new WebAssembly.Module(bytes));
+    const code = bytes();
+    const module = withFlags(trial.inlining ? FLAGS : [NO_INLINING, ...FLAGS], () => new WebAssembly.Module(code));
     return isRight(module) ? module : undefined;
   } catch {
     return undefined;
   }
 }
 
-function withFlags<R>(body: () => R): R {
+function withFlags<R>(flags: readonly (readonly [on: string, off: string])[], body: () => R): R {
   try {
-    for (const [on] of FLAGS) setFlagsFromString(on);
+    for (const [on] of flags) setFlagsFromString(on);
     return body();
   } finally {
-    for (const [, off] of FLAGS.toReversed()) setFlagsFromString(off);
+    for (const [, off] of flags.toReversed()) setFlagsFromString(off);
   }
 }
