@@ -3,7 +3,8 @@
  * reference backend's, for every model of a folder: mean and largest Kullback-Leibler divergence in nats over the
  * positions of a seeded text read at once, with f32, f16 and q8 caches; and mean absolute differences of log-probabilities
  * of the tokens that follow, from the reference's: read token by token, read at once (where prefill multiplies in 8 bits),
- * and llama.cpp's on the same tokens.
+ * and llama.cpp's on the same tokens. Every position is read as the end of a prompt of its own; those of fewer than eight
+ * tokens, which keep 16 bits, are left out of all columns. The last line is over all quantised models.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,11 +18,13 @@ const { values: options } = parseArgs({
   options: { models: { type: "string", default: existsSync(shared) ? shared : own }, json: { type: "string" } },
 });
 const CACHES = ["f32", "f16", "q8"];
+/** Tokens of the shortest prompt that counts: shorter ones are never multiplied in 8 bits. */
+const LEAST = 8;
 
 /** Log-probabilities of the whole vocabulary after each prefix of the text. */
 async function distributions(model, ids, kv, chunk) {
   const rows = [];
-  for (let length = 1; length <= ids.length; length++) {
+  for (let length = LEAST; length <= ids.length; length++) {
     const session = model.session({ context: "full", kv, contextLength: 1024, chunk });
     const row = new Float64Array(model.info.vocabulary);
     const sampling = { maxTokens: 1, temperature: 0, logprobs: row.length, ignoreEnd: true };
@@ -44,9 +47,14 @@ function summary(exact, other) {
   return { mean: all.reduce((a, b) => a + b, 0) / all.length, most: Math.max(...all) };
 }
 
-/** Mean |difference| of the log-probability of the tokens that follow. */
-function meanError(ids, rows, logprobs) {
-  return logprobs.reduce((sum, logprob, i) => sum + Math.abs(logprob - rows[i][ids[i + 1]]), 0) / logprobs.length;
+/** Log-probabilities of the tokens that follow, by rows. */
+function following(ids, rows) {
+  return rows.slice(0, -1).map((row, i) => row[ids[LEAST + i]]);
+}
+
+/** Mean |difference|. */
+function meanError(some, others) {
+  return some.reduce((sum, logprob, i) => sum + Math.abs(logprob - others[i]), 0) / some.length;
 }
 
 async function measure(file) {
@@ -57,13 +65,14 @@ async function measure(file) {
   const exact = await distributions(reference, run.tokens, "f32");
   await reference.dispose();
   const wasm = await load(path, { thread: false });
-  const next = exact.slice(0, -1).map((row, i) => row[run.tokens[i + 1]]);
-  const tokenByToken = meanError(run.tokens, await distributions(wasm, run.tokens, "f32", 1), next);
+  const next = following(run.tokens, exact);
+  const errorOf = (rows) => meanError(following(run.tokens, rows), next);
+  const tokenByToken = errorOf(await distributions(wasm, run.tokens, "f32", 1));
   const caches = {};
   let atOnce;
   for (const kv of CACHES) {
     const rows = await distributions(wasm, run.tokens, kv, run.tokens.length);
-    atOnce ??= meanError(run.tokens, rows, next);
+    atOnce ??= errorOf(rows);
     caches[kv] = summary(exact, rows);
   }
   await wasm.dispose();
@@ -72,7 +81,7 @@ async function measure(file) {
     caches,
     tokenByTokenMeanError: tokenByToken,
     meanError: atOnce,
-    llamaCppMeanError: meanError(run.tokens, exact, run.next_logprobs),
+    llamaCppMeanError: meanError(run.next_logprobs.slice(LEAST - 1), next),
   };
 }
 
@@ -92,5 +101,19 @@ for (const file of readdirSync(options.models).filter((name) => name.endsWith(".
     if (error.code !== "unsupported") throw error;
     console.log(`${file.padEnd(18)} ${error.message.replace(/^.*?: /, "").slice(0, 80)}`);
   }
+}
+
+/** Mean and standard error over models of log(error read at once / llama.cpp's), where both multiply in 8 bits. */
+const ratios = results
+  .filter(({ meanError: own, tokenByTokenMeanError: precise }) => own > 10 * precise)
+  .map(({ meanError: own, llamaCppMeanError: peer }) => Math.log(own / peer));
+if (ratios.length > 1) {
+  const mean = ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
+  const variance = ratios.reduce((sum, ratio) => sum + (ratio - mean) ** 2, 0) / (ratios.length - 1);
+  const deviation = Math.sqrt(variance / ratios.length);
+  const factor = (power) => Math.exp(mean + power * deviation).toFixed(2);
+  console.log(
+    `at once, of llama.cpp's error, over ${ratios.length} models in 8 bits: ${factor(0)} (standard error ${factor(-1)} to ${factor(1)})`,
+  );
 }
 if (options.json) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`);
