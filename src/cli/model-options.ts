@@ -6,6 +6,9 @@ import { byteSize, cacheType, integerIn, policyText } from "./option-values.js";
 
 export const MODEL_ARGUMENT = "a .gguf or .safetensors file, a model folder, or hf:user/repo[:quant]";
 
+const ENVIRONMENT =
+  "\nEnvironment: SLUICE_WIDE (256-bit vectors: 0 never, 1 also in Node 26; default: in Node 24 on x64 with VNNI).\n";
+
 export interface LoadFlags {
   readonly backend?: "wasm" | "reference";
   readonly threads?: number;
@@ -30,8 +33,13 @@ export function addLoadOptions(command: Command): Command {
     )
     .option("--threads <n>", "threads of the kernels (default: the machine's cores)", integerIn(1, 256))
     .option("--memory-limit <size>", "most memory for weights and cache, e.g. 8GB (default: what is free)", byteSize)
-    .option("--wasm-memory <size>", "most bytes of one WebAssembly memory; a larger model lies in several", byteSize)
-    .option("--precise", "read prompts with activations of 16 bits, as tokens are generated, where 8 would be faster");
+    .option(
+      "--wasm-memory <size>",
+      "most of one WebAssembly memory, at least 1MiB, e.g. 512MiB; larger models lie in several (default: 4GiB)",
+      byteSize,
+    )
+    .option("--precise", "read prompts with 16-bit activations (default: 8 bits where that is faster)")
+    .addHelpText("after", ENVIRONMENT);
 }
 
 /** --context, --kv, --context-length. */

@@ -4,6 +4,7 @@ import { ArgumentError } from "../util/errors.js";
 import type { LoadOptions } from "./api.js";
 
 const BACKENDS: readonly unknown[] = ["wasm", "reference"];
+const SWITCHES = ["precise", "wide"] as const;
 
 /** @throws ArgumentError naming the option and what was expected */
 export function checkLoadOptions(reference: string, options: LoadOptions): void {
@@ -25,5 +26,11 @@ export function checkLoadOptions(reference: string, options: LoadOptions): void 
     throw new ArgumentError(`wasmMemoryBytes must be a number from ${LEAST_MEMORY}; found ${wasmMemoryBytes}.`, {
       option: "wasmMemoryBytes",
     });
+  }
+  for (const option of SWITCHES) {
+    const value: unknown = options[option];
+    // A text such as "false" would count as true.
+    if (value === undefined || typeof value === "boolean") continue;
+    throw new ArgumentError(`${option} is true or false; found a value of type ${typeof value}.`, { option });
   }
 }

@@ -20,8 +20,9 @@ export async function load(reference: string, options: LoadOptions = {}): Promis
 }
 
 /**
- * The one compilation with changed flags (see docs/architecture.md) happens here, before the first model has code that
- * other threads are compiling; the models' threads find what it made.
+ * The one compilation with changed flags (see docs/architecture.md) happens here, in the main thread alone and before the
+ * first model has code that other threads are compiling; the models' threads, which may only look, find what it made. Where
+ * a thread is the first to call `load`, its models have 128-bit vectors.
  */
 async function prepare({ backend = "wasm", wide }: LoadOptions): Promise<void> {
   if (backend !== "wasm" || wide === false || !platform().compileWide) return;

@@ -17,7 +17,8 @@ const BROWSER_GLOBALS = [
 
 /**
  * Node's options of the process are not for the threads: a loader would be loaded into each of them, and with
- * `--input-type`, as in `node --input-type=module --eval`, no thread would start.
+ * `--input-type`, as in `node --input-type=module --eval`, no thread would start. So a thread's `process.execArgv` does
+ * not tell what V8's flags are: see wide-node.ts.
  */
 const NO_OPTIONS: string[] = [];
 

@@ -5,10 +5,13 @@
  *
  * Flags are the process's: what other threads compile in these milliseconds is compiled so too. V8 13.6 (Node 24) takes all
  * code that we have given it; V8 14.6 (Node 26) aborts the process on some, so there it happens only when asked for.
+ *
+ * Only the main thread does it: two threads could set and reset the flags across each other, and a thread that was started
+ * with options of its own does not see which flags the user gave the process.
  */
 import process from "node:process";
 import { setFlagsFromString } from "node:v8";
-import { getEnvironmentData, setEnvironmentData } from "node:worker_threads";
+import { getEnvironmentData, isMainThread, setEnvironmentData } from "node:worker_threads";
 
 interface Trial {
   /** Whether it happens without being asked for. */
@@ -39,6 +42,9 @@ const FLAGS = [
  */
 const NO_INLINING = ["--no-wasm-inlining", "--wasm-inlining"] as const;
 
+/** An option, not a path or a script that is an option's value; V8 takes `_` for `-`, NODE_OPTIONS has quotes. */
+const OF_WASM = /^"?--[\w-]*(?:wasm|liftoff)/;
+
 /** Under this name threads that are started later find what became of it: the module, or false. */
 const SHARED = "sluice.wide";
 
@@ -51,7 +57,7 @@ export function compileWide(
   const trial = allowed(asked);
   if (!trial) return undefined;
   const known: unknown = getEnvironmentData(SHARED);
-  if (known !== undefined) return known instanceof WebAssembly.Module ? known : undefined;
+  if (known !== undefined || !isMainThread) return known instanceof WebAssembly.Module ? known : undefined;
   const made = attempt(trial, bytes, isRight);
   setEnvironmentData(SHARED, made ?? false);
   return made;
@@ -61,7 +67,7 @@ function allowed(asked: boolean): Trial | undefined {
   const { arch, env, execArgv, versions } = process;
   if (env.SLUICE_WIDE === "0" || arch !== "x64" || ELSEWHERE.some((name) => versions[name])) return undefined;
   // Whoever sets flags of this kind keeps them.
-  if (/wasm|liftoff/.test([env.NODE_OPTIONS, ...execArgv].join(" "))) return undefined;
+  if ([...execArgv, ...(env.NODE_OPTIONS ?? "").split(/\s+/)].some((option) => OF_WASM.test(option))) return undefined;
   const trial = TRIED[versions.v8.split(".", 2).join(".")];
   return trial && (trial.unasked || asked || env.SLUICE_WIDE === "1") ? trial : undefined;
 }

@@ -51,9 +51,10 @@ export interface Platform {
   /** Turns on engine features that are behind flags (relaxed SIMD in Node 20); call before the first compile. */
   enableWasmFeatures(): void;
   /**
-   * Compiles a WebAssembly module so that neighbouring 128-bit operations become 256-bit ones; once in a process, later
-   * calls get the same. Absent, or undefined, where the engine cannot, has not been tried, or `isRight` does not accept
-   * what it made. `asked`: also where it endangers other modules that are compiled at the same time.
+   * Compiles a WebAssembly module so that neighbouring 128-bit operations become 256-bit ones; once in a process, in its
+   * main thread. Later calls get the same, also those of threads that are started later. Absent, or undefined, where the
+   * engine cannot, has not been tried, or `isRight` does not accept what it made, and in a thread when the main thread had
+   * not called it. `asked`: also where it endangers other modules that are compiled at the same time.
    */
   compileWide?(
     bytes: () => Uint8Array<ArrayBuffer>,

@@ -28,6 +28,8 @@ describe("the command line", () => {
     expect(text).toContain("from 0 to 100 (default: 0.8)");
     expect(text).toContain("(default: full)");
     expect(text).toContain("sinks:S,recent:N");
+    expect(text).toMatch(/--wasm-memory <size> .* at least 1MiB, .* \(default: 4GiB\) --precise /);
+    expect(text).toMatch(/SLUICE_WIDE \(.*0 never.*default: /);
   });
 
   test.each([

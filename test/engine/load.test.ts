@@ -143,6 +143,16 @@ describe("loading", () => {
     });
   });
 
+  it.each([
+    ["precise", '"false"'],
+    ["precise", "null"],
+    ["wide", "1"],
+    ["wide", '"0"'],
+  ])("refuses %s: %s, which is neither true nor false", async (option, value) => {
+    const options = JSON.parse(`{"${option}":${value}}`);
+    await expect(loadLocal(tinyFile(), options)).rejects.toMatchObject({ code: "bad_argument", details: { option } });
+  });
+
   it("refuses an absent file and a cancelled load", async () => {
     await expect(loadLocal("/nowhere/model.gguf")).rejects.toMatchObject({ code: "not_found" });
     await expect(loadLocal(tinyFile(), { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "cancelled" });

@@ -1,4 +1,7 @@
-/** When V8's flags for 256-bit vectors are touched, that they always go back, and that one attempt serves all threads. */
+/**
+ * When V8's flags for 256-bit vectors are touched, that they always go back, and that one attempt, of the main thread, serves
+ * all threads. Real threads: wide-thread.test.ts.
+ */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 
 const { node, flags, shared } = vi.hoisted(() => ({
@@ -7,6 +10,7 @@ const { node, flags, shared } = vi.hoisted(() => ({
     env: {} as Record<string, string>,
     execArgv: [] as string[],
     versions: { v8: "13.6.233.17-node.53" },
+    isMainThread: true,
   },
   flags: [] as string[],
   shared: new Map<string, unknown>(),
@@ -14,6 +18,9 @@ const { node, flags, shared } = vi.hoisted(() => ({
 vi.mock("node:process", () => ({ default: node }));
 vi.mock("node:v8", () => ({ setFlagsFromString: (flag: string) => flags.push(flag) }));
 vi.mock("node:worker_threads", () => ({
+  get isMainThread() {
+    return node.isMainThread;
+  },
   getEnvironmentData: (key: string) => shared.get(key),
   setEnvironmentData: (key: string, value: unknown) => shared.set(key, value),
 }));
@@ -29,7 +36,8 @@ const ON = ["--no-wasm-lazy-compilation", "--no-liftoff", "--experimental-wasm-r
 const OFF = ["--no-experimental-wasm-revectorize", "--liftoff", "--wasm-lazy-compilation"];
 
 beforeEach(() => {
-  Object.assign(node, { arch: "x64", env: {}, execArgv: [], versions: { v8: "13.6.233.17-node.53" } });
+  const versions = { v8: "13.6.233.17-node.53" };
+  Object.assign(node, { arch: "x64", env: {}, execArgv: [], versions, isMainThread: true });
   flags.length = 0;
   shared.clear();
 });
@@ -83,12 +91,38 @@ describe("compileWide", () => {
     ["Electron", { versions: { v8: "13.6.1", electron: "36.0.0" } }, true],
     ["SLUICE_WIDE=0", { env: { SLUICE_WIDE: "0" } }, true],
     ["flags of the user's own", { execArgv: ["--no-liftoff"] }, true],
-    ["flags of the user's own in the environment", { env: { NODE_OPTIONS: "--no-wasm-tier-up" } }, true],
+    ["flags of the user's own, as V8 also takes them", { execArgv: ["--expose-gc", "--no_wasm_tier_up"] }, true],
+    ["flags of the user's own in the environment", { env: { NODE_OPTIONS: "--expose-gc --no-wasm-tier-up" } }, true],
+    ["such a flag in quotes", { env: { NODE_OPTIONS: '"--experimental-wasm-modules"' } }, true],
+    ["a thread, whose options are not the process's", { isMainThread: false }, true],
   ])("leaves the flags alone: %s", (_name, changes, asked) => {
     Object.assign(node, changes);
     expect(compileWide(() => MODULE, RIGHT, asked)).toBeUndefined();
     expect(flags).toEqual([]);
     expect(shared.size).toBe(0);
+  });
+
+  test.each([
+    ["a script that is imported", { execArgv: ["--import", "./wasm/hooks.mjs"] }],
+    ["the same in one word", { execArgv: ["--import=/opt/wasm/liftoff.mjs"] }],
+    ["a text to run", { execArgv: ["--input-type=module", "--eval", "await WebAssembly.compile(wasm)"] }],
+    ["a file in the environment", { env: { NODE_OPTIONS: "--require /opt/wasm/hooks.cjs --expose-gc" } }],
+  ])("takes no flag of the user's own from %s", (_name, changes) => {
+    Object.assign(node, changes);
+    expect(compileWide(() => MODULE, RIGHT, false)).toBeInstanceOf(WebAssembly.Module);
+  });
+
+  test("a thread gets what the main thread made, and what it refused it does not make either", () => {
+    const made = compileWide(() => MODULE, RIGHT, false);
+    node.isMainThread = false;
+    expect(compileWide(() => expect.unreachable(), RIGHT, false)).toBe(made);
+    shared.clear();
+    Object.assign(node, { isMainThread: true, execArgv: ["--no-liftoff"] });
+    compileWide(() => MODULE, RIGHT, false);
+    // As spawnModuleThread starts it.
+    Object.assign(node, { isMainThread: false, execArgv: [] });
+    expect(compileWide(() => expect.unreachable(), RIGHT, false)).toBeUndefined();
+    expect(flags).toEqual([...ON, ...OFF]);
   });
 
   test("Node 26 when asked for, by the option or by SLUICE_WIDE=1", () => {

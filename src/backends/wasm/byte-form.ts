@@ -22,14 +22,19 @@ const LARGEST: Partial<Record<DType, number>> = {
   q6_k: 63,
 };
 
-/** A form for formats whose integers are at most `largest`. */
+/** A form for formats whose integers are at most `largest`; 0: for none, products of many tokens take 16 bits. */
 export interface ByteForm {
   readonly form: number;
   readonly largest: number;
 }
 
-/** Always 16 bits. */
-export const PRECISE: ByteForm = { form: SIXTEEN_BITS, largest: 0 };
+/** Of kernels without relaxed SIMD. */
+export const SIXTEEN: ByteForm = { form: SIXTEEN_BITS, largest: 0 };
+
+/** 16 bits for any number of tokens; what is known of the engine stays, for it decides how few tokens are multiplied. */
+export function preciseForm({ form }: ByteForm): ByteForm {
+  return { form, largest: 0 };
+}
 
 /**
  * The engine's form, by what its relaxed product of bytes does with operands beyond 7 bits: `probe` is the kernel

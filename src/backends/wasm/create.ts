@@ -36,10 +36,9 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   const maxMemoryBytes = atLeast("maxMemoryBytes", options.maxMemoryBytes ?? Number.POSITIVE_INFINITY);
   platform().enableWasmFeatures();
   const { module, relaxed } = await compileKernels(options.relaxed);
-  const bytes = relaxed && !options.precise;
   const wide = relaxed && options.wide !== false ? compileWide(options.wide) : undefined;
-  const { parallelNs } = options;
-  const room = { threads, memoryBytes, maxMemoryBytes, parallelNs, bytes, wide };
+  const { parallelNs, precise } = options;
+  const room = { threads, memoryBytes, maxMemoryBytes, parallelNs, relaxed, precise, wide };
   return new WasmBackend(await MachineRoom.open(module, room), relaxed);
 }
 

@@ -1,6 +1,6 @@
 /** The machines of a backend, one for each memory: the first is there from the start, others are added as a model needs. */
 import { SMALLEST_BLOCK } from "./arena.js";
-import { type ByteForm, byteForm, PRECISE } from "./byte-form.js";
+import { type ByteForm, byteForm, preciseForm, SIXTEEN } from "./byte-form.js";
 import { PARALLEL_NS } from "./command-list.js";
 import { Machine } from "./machine.js";
 import { Pool } from "./pool.js";
@@ -16,8 +16,10 @@ export interface MachineRoomOptions {
   /** Most bytes of all memories together. */
   readonly maxMemoryBytes: number;
   readonly parallelNs?: number | undefined;
-  /** Products of many tokens may take activations of 8 bits; the kernels have relaxed SIMD. */
-  readonly bytes: boolean;
+  /** The kernels have relaxed SIMD. */
+  readonly relaxed: boolean;
+  /** No product takes activations of 8 bits. */
+  readonly precise?: boolean | undefined;
   /** The wide module, for such products and for attention. */
   readonly wide?: WebAssembly.Module | undefined;
 }
@@ -34,7 +36,9 @@ export class MachineRoom {
     home: Space,
     private readonly options: MachineRoomOptions,
   ) {
-    this.form = options.bytes ? byteForm(pool.kernel("probeBytes", 0), options.wide !== undefined) : PRECISE;
+    const { relaxed, precise, wide } = options;
+    const own = relaxed ? byteForm(pool.kernel("probeBytes", 0), wide !== undefined) : SIXTEEN;
+    this.form = precise ? preciseForm(own) : own;
     this.machines.push(this.machineIn(home));
     this.overheadBytes = home.limitBytes - home.leftBytes + ARENAS * SMALLEST_BLOCK;
   }
