@@ -41,9 +41,9 @@ const rateAxis = (index) => ({ type: "value", gridIndex: index, min: 0, name: "t
 
 /**
  * @param {string} path
- * @param {{options: object, rows: object[]}} figures of the `length` benchmark
+ * @param {{options: object, rows: object[], node?: string}} figures of the `length` benchmark
  */
-export async function plotSpeed(path, { options, rows }) {
+export async function plotSpeed(path, { options, rows, node = process.version }) {
   const { init } = await import("echarts");
   const chart = init(null, null, { renderer: "svg", ssr: true, width: WIDTH, height: HEIGHT });
   const model = `${options.shape.toUpperCase()} parameters, ${options.format.toUpperCase()}`;
@@ -53,7 +53,7 @@ export async function plotSpeed(path, { options, rows }) {
     backgroundColor: "#ffffff",
     title: [
       {
-        text: `${model}, full context, f16 cache, ${options.threads} threads`,
+        text: `${model}, full context, f16 cache, ${options.threads} threads, Node ${node}`,
         left: "center",
         top: 4,
         textStyle: { fontSize: 13, fontWeight: "normal", color: "#555555" },
