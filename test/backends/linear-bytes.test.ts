@@ -1,12 +1,21 @@
 /** The matrix products in 8 bits: every form that this engine computes exactly, on every format that it takes. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { EIGHTS, RANGE_COUNTERS, SCRATCH_BYTES, SIXTEEN_BITS } from "../../kernels/abi.js";
+import { EIGHTS, SCRATCH_BYTES, SIXTEEN_BITS } from "../../kernels/abi.js";
 import { formFor } from "../../src/backends/wasm/byte-form.js";
 import { dequantiseRow } from "../../src/quant/index.js";
 import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
 import { relaxedSimd } from "../support/test-platform.js";
-import { byteForms, formatsOf, HALVES, KernelMemory, linearKernels, randomWeights, uniform } from "./linear-kernels.js";
+import {
+  byteForms,
+  formatsOf,
+  HALVES,
+  inTurns,
+  KernelMemory,
+  linearKernels,
+  randomWeights,
+  uniform,
+} from "./linear-kernels.js";
 
 const memory = new KernelMemory(48);
 const FORMS = relaxedSimd ? byteForms() : [];
@@ -65,16 +74,15 @@ function multiply(form: number, p: Problem, threads = 1, bias?: Float32Array): F
   const words = memory.words(args, 32);
   if (p.eights) {
     words.set([weights, rows, columns, scratch, DTYPES[dtype].ggml]);
-    kernels.packEights(args, 0, 1);
+    inTurns(kernels.packEights, memory, args, scratch, threads);
   }
   words.set([tokens, columns, x, xStride, quantised]);
-  for (let thread = 0; thread < threads; thread++) kernels.quantiseBytes(args, thread, threads);
+  inTurns(kernels.quantiseBytes, memory, args, scratch, threads);
   expect(memory.bytes.subarray(quantised + groups, quantised + groups + 64).every((byte) => byte === 0xee)).toBe(true);
   const type = DTYPES[dtype].ggml + (p.eights ? EIGHTS : 0);
   words.set([type, tokens, columns, rows, x, xStride, quantised, weights, bias ? biasAt : 0, 0, out]);
   words.set([outStride, scratch, form], 11);
-  words.fill(0, RANGE_COUNTERS / 4);
-  for (let thread = 0; thread < threads; thread++) kernels.linear(args, thread, threads);
+  inTurns(kernels.linear, memory, args, scratch, threads);
   const result = new Float32Array(tokens * rows);
   for (let t = 0; t < tokens; t++) {
     result.set(outFloats.subarray(t * outStride, t * outStride + rows), t * rows);

@@ -1,11 +1,19 @@
 /** Weights laid out by eights: the same weights, and the same products as from the file's layout. */
 import { describe, expect, test } from "vitest";
-import { EIGHTS, PLANES, PLANES_WORDS, RANGE_COUNTERS, SCRATCH_BYTES, SIXTEEN_BITS } from "../../kernels/abi.js";
+import { EIGHTS, PLANES, PLANES_WORDS, SCRATCH_BYTES, SIXTEEN_BITS } from "../../kernels/abi.js";
 import { createWasmBackend } from "../../src/backends/wasm/index.js";
 import { dequantiseRow } from "../../src/quant/index.js";
 import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
 import { relaxedSimd } from "../support/test-platform.js";
-import { byteForms, KernelMemory, linearKernels, randomWeights, uniform } from "./linear-kernels.js";
+import {
+  byteForms,
+  inTurns,
+  type Kernel,
+  KernelMemory,
+  linearKernels,
+  randomWeights,
+  uniform,
+} from "./linear-kernels.js";
 
 const memory = new KernelMemory(32);
 
@@ -39,9 +47,7 @@ function multiply(p: Problem, form: number, eights: boolean, threads = 1): Float
   const scratch = memory.take(threads * SCRATCH_BYTES);
   memory.floats(xAt, x.length).set(x);
   memory.bytes.set(weights, weightAt);
-  const all = (kernel: (args: number, thread: number, threads: number) => void) => {
-    for (let thread = 0; thread < threads; thread++) kernel(args, thread, threads);
-  };
+  const all = (kernel: Kernel) => inTurns(kernel, memory, args, scratch, threads);
   const { ggml } = DTYPES[dtype];
   if (eights) {
     words.set([weightAt, rows, columns, scratch, ggml]);
@@ -51,7 +57,7 @@ function multiply(p: Problem, form: number, eights: boolean, threads = 1): Float
   all(form >= PLANES ? kernels.splitPlanes : kernels.quantise);
   const type = ggml + (eights ? EIGHTS : 0);
   words.set([type, tokens, columns, rows, xAt, columns, converted, weightAt, 0, 0, out, rows, scratch, form]);
-  words.fill(0, RANGE_COUNTERS / 4);
+  memory.floats(out, tokens * rows).fill(Number.NaN);
   all(kernels.linear);
   return memory.floats(out, tokens * rows).slice();
 }

@@ -1,5 +1,14 @@
 /** The matrix kernels of one Wasm build, called directly on a memory of their own. */
-import { BYTES_FOUR, BYTES_NIBBLES, BYTES_WIDE, SIXTEEN_BITS } from "../../kernels/abi.js";
+import { expect } from "vitest";
+import {
+  BYTES_FOUR,
+  BYTES_NIBBLES,
+  BYTES_WIDE,
+  RANGE_COUNTERS,
+  RANGES,
+  SCRATCH_BYTES,
+  SIXTEEN_BITS,
+} from "../../kernels/abi.js";
 import { type ByteForm, byteForm, formFor } from "../../src/backends/wasm/byte-form.js";
 import { PLAIN, RELAXED, WIDE } from "../../src/backends/wasm/generated/kernels.js";
 import { compileWide, installWide } from "../../src/backends/wasm/wide.js";
@@ -8,7 +17,7 @@ import { relaxedSimd, testPlatform } from "../support/test-platform.js";
 
 testPlatform.enableWasmFeatures();
 
-type Kernel = (args: number, thread: number, threads: number) => void;
+export type Kernel = (args: number, thread: number, threads: number) => void;
 
 export interface LinearKernels {
   readonly quantise: Kernel;
@@ -76,6 +85,36 @@ export function linearKernels(build: Build, memory: WebAssembly.Memory): LinearK
     installWide(instance, WIDE_MODULE ?? new WebAssembly.Module(Buffer.from(WIDE, "base64")), memory);
   }
   return instance.exports as unknown as LinearKernels;
+}
+
+/** Of a range's counter: past the end of any range. */
+const BEYOND = 2 ** 30;
+const UNTOUCHED = 0xa5;
+
+/**
+ * Runs a kernel for each thread in turn. A thread finds no range of the work but its own (left to itself, the first would
+ * take all of them, and nothing that the others do could be wrong), and must leave the others' scratch memory as it was.
+ */
+export function inTurns(kernel: Kernel, memory: KernelMemory, args: number, scratch: number, threads: number): void {
+  const counters = memory.words(args + RANGE_COUNTERS, RANGES);
+  const ranges = Math.min(threads, RANGES);
+  const all = memory.bytes.subarray(scratch, scratch + threads * SCRATCH_BYTES);
+  const untouched = Buffer.alloc(threads > 1 ? all.length : 0, UNTOUCHED);
+  for (let thread = 0; thread < threads; thread++) {
+    counters.fill(BEYOND);
+    // Of the threads that have the same range, the last one finds it.
+    if (thread >= threads - ranges) counters[thread % ranges] = 0;
+    if (threads > 1) all.set(untouched);
+    kernel(args, thread, threads);
+    if (threads === 1) return;
+    for (const [from, to] of [
+      [0, thread * SCRATCH_BYTES],
+      [(thread + 1) * SCRATCH_BYTES, all.length],
+    ]) {
+      const same = Buffer.compare(all.subarray(from, to), untouched.subarray(from, to)) === 0;
+      expect(same, `scratch memory of other threads than ${thread}`).toBe(true);
+    }
+  }
 }
 
 /** The forms of 8 bits that this engine computes exactly, by name; the first is the one that it would pick itself. */

@@ -3,7 +3,15 @@ import { describe, expect, test } from "vitest";
 import { RANGE_COUNTERS, SCRATCH_BYTES, SIXTEEN_BITS } from "../../kernels/abi.js";
 import { dequantiseRow } from "../../src/quant/index.js";
 import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
-import { BUILD_NAMES, type Build, KernelMemory, linearKernels, randomWeights, uniform } from "./linear-kernels.js";
+import {
+  BUILD_NAMES,
+  type Build,
+  inTurns,
+  KernelMemory,
+  linearKernels,
+  randomWeights,
+  uniform,
+} from "./linear-kernels.js";
 
 const ALL = Object.keys(DTYPES) as DType[];
 const FLOATS: readonly DType[] = ["f32", "f16", "bf16"];
@@ -61,13 +69,12 @@ function multiply(build: Build, p: Problem, threads = 1): Float32Array {
   const words = memory.words(args, 32);
   if (!FLOATS.includes(dtype)) {
     words.set([tokens, columns, x, xStride, quantised]);
-    for (let thread = 0; thread < threads; thread++) kernels.quantise(args, thread, threads);
+    inTurns(kernels.quantise, memory, args, scratch, threads);
   }
   const biasAt = p.bias ? bias : 0;
   words.set([DTYPES[dtype].ggml, tokens, columns, rows, x, xStride, quantised, weights, biasAt, 0, out, outStride]);
   words.set([scratch, SIXTEEN_BITS], 12);
-  words.fill(0, RANGE_COUNTERS / 4);
-  for (let thread = 0; thread < threads; thread++) kernels.linear(args, thread, threads);
+  inTurns(kernels.linear, memory, args, scratch, threads);
   const result = new Float32Array(tokens * rows);
   for (let t = 0; t < tokens; t++) {
     result.set(outFloats.subarray(t * outStride, t * outStride + rows), t * rows);
