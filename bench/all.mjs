@@ -30,7 +30,7 @@ const HELP = `Usage: npm run bench [-- options]
   --docs           plot into docs/speed.svg
   --json FILE      all figures (bench/results/all.json)
 
-The exit code is 1 when a part broke down or a figure that must be reached was missed.
+The exit code is 1 when a part broke down or failed by its own limits, or a figure that must be reached was missed.
 `;
 
 const inFolder = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -54,7 +54,7 @@ function readRunOptions() {
   };
 }
 
-/** Runs one part. @returns its figures, or undefined when it left none */
+/** Runs one part. @returns its figures and how it ended, or undefined when it left none */
 function runPart(name, quick) {
   const { script, args, quick: hasQuick } = PARTS[name];
   const file = inFolder(`results/${name}.json`);
@@ -64,11 +64,13 @@ function runPart(name, quick) {
   const all = [inFolder(`${script}.mjs`), ...args, ...(quick && hasQuick ? ["--quick"] : []), "--json", file];
   const { status } = spawnSync(process.execPath, all, { stdio: "inherit" });
   const seconds = (performance.now() - start) / 1000;
+  // Null: the system could not start it, or a signal ended it.
+  const end = status === null ? "a signal" : `status ${status}`;
   if (!existsSync(file)) {
-    process.stdout.write(`${name} ended with ${status === null ? "a signal" : `status ${status}`} and no figures\n`);
+    process.stdout.write(`${name} ended with ${end} and no figures\n`);
     return undefined;
   }
-  return { seconds, status, ...JSON.parse(readFileSync(file, "utf8")) };
+  return { seconds, status, end, ...JSON.parse(readFileSync(file, "utf8")) };
 }
 
 /** Nothing where a figure could not be had. */
@@ -83,7 +85,13 @@ function printGoals(goals) {
     goal(aim),
     `${verdict}${disturbed && verdict !== "not measured" ? ", DISTURBED" : ""}`,
   ]);
-  const head = ["1.1B parameters: Sluice / llama.cpp", "measured", "must", "aim", "verdict"];
+  const head = [
+    "1.1B parameters, Sluice / llama.cpp, unless another model is named",
+    "measured",
+    "must",
+    "aim",
+    "verdict",
+  ];
   process.stdout.write(`\n${table(head, lines)}`);
 }
 
@@ -120,5 +128,13 @@ if (figures.length) {
 }
 saveJson(options.json, { quick: options.quick, goals, shares, parts: figures });
 process.stdout.write(`all figures: ${options.json}\n`);
+// A part also judges what is no figure here, such as whether both engines still compute the same model.
+const failed = Object.entries(figures).filter(([, { status }]) => status !== 0);
 if (broken.length > 0) process.stdout.write(`NO FIGURES FROM: ${broken.join(", ")}\n`);
-process.exitCode = broken.length > 0 || goals.some(({ verdict }) => verdict === "MUST MISSED") ? 1 : 0;
+if (failed.length > 0) {
+  process.stdout.write(
+    `FAILED (see there why): ${failed.map(([name, { end }]) => `${name} with ${end}`).join(", ")}\n`,
+  );
+}
+const missed = goals.some(({ verdict }) => verdict === "MUST MISSED");
+process.exitCode = broken.length > 0 || failed.length > 0 || missed ? 1 : 0;
