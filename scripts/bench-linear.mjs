@@ -1,9 +1,8 @@
 // Measures the Wasm matrix products: `node scripts/bench-linear.mjs [--formats q8_0,q4_0] [--tokens 1,64] [--columns 2048]
-// [--weight-kib 512] [--threads 1] [--form own] [--plain]
-// [--milliseconds 600]`. Prints GFLOPS and GB/s of weight bytes, the best of many runs,
-// and the limit: what the form's bare instruction does in the same run. A weight of 512 KiB stays in the cache and shows the
-// rate of the arithmetic; --weight-kib 400000 shows the memory's. Forms of the activations: what the engine would pick
-// ("own"), or sixteen, nibbles, bytes, wide for all. Run `npm run build` first.
+// [--weight-kib 512] [--threads 1] [--form own] [--plain] [--milliseconds 600]`. Prints GFLOPS and GB/s of weight bytes, the
+// best of many runs, and the limit: what the form's bare instruction does in the same run. A weight of 512 KiB stays in the
+// cache and shows the rate of the arithmetic; --weight-kib 400000 shows the memory's. Forms of the activations: what the
+// engine would pick ("own"), or one of FORMS for all. Run `npm run build` first.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -30,16 +29,33 @@ const FORMATS = {
   q4_0x8: [1002, 32, 18],
   q4_kx8: [1012, 256, 144],
 };
-/** How kernels/abi.ts numbers the forms of activations. */
-const FORMS = { sixteen: 0, nibbles: 1, bytes: 2, wide: 3, planes: 4, "planes-words": 5 };
-const SCRATCH_BYTES = 262144;
+/** Forms of the activations by their names in kernels/abi.ts. */
+const FORMS = {
+  sixteen: "SIXTEEN_BITS",
+  nibbles: "BYTES_NIBBLES",
+  bytes: "BYTES_FOUR",
+  wide: "BYTES_WIDE",
+  planes: "PLANES",
+  "planes-words": "PLANES_WORDS",
+};
 const MAJOR = Number(process.versions.node.split(".")[0]);
-// Words of the counters.
-const COUNTERS = [16, 30];
-// Words that the threads meet at: the number of the run, and how many helpers have finished it.
+// Words that the threads meet at: the number of the run, and how many further threads have finished it.
 const RUN = 0;
 const DONE = 1;
+// Addresses of the command's arguments and of the activations.
 const ARGS = 1024;
+const ACTIVATIONS = 65536;
+
+/** The numbers that kernels/abi.ts names. */
+async function readAbi() {
+  const source = await readFile(join(import.meta.dirname, "../kernels/abi.ts"), "utf8");
+  const found = source.matchAll(/^export const (\w+) = (-?\d+);/gm);
+  const abi = Object.fromEntries([...found].map(([, name, value]) => [name, Number(value)]));
+  for (const name of ["SCRATCH_BYTES", "RANGE_COUNTERS", "RANGES", ...Object.values(FORMS)]) {
+    if (abi[name] === undefined) throw new Error(`kernels/abi.ts has no number named ${name}.`);
+  }
+  return abi;
+}
 
 function start(module, wide, memory) {
   const instance = new WebAssembly.Instance(module, { env: { memory } });
@@ -51,7 +67,8 @@ function start(module, wide, memory) {
   return instance.exports;
 }
 
-function helper({ module, wide, memory, thread, threads }) {
+/** What each thread but the first does. */
+function work({ module, wide, memory, thread, threads }) {
   const { linear } = start(module, wide, memory);
   const words = new Int32Array(memory.buffer);
   parentPort.postMessage("ready");
@@ -90,7 +107,7 @@ function limits(milliseconds) {
   };
 }
 
-async function main() {
+function readOptions() {
   const { values } = parseArgs({
     options: {
       formats: { type: "string", default: Object.keys(FORMATS).join() },
@@ -103,90 +120,127 @@ async function main() {
       milliseconds: { type: "string", default: "600" },
     },
   });
+  if (values.form !== "own" && !Object.hasOwn(FORMS, values.form)) {
+    throw new Error(`--form: expected own or ${Object.keys(FORMS).join(", ")}; found '${values.form}'.`);
+  }
+  return {
+    formats: values.formats.split(","),
+    tokenCounts: values.tokens.split(",").map(Number),
+    columns: Number(values.columns),
+    weightBytes: Number(values["weight-kib"]) * 1024,
+    threads: Number(values.threads),
+    plain: values.plain,
+    form: values.form,
+    milliseconds: Number(values.milliseconds),
+  };
+}
+
+/** The kernels' module, and the wide one where this engine has it. */
+async function compileModules({ plain, form }) {
   // Node 20 has relaxed SIMD behind a flag, later versions have it on.
   if (MAJOR < 22) v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
   const source = await readFile(join(import.meta.dirname, "../src/backends/wasm/generated/kernels.ts"), "utf8");
-  const build = values.plain ? "PLAIN" : "RELAXED";
   const bytes = (name) => {
     const base64 = new RegExp(`${name} =\\s*"([^"]+)"`).exec(source)?.[1];
     if (!base64) throw new Error("No kernels found: run `npm run build` first.");
     return Buffer.from(base64, "base64");
   };
-  const module = new WebAssembly.Module(bytes(build));
+  const module = new WebAssembly.Module(bytes(plain ? "PLAIN" : "RELAXED"));
+  if (plain) return { module };
   const { nodePlatform } = await import("../dist/platform/node.js");
-  const wide = values.plain
-    ? undefined
-    : nodePlatform.compileWide(
-        () => bytes("WIDE"),
-        () => true,
-        values.form === "wide",
-      );
+  const always = () => true;
+  return { module, wide: nodePlatform.compileWide(() => bytes("WIDE"), always, form === "wide") };
+}
 
-  const columns = Number(values.columns);
-  const threads = Number(values.threads);
-  const tokenCounts = values.tokens.split(",").map(Number);
-  const weightBytes = Number(values["weight-kib"]) * 1024;
+/** A memory for the largest problem, filled with numbers, and the addresses of its parts. */
+function layOut({ columns, weightBytes, threads, tokenCounts }, abi) {
   const most = Math.max(...tokenCounts);
   const mostRows = Math.ceil((weightBytes / columns / 84) * 256);
-  const x = 65536;
-  const quantised = x + most * columns * 4;
+  const quantised = ACTIVATIONS + most * columns * 4;
   const weight = Math.ceil((quantised + (most + 8) * (columns * 2.375 + 64)) / 64) * 64;
   const scratch = weight + Math.ceil(weightBytes / 64) * 64 + 65536;
-  const out = scratch + threads * SCRATCH_BYTES;
+  const out = scratch + threads * abi.SCRATCH_BYTES;
   const pages = Math.ceil((out + most * mostRows * 4) / 65536);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: true });
   const words = new Int32Array(memory.buffer);
-  const { linear, quantise, quantiseBytes, splitPlanes, probeBytes } = start(module, wide, memory);
-  const own = values.plain ? () => "sixteen" : ownForm(probeBytes, wide);
-  const helpers = [];
+  // Bytes that are small normal numbers in every float format: subnormal ones would take longer.
+  for (let i = weight / 4; i < scratch / 4; i++) words[i] = (Math.imul(i, 0x9e3779b1) & 0x3f3f3f3f) | 0x30303030;
+  const activations = new Float32Array(memory.buffer, ACTIVATIONS, most * columns);
+  for (let i = 0; i < activations.length; i++) activations[i] = Math.sin(i * 0.37);
+  return { memory, words, quantised, weight, scratch, out };
+}
+
+async function startThreads(modules, memory, threads) {
+  const workers = [];
   for (let thread = 1; thread < threads; thread++) {
-    const worker = new Worker(new URL(import.meta.url), { workerData: { module, wide, memory, thread, threads } });
+    const worker = new Worker(new URL(import.meta.url), { workerData: { ...modules, memory, thread, threads } });
     await new Promise((resolve) => worker.once("message", resolve));
-    helpers.push(worker);
+    workers.push(worker);
   }
+  return workers;
+}
+
+/** Writes the command of a product, its activations converted. @returns its rows and bytes of weights */
+function prepare(kernels, abi, { words, quantised, weight, scratch, out }, { columns, weightBytes }, problem) {
+  const { format, form, tokens } = problem;
+  const [id, blockSize, blockBytes] = FORMATS[format];
+  const rowBytes = (columns / blockSize) * blockBytes;
+  const rows = Math.max(8, Math.floor(weightBytes / rowBytes / 8) * 8);
+  const code = abi[FORMS[form]];
+  words.set([tokens, columns, ACTIVATIONS, columns, quantised], ARGS / 4);
+  const { splitPlanes, quantiseBytes, quantise } = kernels;
+  const convert = code >= abi.PLANES ? splitPlanes : code === abi.SIXTEEN_BITS ? quantise : quantiseBytes;
+  convert(ARGS, 0, 1);
+  words.set([id, tokens, columns, rows, ACTIVATIONS, columns, quantised, weight, 0, 0, out, rows], ARGS / 4);
+  words.set([scratch, code], ARGS / 4 + 12);
+  return { rows, bytes: rows * rowBytes };
+}
+
+/** Seconds of the best run. */
+function fastest(once, clock, milliseconds) {
+  let best = Number.POSITIVE_INFINITY;
+  const started = performance.now();
+  for (let repeats = 1; performance.now() - started < milliseconds; ) {
+    const from = clock();
+    for (let i = 0; i < repeats; i++) once();
+    const elapsed = clock() - from;
+    if (elapsed < 3) repeats *= 2;
+    else best = Math.min(best, elapsed / repeats / 1000);
+  }
+  return best;
+}
+
+async function main() {
+  const options = readOptions();
+  const { threads, columns } = options;
+  const abi = await readAbi();
+  const modules = await compileModules(options);
+  const places = layOut(options, abi);
+  const { memory, words } = places;
+  const kernels = start(modules.module, modules.wide, memory);
+  const own = options.plain ? () => "sixteen" : ownForm(kernels.probeBytes, modules.wide);
+  const workers = await startThreads(modules, memory, threads);
   // Of one thread the processor's time counts, so that other load on the machine disturbs less.
-  const milliseconds = () => {
+  const clock = () => {
     const { user, system } = process.cpuUsage();
     return threads > 1 ? performance.now() : (user + system) / 1000;
   };
-  const limit = limits(milliseconds);
+  const limit = limits(clock);
+  const counters = words.subarray((ARGS + abi.RANGE_COUNTERS) / 4).subarray(0, abi.RANGES);
   const once = () => {
-    words.fill(0, ARGS / 4 + COUNTERS[0], ARGS / 4 + COUNTERS[1]);
+    counters.fill(0);
     Atomics.store(words, DONE, 0);
     Atomics.add(words, RUN, 1);
-    linear(ARGS, 0, threads);
+    kernels.linear(ARGS, 0, threads);
     while (Atomics.load(words, DONE) < threads - 1);
   };
-
-  // Bytes that are small normal numbers in every float format: subnormal ones would take longer.
-  for (let i = weight / 4; i < scratch / 4; i++) words[i] = (Math.imul(i, 0x9e3779b1) & 0x3f3f3f3f) | 0x30303030;
-  const activations = new Float32Array(memory.buffer, x, most * columns);
-  for (let i = 0; i < activations.length; i++) activations[i] = Math.sin(i * 0.37);
-
-  for (const tokens of tokenCounts) {
-    for (const format of values.formats.split(",")) {
-      const [id, blockSize, blockBytes] = FORMATS[format];
-      const rowBytes = (columns / blockSize) * blockBytes;
-      const rows = Math.max(8, Math.floor(weightBytes / rowBytes / 8) * 8);
-      const form = values.form === "own" ? own(format, tokens) : values.form;
-      words.set([tokens, columns, x, columns, quantised], ARGS / 4);
-      const prepare = FORMS[form] >= FORMS.planes ? splitPlanes : FORMS[form] ? quantiseBytes : quantise;
-      prepare(ARGS, 0, 1);
-      words.set(
-        [id, tokens, columns, rows, x, columns, quantised, weight, 0, 0, out, rows, scratch, FORMS[form]],
-        ARGS / 4,
-      );
-      let best = Number.POSITIVE_INFINITY;
-      const started = performance.now();
-      for (let repeats = 1; performance.now() - started < Number(values.milliseconds); ) {
-        const from = milliseconds();
-        for (let i = 0; i < repeats; i++) once();
-        const elapsed = milliseconds() - from;
-        if (elapsed < 3) repeats *= 2;
-        else best = Math.min(best, elapsed / repeats / 1000);
-      }
-      const gflops = ((2 * tokens * rows * columns) / best / 1e9).toFixed(1).padStart(6);
-      const gigabytes = ((rows * rowBytes) / best / 1e9).toFixed(1).padStart(6);
+  for (const tokens of options.tokenCounts) {
+    for (const format of options.formats) {
+      const form = options.form === "own" ? own(format, tokens) : options.form;
+      const { rows, bytes } = prepare(kernels, abi, places, options, { format, form, tokens });
+      const seconds = fastest(once, clock, options.milliseconds);
+      const gflops = ((2 * tokens * rows * columns) / seconds / 1e9).toFixed(1).padStart(6);
+      const gigabytes = (bytes / seconds / 1e9).toFixed(1).padStart(6);
       console.log(
         `${format.padEnd(7)} T=${String(tokens).padEnd(4)} ${rows} x ${columns}: ${gflops} GFLOPS ${gigabytes} GB/s` +
           (threads === 1 ? await limit(format, form) : ""),
@@ -194,8 +248,8 @@ async function main() {
     }
   }
   Atomics.store(words, RUN, -1);
-  await Promise.all(helpers.map((worker) => worker.terminate()));
+  await Promise.all(workers.map((worker) => worker.terminate()));
 }
 
 if (isMainThread) await main();
-else helper(workerData);
+else work(workerData);
