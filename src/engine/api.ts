@@ -12,7 +12,8 @@ export interface LoadOptions {
   readonly threads?: number;
   /**
    * Most bytes of one WebAssembly memory; default and at most: 4 GiB less 64 KiB. A model that is larger is laid over
-   * several memories, whole layers to each, so this bounds a layer, not a model. At least 1 MiB.
+   * several memories, whole layers to each, so this bounds a layer, not a model. At least 1 MiB, and 320 KiB more for each
+   * thread beyond the first.
    */
   readonly wasmMemoryBytes?: number;
   /**
@@ -21,8 +22,8 @@ export interface LoadOptions {
    */
   readonly precise?: boolean;
   /**
-   * 256-bit vectors in prefill and attention by V8's experimental compiler: false never, true also in Node 26. Default: in Node 24 on x64.
-   * See docs/architecture.md.
+   * 256-bit vectors in prefill and attention by V8's experimental compiler: false never, true also in Node 26. Default: in
+   * Node 24 on x64. See docs/architecture.md.
    */
   readonly wide?: boolean;
   /** Run the engine in its own thread so that the caller's event loop stays free; default true. */

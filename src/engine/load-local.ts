@@ -17,7 +17,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { CancelledError, FormatError } from "../util/errors.js";
 import { platform } from "../util/platform.js";
 import type { LoadOptions, LoadProgress, ModelInfo } from "./api.js";
-import { checkLoadOptions } from "./load-options.js";
+import { checkLoadOptions, checkMemoryOfThreads } from "./load-options.js";
 import {
   loadWeights,
   matchWeights,
@@ -36,10 +36,11 @@ const MOST_DEFAULT_THREADS = 64;
 
 /**
  * Loads a model from a file, a folder, or `hf:user/repo[:quant]`.
- * @throws NotFoundError, FormatError, UnsupportedError, MemoryError, CancelledError; nothing stays behind
+ * @throws ArgumentError, NotFoundError, FormatError, UnsupportedError, MemoryError, CancelledError; nothing stays behind
  */
 export async function loadLocal(reference: string, options: LoadOptions = {}): Promise<LocalModel> {
   checkLoadOptions(reference, options);
+  checkMemoryOfThreads(options, threadsOf(options));
   const report = (progress: LoadProgress) => options.onProgress?.(progress);
   report({ phase: "resolve", doneBytes: 0, totalBytes: 0 });
   const location = await resolveReference(reference, platform(), {
@@ -55,6 +56,10 @@ export async function loadLocal(reference: string, options: LoadOptions = {}): P
   }
 }
 
+function threadsOf({ threads }: LoadOptions): number {
+  return threads ?? Math.min(platform().cores, MOST_DEFAULT_THREADS);
+}
+
 async function loadCheckpoint(
   checkpoint: Checkpoint,
   options: LoadOptions,
@@ -65,7 +70,7 @@ async function loadCheckpoint(
   const tokenizer = tokenizerOf(checkpoint, spec);
   if (options.signal?.aborted) throw new CancelledError("Loading was cancelled.");
   const backend = await createBackend(options.backend ?? "wasm", {
-    threads: options.threads ?? Math.min(platform().cores, MOST_DEFAULT_THREADS),
+    threads: threadsOf(options),
     memoryBytes: options.wasmMemoryBytes,
     precise: options.precise,
     wide: options.wide,

@@ -1,5 +1,5 @@
 /** Checks what a caller of `load` gave, before anything is opened. */
-import { LEAST_MEMORY } from "../backends/wasm/space.js";
+import { LEAST_MEMORY, leastMemory } from "../backends/wasm/space.js";
 import { ArgumentError } from "../util/errors.js";
 import type { LoadOptions } from "./api.js";
 
@@ -33,4 +33,15 @@ export function checkLoadOptions(reference: string, options: LoadOptions): void 
     if (value === undefined || typeof value === "boolean") continue;
     throw new ArgumentError(`${option} is true or false; found a value of type ${typeof value}.`, { option });
   }
+}
+
+/** Every memory has scratch memory of every thread in it. @throws ArgumentError naming the least that will do */
+export function checkMemoryOfThreads({ backend, wasmMemoryBytes }: LoadOptions, threads: number): void {
+  const leastBytes = leastMemory(threads);
+  if (backend === "reference" || wasmMemoryBytes === undefined || !(wasmMemoryBytes < leastBytes)) return;
+  throw new ArgumentError(
+    `wasmMemoryBytes must be a number from ${leastBytes} with ${threads} threads; found ${wasmMemoryBytes}. ` +
+      "Give more, or use fewer threads.",
+    { option: "wasmMemoryBytes", threads, leastBytes },
+  );
 }

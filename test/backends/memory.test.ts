@@ -1,6 +1,7 @@
 /** The Wasm backend's memory: the allocator, arenas that stop growing, caches that give back, limits with figures. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { SCRATCH_BYTES } from "../../kernels/abi.js";
 import { createWasmBackend } from "../../src/backends/wasm/index.js";
 import { Space } from "../../src/backends/wasm/space.js";
 import type { ScopeBody } from "../../src/tensor/backend.js";
@@ -79,6 +80,23 @@ describe("weights", () => {
     expect(ops.memoryLimitBytes).toBe(2 ** 22);
     await ops.dispose();
   });
+});
+
+test.each([1, 2, 8])("the least memory of %i threads holds their scratch memory and some weights", async (threads) => {
+  const leastBytes = 2 ** 20 + (threads - 1) * SCRATCH_BYTES;
+  for (const [option, limitedTo] of [
+    ["memoryBytes", (memoryBytes: number) => ({ threads, memoryBytes })],
+    ["maxMemoryBytes", (maxMemoryBytes: number) => ({ threads, maxMemoryBytes })],
+  ] as const) {
+    await expect(createWasmBackend(limitedTo(leastBytes - 1))).rejects.toMatchObject({
+      code: "bad_argument",
+      message: expect.stringMatching(new RegExp(`^${option} must be at least ${leastBytes} with ${threads} threads`)),
+      details: { option, threads, leastBytes },
+    });
+    const ops = await createWasmBackend(limitedTo(leastBytes));
+    ops.allocWeight({ name: "some", dtype: "f32", rows: 25, cols: 1000 });
+    await ops.dispose();
+  }
 });
 
 describe("caches", () => {

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import { SCRATCH_BYTES } from "../../kernels/abi.js";
 import { WasmBackend } from "../../src/backends/wasm/index.js";
 import type { LoadOptions, MemoryPlan, SessionOptions } from "../../src/engine/api.js";
 import { loadLocal } from "../../src/engine/load-local.js";
@@ -170,6 +171,20 @@ describe("what is refused", () => {
       code: "bad_argument",
       details: { option: "wasmMemoryBytes" },
     });
+  });
+
+  it("memories that the scratch memory of the threads would fill, before anything is opened", async () => {
+    const leastBytes = MIB + 3 * SCRATCH_BYTES;
+    const few = { threads: 4, wasmMemoryBytes: leastBytes - 1 };
+    await expect(loadLocal("no-such-model.gguf", few)).rejects.toMatchObject({
+      code: "bad_argument",
+      message: expect.stringMatching(new RegExp(`wasmMemoryBytes must be a number from ${leastBytes} with 4 threads`)),
+      details: { option: "wasmMemoryBytes", threads: 4, leastBytes },
+    });
+    const enough = { ...few, wasmMemoryBytes: leastBytes };
+    for (const options of [enough, { ...few, backend: "reference" } as const]) {
+      await expect(loadLocal("no-such-model.gguf", options)).rejects.toMatchObject({ code: "not_found" });
+    }
   });
 });
 

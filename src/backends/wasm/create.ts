@@ -4,7 +4,7 @@ import { platform } from "../../util/platform.js";
 import { WasmBackend } from "./backend.js";
 import { MachineRoom } from "./machine-room.js";
 import { compileKernels } from "./module.js";
-import { LEAST_MEMORY } from "./space.js";
+import { leastMemory } from "./space.js";
 import { compileWide } from "./wide.js";
 
 const MOST_THREADS = 256;
@@ -32,8 +32,8 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
     throw new ArgumentError(`threads must be a whole number from 1 to ${MOST_THREADS}, not ${threads}.`, { threads });
   }
-  const memoryBytes = atLeast("memoryBytes", options.memoryBytes ?? 2 ** 32);
-  const maxMemoryBytes = atLeast("maxMemoryBytes", options.maxMemoryBytes ?? Number.POSITIVE_INFINITY);
+  const memoryBytes = enough("memoryBytes", options.memoryBytes ?? 2 ** 32, threads);
+  const maxMemoryBytes = enough("maxMemoryBytes", options.maxMemoryBytes ?? Number.POSITIVE_INFINITY, threads);
   platform().enableWasmFeatures();
   const { module, relaxed } = await compileKernels(options.relaxed);
   const wide = relaxed && options.wide !== false ? compileWide(options.wide) : undefined;
@@ -42,7 +42,12 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   return new WasmBackend(await MachineRoom.open(module, room), relaxed);
 }
 
-function atLeast(option: string, bytes: number): number {
-  if (bytes >= LEAST_MEMORY) return bytes;
-  throw new ArgumentError(`${option} must be at least ${LEAST_MEMORY}, not ${bytes}.`, { [option]: bytes });
+function enough(option: string, bytes: number, threads: number): number {
+  const leastBytes = leastMemory(threads);
+  if (bytes >= leastBytes) return bytes;
+  throw new ArgumentError(`${option} must be at least ${leastBytes} with ${threads} threads, not ${bytes}.`, {
+    option,
+    threads,
+    leastBytes,
+  });
 }

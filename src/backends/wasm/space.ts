@@ -2,6 +2,7 @@
  * One WebAssembly memory and its allocator: first fit over a sorted list of free blocks, grown at the end. It starts small
  * and grows. A backend has several when a model does not fit into one; a space's place is its number among them.
  */
+import { SCRATCH_BYTES } from "../../../kernels/abi.js";
 import { MemoryError } from "../../util/errors.js";
 
 const WASM_PAGE = 65536;
@@ -9,6 +10,11 @@ const WASM_PAGE = 65536;
 const MOST_PAGES = 65535;
 /** Bytes; a memory with less is of no use to a model. */
 export const LEAST_MEMORY = 2 ** 20;
+
+/** The same where so many threads have scratch memory in it. */
+export function leastMemory(threads: number): number {
+  return LEAST_MEMORY + (threads - 1) * SCRATCH_BYTES;
+}
 
 /** The most that one memory with this limit holds: whole pages. */
 export function spaceLimit(limitBytes: number): number {
