@@ -61,7 +61,7 @@ export const EIGHTS = 1000;
 // Forms of LINEAR for quantised weights: 16-bit activations, 8-bit ones (linear-bytes.ts), or 16-bit ones in planes, for few
 // tokens and a weight by eights (linear-eights.ts).
 export const SIXTEEN_BITS = 0;
-export const BYTES_NIBBLES = 1; // weights up to 15
+export const BYTES_NIBBLES = 1; // 16-bit sums, weights up to 63
 export const BYTES_FOUR = 2; // 32-bit sums
 export const BYTES_WIDE = 3; // 32-bit sums by the wide module (wide.ts)
 export const PLANES = 4;

@@ -21,7 +21,8 @@ export function scorePages(
 
 /**
  * sums[row] = sums[row] * factors[row] + weights[row] . values of the block's slots [low, high); no other slot's value is
- * touched. `factors` [rows] are followed by as many ones, TILE_ROWS after them. `keyBytes` is where values begin in a page.
+ * touched. The block's first page brings the factors in; `ones` [rows] takes their place for the pages after it.
+ * `keyBytes` is where values begin in a page.
  */
 // @ts-ignore: decorator
 @inline

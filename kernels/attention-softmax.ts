@@ -137,8 +137,8 @@ function largest(at: usize, end: usize, lanes: usize): void {
 }
 
 /**
- * Turns one row's scores into weights and sums them in eight lanes; `lanes` holds the negative maximum before. Below 2^-125 of the maximum, and for NaN, a weight is
- * exactly zero.
+ * Turns one row's scores into weights and sums them in eight lanes; `lanes` holds the negative maximum before. Below 2^-125
+ * of the maximum, and for NaN, a weight is exactly zero.
  */
 function weigh(at: usize, end: usize, lanes: usize, work: usize): void {
   const unit0 = v128.load(work, UNIT), unit1 = v128.load(work, UNIT + 16);

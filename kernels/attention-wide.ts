@@ -1,5 +1,6 @@
-// The steps of a block of attention, for the wide module (wide.ts), which engines that can compile to 256-bit vectors. It
-// may have neither constants in memory nor variables: it shares the memory of the kernels' module.
+// The steps of a block of attention, for the wide module (wide.ts): an engine that can joins its neighbouring pairs of
+// operations into 256-bit ones. The module may have neither constants in memory nor variables: it shares the memory of the
+// kernels' module.
 import { addPages, scorePages } from "./attention-block";
 export { softmaxBlock as softmaxWide } from "./attention-softmax";
 

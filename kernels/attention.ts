@@ -12,7 +12,7 @@
 import { COUNTER, KV_F16, MAX_HEAD_WIDTH, SCRATCH_BYTES, WIDE_ADD, WIDE_SCORES, WIDE_SOFTMAX } from "./abi";
 import { addPages, scorePages } from "./attention-block";
 import {
-  FACTORS, LEAST, softmaxBlock, TOTALS, WEIGHT_SHIFT, WEIGHT_UNIT,
+  FACTORS, LEAST, softmaxBlock, TOTALS, WEIGHT_SHIFT, WEIGHT_UNIT, WORK_BYTES,
 } from "./attention-softmax";
 import { SCORE_STRIDE, TILE_ROWS } from "./attention-tile";
 import { HALF_UNIT } from "./kv-page";
@@ -38,6 +38,7 @@ const WORK: usize = FETCHED + 16;
 const LEAST_WIDE_ROWS: i32 = 3;
 
 export function attention(args: usize, thread: i32, threads: i32): void {
+  if (WORK + WORK_BYTES > usize(SCRATCH_BYTES)) ERROR("Attention's scratch is larger than SCRATCH_BYTES.");
   const tiles = load<i32>(args, 76);
   const heads = load<i32>(args, 40);
   const chunks = load<i32>(args, 80);

@@ -1,7 +1,8 @@
-// Matrix times many rows of activations (prefill) in 8 bits: twice to four times the rate of linear-panel's 16 bits, on
-// engines with relaxed SIMD. As there, eight weight rows are unpacked, 256 columns at a time, into a panel in the L1 cache,
-// here unsigned bytes [4 columns][8 rows][4]: lanes are weight rows, a token's four activations are broadcast. Weights
-// stored with a constant added start their integer sums at minus that constant times the sum of the activations.
+// Matrix times many rows of activations (prefill) in 8 bits, on engines with relaxed SIMD: twice as many products in an
+// instruction as linear-panel's 16 bits, or more. As there, weight rows (eight, for the wide module sixteen) are unpacked, 256
+// columns at a time, into a panel in the L1 cache, here unsigned bytes [4 columns][rows][4]: lanes are weight rows, a
+// token's four activations are broadcast. Weights stored with a constant added start their integer sums at minus that
+// constant times the sum of the activations.
 //
 // Relaxed products are exact on every engine while the weights fit 7 bits; whether 8 bits fit, and which instruction is
 // fast, the host finds out by `probeBytes`. It picks one of three forms, whose results are the same bits.

@@ -81,7 +81,7 @@ export function interleave(from: usize, stride: usize, count: i32, to: usize, wi
 }
 
 /** The same for a weight by eights: the eight rows of the group at `group`, `blocks` blocks of 32 columns. */
-function packEights(dtype: i32, group: usize, blocks: i32, scratch: usize): void {
+function packPairsOfEights(dtype: i32, group: usize, blocks: i32, scratch: usize): void {
   const nibble = i8x16.splat(15);
   const zero = i16x8.splat(dtype == Q4_0_EIGHTS ? 8 : 0);
   const panel = scratch + PANEL;
@@ -121,7 +121,10 @@ function pack(
   dtype: i32, weight: usize, stride: usize, row: i32, last: i32, first: i32, count: i32, scratch: usize,
 ): void {
   const skipped = (<usize>first >> blockShift(dtype)) * blockBytes(dtype);
-  if (dtype >= EIGHTS) return packEights(dtype, weight + <usize>row * stride + (skipped << 3), count >> 5, scratch);
+  if (dtype >= EIGHTS) {
+    packPairsOfEights(dtype, weight + <usize>row * stride + (skipped << 3), count >> 5, scratch);
+    return;
+  }
   for (let r = 0; r < PANEL_ROWS; r++) {
     const from = weight + <usize>min(row + r, last) * stride + skipped;
     const to = scratch + UNPACKED + <usize>r * UNPACKED_STRIDE;

@@ -7,7 +7,7 @@
 //    3  rows of the weight = outputs
 //    4  x, address of f32 rows (read for f32, f16 and bf16 weights only)
 //    5  row stride of x in elements
-//    6  address of the quantised rows of x (see quantise, quantise-bytes or planes, as word 13 says; for all other weights only)
+//    6  address of the quantised rows of x, read for all other weights (see quantise, quantise-bytes or planes, as word 13 says)
 //    7  weight, address; any alignment
 //    8  bias, address, or 0
 //    9  dtype of the bias: f32, f16 or bf16

@@ -35,7 +35,7 @@ function interleaveRows(rows: i32, from: usize, count: i32, to: usize): void {
 }
 
 /** Rows [row, row + 8) of the panel from the group of a weight by eights at `group`: the layout is the panel's. */
-function packEights(dtype: i32, rows: i32, row: i32, group: usize, blocks: i32, scratch: usize): void {
+function packBytesOfEights(dtype: i32, rows: i32, row: i32, group: usize, blocks: i32, scratch: usize): void {
   const nibble = i8x16.splat(15);
   const width = <usize>rows << 2;
   const first = <usize>row << 2;
@@ -66,7 +66,7 @@ export function packBytes(
     for (let r = 0; r < rows; r += 8) {
       // Their rows are a multiple of eight, so eight rows are past the last one or none is.
       const group = weight + <usize>min(row + r, last - 7) * stride + (skipped << 3);
-      packEights(dtype, rows, r, group, count >> 5, scratch);
+      packBytesOfEights(dtype, rows, r, group, count >> 5, scratch);
     }
     return;
   }

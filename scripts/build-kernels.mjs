@@ -1,5 +1,5 @@
-// Compiles kernels/ twice, with and without relaxed SIMD, and kernels/wide.ts, and writes the modules as base64 into one TypeScript file, so
-// that bundlers and browsers need no asset path. Same sources, same bytes.
+// Compiles kernels/ twice, with and without relaxed SIMD, and kernels/wide.ts, and writes the modules as base64 into one
+// TypeScript file, so that bundlers and browsers need no asset path. Same sources, same bytes.
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import asc from "assemblyscript/asc";

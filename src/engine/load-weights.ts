@@ -1,6 +1,7 @@
 /**
  * Brings a checkpoint's tensors into a backend: checks that all that the spec needs are there with the right shapes, then
- * reads them in parallel chunks straight into the backend's memory. Vectors become f32; matrices stay as they are.
+ * reads them in parallel chunks straight into the backend's memory. Vectors become f32; matrices keep their format, though
+ * the backend may lay them out anew afterwards.
  */
 import type { Checkpoint, TensorEntry } from "../formats/checkpoint.js";
 import { requireTensor } from "../formats/require-tensor.js";

@@ -10,7 +10,10 @@ export interface Tensor {
   readonly cols: number;
 }
 
-/** A matrix of the model, row-major [rows = outputs, cols = inputs], in its file's format. Vectors have one row. */
+/**
+ * A matrix of the model [rows = outputs, cols = inputs], in its file's format: given row-major, though the backend may lay it
+ * out anew. Vectors have one row.
+ */
 export interface Weight {
   readonly name: string;
   readonly dtype: DType;

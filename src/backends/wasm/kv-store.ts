@@ -1,6 +1,6 @@
 /**
- * Pages and page tables in a Wasm memory, that of the layers they serve. A page's number is its address. Pages come from slabs that are never moved;
- * a table is an array of page addresses that kernels read.
+ * Pages and page tables in a Wasm memory, that of the layers they serve. A page's number is its address. Pages come from
+ * slabs that are never moved; a table is an array of page addresses that kernels read.
  */
 import { type KvLayout, type KvStore, PAGE_TOKENS, type Page, type PageTable } from "../../tensor/kv.js";
 import { InternalError } from "../../util/errors.js";

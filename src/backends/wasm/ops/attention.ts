@@ -6,7 +6,7 @@ import type { Machine } from "../machine.js";
 import { expect, own, WasmInput, WasmTensor } from "../tensors.js";
 import { checkSlice, footprint } from "./cache.js";
 
-/** Rows of a tile, as in kernels/attention.ts. */
+/** Rows of a tile, as in kernels/attention-tile.ts. */
 const TILE_ROWS = 64;
 /** With fewer items than this, long ranges are cut, so that many threads find work. Never depends on the threads. */
 const FEW_ITEMS = 64;
