@@ -22,8 +22,8 @@ export interface LoadOptions {
    */
   readonly precise?: boolean;
   /**
-   * 256-bit vectors in prefill and attention by V8's experimental compiler: false never, true also in Node 26. Default: in
-   * Node 24 on x64. See docs/architecture.md.
+   * 256-bit vectors in prefill and attention by V8's experimental compiler, on x64 with VNNI: false never, true also in
+   * Node 26. Default: in Node 24. See docs/architecture.md.
    */
   readonly wide?: boolean;
   /** Run the engine in its own thread so that the caller's event loop stays free; default true. */
