@@ -76,8 +76,8 @@ export function moduleOf(build: Build): WebAssembly.Module {
   return made;
 }
 
-/** The wide module: as the platform compiles it, or, for its arithmetic alone, as any other module. */
-export const WIDE_MODULE = compileWide(true);
+/** The wide module: as the platform compiles it, or, for its arithmetic alone, as any other; needs relaxed SIMD. */
+export const WIDE_MODULE = relaxedSimd ? compileWide(true) : undefined;
 
 export function linearKernels(build: Build, memory: WebAssembly.Memory): LinearKernels {
   const instance = new WebAssembly.Instance(moduleOf(build), { env: { memory } });
