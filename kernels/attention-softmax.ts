@@ -1,5 +1,5 @@
-// The weights of a block of scores, with online softmax (Milakov and Gimelshein 2018). Scores arrive in powers of two:
-// log2(e) is in the queries' scale, so that a weight is 2^(score - maximum), whose integer part goes straight into the
+// The weights of a block of scores, with online softmax (Milakov and Gimelshein 2018). It works in powers of two:
+// log2(e) is in `unit`, so that a weight is 2^(score * unit - maximum), whose integer part goes straight into the
 // exponent. That made the softmax, a quarter of the kernel's time before, about three times as fast. Operations come in
 // neighbouring pairs, for engines that join them (see attention-wide.ts).
 import { SCORE_STRIDE, TILE_ROWS } from "./attention-tile";
