@@ -150,7 +150,7 @@ function packQueries(args: usize, range: i32, first: i32, rows: i32, head: i32, 
   const group = load<i32>(args, 36);
   const stride = load<usize>(args, 12);
   const keyUnit = load<i32>(args, 60) == KV_F16 ? QUERY_UNIT : f32(1);
-  const scale = f32x4.splat(load<f32>(args, 68) * keyUnit);
+  const scale = f32x4.splat(load<f32>(args, 68) * ((ASC_FEATURE_RELAXED_SIMD ? f32(1) : LOG2E) * keyUnit));
   const queries = load<usize>(load<usize>(args, 8) + usize(range) * 4);
   let out = scratch;
   for (let row = first; row < first + rows; row++) {
@@ -176,7 +176,8 @@ function scoreBlock(args: usize, pages: i32, rows: i32, scratch: usize): void {
 }
 
 function weighBlock(args: usize, pages: i32, rows: i32, scratch: usize): void {
-  const unit: f32 = LOG2E * (load<i32>(args, 60) == KV_F16 ? HALF_UNIT / QUERY_UNIT : f32(1));
+  // With the maximum where one rounding does both, else in the queries: each is the more exact one there.
+  const unit: f32 = (ASC_FEATURE_RELAXED_SIMD ? LOG2E : f32(1)) * (load<i32>(args, 60) == KV_F16 ? HALF_UNIT / QUERY_UNIT : f32(1));
   const shift: f32 = load<i32>(args, 64) == KV_F16 ? WEIGHT_SHIFT : f32(0);
   const state = scratch + STATE;
   const scores = scratch + SCORES;
