@@ -12,15 +12,24 @@
  */
 import type { DType } from "./dtype.js";
 import type { KvLayout, KvSlice, KvStore } from "./kv.js";
-import type { StepInput, Tensor, Weight, WeightSlot } from "./tensor.js";
+import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "./tensor.js";
 
 export type BackendName = "reference" | "wasm";
 
 /** How pairs are taken for RoPE: (2i, 2i+1) as in GGUF llama, or (i, i + dims/2) as in HF and NeoX. */
 export type RopeLayout = "interleaved" | "halves";
 
-/** Non-linearities of feed-forward layers. `gelu` is the tanh form. */
-export type Activation = "silu" | "gelu" | "relu";
+/** Non-linearities of feed-forward layers. `gelu` is the tanh form, `geluErf` the exact one (with the error function). */
+export type Activation = "silu" | "gelu" | "geluErf" | "relu";
+
+/** How a gate and its values meet: activation(gate) * up; `clampedSwiglu` is gpt-oss's (see Backend.gated). */
+export type Gating = Activation | "clampedSwiglu";
+
+/**
+ * Functions of single elements. With a parameter p: `scale` p x; `clamp` min(max(x, -p), p); `softcap` p tanh(x / p).
+ * The activations take none.
+ */
+export type ElementFunction = Activation | "scale" | "clamp" | "softcap";
 
 /**
  * Rotations of the rows of a step. `values` is [rows, dims/2, 2]: cosine then sine of each pair's angle, times the
@@ -47,7 +56,76 @@ export interface AttentionCall {
   readonly group: number;
   /** Multiplies q.k before the softmax. */
   readonly scale: number;
+  /** Then scores are c tanh(score / c). */
+  readonly softcap?: number | undefined;
+  /** Then this is added to them. */
+  readonly bias?: AttentionBias | undefined;
+  /** [1, H]: one logit for each head that joins the softmax's denominator and has no value. */
+  readonly sinks?: Weight | undefined;
 }
+
+/**
+ * What is added to the score of a query and a key by their distance: `places` (i32 [T, R]) says for each row and range in
+ * which slot the distance would be 0, so distance = place - slot; negative when the key comes after the query.
+ */
+export type AttentionBias =
+  /** ALiBi (2108.12409): -slope * distance; f32 [H]. */
+  | { readonly kind: "linear"; readonly slopes: StepInput; readonly places: StepInput }
+  /**
+   * T5: the table's [buckets, H] entry of the distance's bucket; `buckets` is i32 [2 n + 1], that of a distance d at
+   * n + min(max(d, -n), n).
+   */
+  | { readonly kind: "table"; readonly table: Weight; readonly buckets: StepInput; readonly places: StepInput };
+
+/** A causal depthwise convolution over the rows of one sequence, of width K, whose result goes through SiLU. */
+export interface ConvolutionCall {
+  /** [T, channels] */
+  readonly x: Tensor;
+  /** [channels, K]; the last column multiplies the newest input. */
+  readonly kernel: Weight;
+  /** [1, channels] */
+  readonly bias?: Weight | undefined;
+  /** [K-1, channels]: the inputs before the first row, oldest first. */
+  readonly before: KeptTensor;
+  /** Receives the last K-1 inputs; another tensor than `before`. */
+  readonly after: KeptTensor;
+}
+
+/**
+ * The selective scan (Mamba 2312.00752, Mamba-2 2405.21060) over the rows of one sequence. H heads of P channels with
+ * states of N numbers each, B and C shared by the heads of each of G groups. For each row and head h, with
+ * d = softplus(dt[h]):
+ *   state[h, p, n] = exp(d a[h, n]) state[h, p, n] + d b[g, n] x[h, p]
+ *   y[h, p] = sum_n c[g, n] state[h, p, n] + skip[h] x[h, p]
+ * Mamba has P = 1, G = 1; Mamba-2 has one `a` for a head.
+ */
+export interface ScanCall {
+  /** [T, H*P] */
+  readonly x: Tensor;
+  /** [T, H], bias included, before softplus. */
+  readonly dt: Tensor;
+  /** [H, N] or [H, 1]: negative. */
+  readonly a: Weight;
+  /** [T, G*N] each. */
+  readonly b: Tensor;
+  readonly c: Tensor;
+  /** H numbers. */
+  readonly skip: Weight;
+  /** [H*P, N] */
+  readonly before: KeptTensor;
+  /** Receives the state after the last row; another tensor than `before`. */
+  readonly after: KeptTensor;
+}
+
+/** For each of T rows which k experts it goes to, and with which weights. Lives as a tensor. */
+export interface Routing {
+  readonly rows: number;
+  /** k */
+  readonly used: number;
+}
+
+/** Softmax over the logits of the chosen experts (so the weights sum to 1), or over those of all. */
+export type ExpertWeighting = "chosen" | "all";
 
 export interface AppendCall {
   /** Unrotated keys [T, Hkv*D] and values [T, Hkv*Dv] of all heads of the layer; the slice's heads are taken. */
@@ -113,6 +191,8 @@ export interface Backend {
   kvStore(layout: KvLayout, layer?: number): KvStore;
   /** Bytes of one page group of this layout, without making a store. */
   kvPageBytes(layout: KvLayout): number;
+  /** A tensor of zeros that lives until it is disposed of, in the place of `layer` (absent: the first). @throws MemoryError */
+  kept(rows: number, cols: number, layer?: number): KeptTensor;
 
   // A step
   beginStep(): void;
@@ -132,12 +212,21 @@ export interface Backend {
   embed(table: Weight, ids: StepInput): Tensor;
   /** x [T, in] times W^T [in, out] (+ bias [out]): [T, out]. Weights are dequantised inside. */
   linear(x: Tensor, weight: Weight, bias?: Weight): Tensor;
-  /** x / sqrt(mean(x^2) + epsilon) * gain over groups of gain.cols columns (one group: a row; more: per head). */
+  /**
+   * x / sqrt(mean(x^2) + epsilon) * gain over groups of gain.cols columns (one group: a row; more: per head). A gain of
+   * several rows has one for each group of a row, in turn.
+   */
   rmsNorm(x: Tensor, gain: Weight, epsilon: number): Tensor;
+  /** (x - mean) / sqrt(variance + epsilon) * gain + bias, over rows. */
+  layerNorm(x: Tensor, gain: Weight, bias: Weight | undefined, epsilon: number): Tensor;
   /** a + b, same shape. */
   add(a: Tensor, b: Tensor): Tensor;
-  /** activation(gate) * up, same shape. */
-  gated(gate: Tensor, up: Tensor, activation: Activation): Tensor;
+  /** Every element through the function; `parameter` is its p. */
+  map(x: Tensor, f: ElementFunction, parameter?: number): Tensor;
+  /**
+   * activation(gate) * up, same shape. `clampedSwiglu`, with g = min(gate, 7): g sigmoid(1.702 g) (clamp(up, -7, 7) + 1).
+   */
+  gated(gate: Tensor, up: Tensor, gating: Gating): Tensor;
   /** Every head (headWidth columns) of x rotated by its row's angles. */
   rotate(x: Tensor, headWidth: number, angles: Angles): Tensor;
   /** Writes keys and values into pages. The table must already cover the slots. */
@@ -152,6 +241,19 @@ export interface Backend {
    * ([count, dims/2, 2], a row per slot), and the values as they are. For scalings whose base changes with length.
    */
   rotatePages(from: KvSlice, to: KvSlice, count: number, angles: Angles): void;
+  /** [T, channels]. `after` is written when the rows have been read. */
+  convolution(call: ConvolutionCall): Tensor;
+  /** [T, H*P] */
+  scan(call: ScanCall): Tensor;
+  /** The `used` experts with the largest of a row's logits [T, E] (of equal ones the first), largest first. */
+  route(logits: Tensor, used: number, weighting: ExpertWeighting): Routing;
+  /**
+   * Row t*k + j of the result is W x (+ bias) with the matrix [out, in] of the j-th expert of row t, for x's row t (x has T
+   * rows) or t*k + j (x has T*k rows). Only the chosen rows are computed, those of an expert together.
+   */
+  expertLinear(x: Tensor, experts: readonly Weight[], routing: Routing, biases?: readonly Weight[]): Tensor;
+  /** Row t of the result is the sum of y's rows t*k + j, times their weights. */
+  mixExperts(y: Tensor, routing: Routing): Tensor;
 
   /** Gives everything back. Later calls throw. */
   dispose(): Promise<void>;

@@ -10,6 +10,15 @@ export interface Tensor {
   readonly cols: number;
 }
 
+/** What a state-space layer remembers between steps: numbers that outlive steps. */
+export interface KeptTensor extends Tensor {
+  /** The numbers, [rows * cols], once all dispatched work is done. */
+  read(): Promise<Float32Array>;
+  /** Replaces the numbers. No step may be running. */
+  write(values: Float32Array): void;
+  dispose(): void;
+}
+
 /**
  * A matrix of the model [rows = outputs, cols = inputs], in its file's format: given row-major, though the backend may lay it
  * out anew. Vectors have one row.

@@ -17,7 +17,7 @@ const SHAPES = [
   [67, 130],
 ] as const;
 
-const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
+const ACTIVATIONS: Readonly<Record<Exclude<Activation, "geluErf">, (x: number) => number>> = {
   silu: (x) => x / (1 + Math.exp(-x)),
   gelu: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
   relu: (x) => Math.max(0, x),

@@ -5,7 +5,7 @@
 import type { Angles, AppendCall, AttentionCall } from "../../tensor/backend.js";
 import { type KvSlice, PAGE_TOKENS } from "../../tensor/kv.js";
 import { ReferenceKvStore, roundAs } from "./kv.js";
-import { own, ReferenceInput, tensor } from "./tensors.js";
+import { elements, own, ReferenceInput, tensor } from "./tensors.js";
 
 /** Rotates one head in place by row `row` of the angles. */
 export function rotateHead(head: Float32Array, angles: Angles, row: number): void {
@@ -93,12 +93,13 @@ function attendHead(call: AttentionCall, row: number, index: number, head: numbe
       let dot = 0;
       for (let d = 0; d < keyWidth; d++) dot += query[d] * keys[d * PAGE_TOKENS + (slot % PAGE_TOKENS)];
       slots.push(slot);
-      scores.push(dot * call.scale);
+      scores.push(adjusted(call, dot * call.scale, row * queries.length + range, slot, head));
     }
   });
-  const most = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const sink = call.sinks ? elements(call.sinks)[head] : Number.NEGATIVE_INFINITY;
+  const most = scores.reduce((a, b) => Math.max(a, b), sink);
   const weights = scores.map((score) => Math.exp(score - most));
-  const total = weights.reduce((a, b) => a + b, 0);
+  const total = weights.reduce((a, b) => a + b, slots.length > 0 ? Math.exp(sink - most) : 0);
   const sums = new Float64Array(valueWidth);
   slots.forEach((slot, j) => {
     const { values } = memberAt(slice, index, slot);
@@ -109,4 +110,16 @@ function attendHead(call: AttentionCall, row: number, index: number, head: numbe
     .row(row)
     .subarray(head * valueWidth, (head + 1) * valueWidth);
   for (let d = 0; d < valueWidth; d++) result[d] = total > 0 ? sums[d] / total : 0;
+}
+
+/** A score with the soft cap and the bias of its distance; `entry` is the row and range in the places. */
+function adjusted({ softcap, bias }: AttentionCall, score: number, entry: number, slot: number, head: number): number {
+  const capped = softcap === undefined ? score : softcap * Math.tanh(score / softcap);
+  if (!bias) return capped;
+  const distance = own(ReferenceInput, bias.places).values[entry] - slot;
+  if (bias.kind === "linear") return capped - own(ReferenceInput, bias.slopes).values[head] * distance;
+  const buckets = own(ReferenceInput, bias.buckets).values;
+  const reach = (buckets.length - 1) / 2;
+  const bucket = buckets[reach + Math.min(Math.max(distance, -reach), reach)];
+  return capped + elements(bias.table)[bucket * bias.table.cols + head];
 }

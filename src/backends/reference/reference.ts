@@ -5,26 +5,28 @@
 
 import { dequantiseRow } from "../../quant/index.js";
 import type {
-  Activation,
   Angles,
   AppendCall,
   AttentionCall,
   Backend,
+  ConvolutionCall,
+  ElementFunction,
+  ExpertWeighting,
+  Gating,
+  Routing,
+  ScanCall,
   ScopeBody,
   WeightRequest,
 } from "../../tensor/backend.js";
 import { rowBytes } from "../../tensor/dtype.js";
 import type { KvLayout, KvSlice, KvStore } from "../../tensor/kv.js";
-import type { StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
+import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
 import { append, attention, rotateHead, rotatePages } from "./attention.js";
+import { expertLinear, mixExperts, type ReferenceRouting, route } from "./experts.js";
+import { clampedSwiglu, FUNCTIONS } from "./functions.js";
 import { pageElements, ReferenceKvStore } from "./kv.js";
-import { own, ReferenceInput, ReferenceTensor, ReferenceWeight, tensor } from "./tensors.js";
-
-const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
-  silu: (x) => x / (1 + Math.exp(-x)),
-  gelu: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x))),
-  relu: (x) => Math.max(0, x),
-};
+import { convolution, scan } from "./state-space.js";
+import { elements, own, ReferenceInput, ReferenceKept, ReferenceTensor, ReferenceWeight, tensor } from "./tensors.js";
 
 /** Row `row` of a weight, expanded to f32. */
 function weightRow(weight: ReferenceWeight, row: number, out: Float32Array): Float32Array {
@@ -73,6 +75,10 @@ export class ReferenceBackend implements Backend {
     return 4 * layout.members * pageElements(layout);
   }
 
+  kept(rows: number, cols: number): KeptTensor {
+    return new ReferenceKept(rows, cols, new Float32Array(rows * cols));
+  }
+
   beginStep(): void {}
 
   input(values: Int32Array | Float32Array): StepInput {
@@ -112,10 +118,10 @@ export class ReferenceBackend implements Backend {
     return out;
   }
 
-  linear(x: Tensor, weight: Weight, bias?: Weight): Tensor {
+  linear(x: Tensor, weight: Weight, bias?: Weight): ReferenceTensor {
     const matrix = own(ReferenceWeight, weight);
     const out = this.empty(x.rows, weight.rows);
-    const offsets = bias ? weightRow(own(ReferenceWeight, bias), 0, new Float32Array(bias.cols)) : undefined;
+    const offsets = bias ? elements(bias) : undefined;
     const weights = new Float32Array(weight.cols);
     for (let o = 0; o < weight.rows; o++) {
       weightRow(matrix, o, weights);
@@ -130,14 +136,31 @@ export class ReferenceBackend implements Backend {
   }
 
   rmsNorm(x: Tensor, gain: Weight, epsilon: number): Tensor {
-    const gains = weightRow(own(ReferenceWeight, gain), 0, new Float32Array(gain.cols));
+    const gains = elements(gain);
+    const width = gain.cols;
     const out = this.empty(x.rows, x.cols);
     const source = tensor(x).data;
-    for (let start = 0; start < source.length; start += gains.length) {
+    for (let start = 0; start < source.length; start += width) {
       let squares = 0;
-      for (let i = 0; i < gains.length; i++) squares += source[start + i] ** 2;
-      const factor = 1 / Math.sqrt(squares / gains.length + epsilon);
-      for (let i = 0; i < gains.length; i++) out.data[start + i] = source[start + i] * factor * gains[i];
+      for (let i = 0; i < width; i++) squares += source[start + i] ** 2;
+      const factor = 1 / Math.sqrt(squares / width + epsilon);
+      for (let i = 0; i < width; i++) {
+        out.data[start + i] = source[start + i] * factor * gains[(start + i) % gains.length];
+      }
+    }
+    return out;
+  }
+
+  layerNorm(x: Tensor, gain: Weight, bias: Weight | undefined, epsilon: number): Tensor {
+    const gains = elements(gain);
+    const offsets = bias ? elements(bias) : new Float32Array(x.cols);
+    const out = this.empty(x.rows, x.cols);
+    for (let t = 0; t < x.rows; t++) {
+      const row = Float64Array.from(tensor(x).row(t));
+      const mean = row.reduce((sum, value) => sum + value, 0) / x.cols;
+      const variance = row.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.cols;
+      const factor = 1 / Math.sqrt(variance + epsilon);
+      out.row(t).set(row.map((value, i) => (value - mean) * factor * gains[i] + offsets[i]));
     }
     return out;
   }
@@ -151,13 +174,22 @@ export class ReferenceBackend implements Backend {
     );
   }
 
-  gated(gate: Tensor, up: Tensor, activation: Activation): Tensor {
-    const apply = ACTIVATIONS[activation];
-    const factors = tensor(up).data;
+  map(x: Tensor, f: ElementFunction, parameter = 0): Tensor {
+    const apply = FUNCTIONS[f];
+    return new ReferenceTensor(
+      x.rows,
+      x.cols,
+      tensor(x).data.map((value) => apply(value, parameter)),
+    );
+  }
+
+  gated(gate: Tensor, up: Tensor, gating: Gating): Tensor {
+    const ups = tensor(up).data;
+    const apply = gating === "clampedSwiglu" ? clampedSwiglu : (g: number, u: number) => FUNCTIONS[gating](g, 0) * u;
     return new ReferenceTensor(
       gate.rows,
       gate.cols,
-      tensor(gate).data.map((x, i) => apply(x) * factors[i]),
+      tensor(gate).data.map((g, i) => apply(g, ups[i])),
     );
   }
 
@@ -181,6 +213,28 @@ export class ReferenceBackend implements Backend {
 
   rotatePages(from: KvSlice, to: KvSlice, count: number, angles: Angles): void {
     rotatePages(from, to, count, angles);
+  }
+
+  convolution(call: ConvolutionCall): Tensor {
+    return convolution(call);
+  }
+
+  scan(call: ScanCall): Tensor {
+    return scan(call);
+  }
+
+  route(logits: Tensor, used: number, weighting: ExpertWeighting): ReferenceRouting {
+    return route(logits, used, weighting);
+  }
+
+  expertLinear(x: Tensor, experts: readonly Weight[], routing: Routing, biases?: readonly Weight[]): Tensor {
+    return expertLinear(x, experts[0].rows, routing, (row, expert) =>
+      this.linear(row, experts[expert], biases?.[expert]),
+    );
+  }
+
+  mixExperts(y: Tensor, routing: Routing): Tensor {
+    return mixExperts(y, routing);
   }
 
   async dispose(): Promise<void> {

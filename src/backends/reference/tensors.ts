@@ -1,7 +1,8 @@
 /** Tensors of the reference backend: plain arrays. */
 
-import type { DType } from "../../tensor/dtype.js";
-import type { StepInput, Tensor, Weight } from "../../tensor/tensor.js";
+import { dequantiseRow } from "../../quant/index.js";
+import { type DType, rowBytes } from "../../tensor/dtype.js";
+import type { KeptTensor, StepInput, Tensor, Weight } from "../../tensor/tensor.js";
 import { InternalError } from "../../util/errors.js";
 
 export class ReferenceTensor implements Tensor {
@@ -14,6 +15,16 @@ export class ReferenceTensor implements Tensor {
   row(index: number): Float32Array {
     return this.data.subarray(index * this.cols, (index + 1) * this.cols);
   }
+}
+
+export class ReferenceKept extends ReferenceTensor implements KeptTensor {
+  async read(): Promise<Float32Array> {
+    return this.data.slice();
+  }
+  write(values: Float32Array): void {
+    this.data.set(values);
+  }
+  dispose(): void {}
 }
 
 export class ReferenceWeight implements Weight {
@@ -41,4 +52,14 @@ export function own<C>(kind: new (...args: never[]) => C, handle: object): C {
 
 export function tensor(handle: Tensor): ReferenceTensor {
   return own(ReferenceTensor, handle);
+}
+
+/** All numbers of a weight, row by row. */
+export function elements(weight: Weight): Float32Array {
+  const { dtype, rows, cols, bytes } = own(ReferenceWeight, weight);
+  const out = new Float32Array(rows * cols);
+  for (let row = 0; row < rows; row++) {
+    dequantiseRow(dtype, bytes, row * rowBytes(dtype, cols), cols, out.subarray(row * cols));
+  }
+  return out;
 }

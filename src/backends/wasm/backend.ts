@@ -5,18 +5,23 @@
  * operation runs where its weight or cache lies, else where its first tensor does.
  */
 import type {
-  Activation,
   Angles,
   AppendCall,
   AttentionCall,
   Backend,
+  ConvolutionCall,
+  ElementFunction,
+  ExpertWeighting,
+  Gating,
+  Routing,
+  ScanCall,
   ScopeBody,
   WeightPlan,
   WeightRequest,
 } from "../../tensor/backend.js";
 import { rowBytes } from "../../tensor/dtype.js";
 import type { KvLayout, KvSlice, KvStore } from "../../tensor/kv.js";
-import type { StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
+import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
 import { InternalError } from "../../util/errors.js";
 import { Crossing } from "./crossing.js";
 import { checkLayout, pageBytes } from "./kv-layout.js";
@@ -114,6 +119,10 @@ export class WasmBackend implements Backend {
     return pageBytes(layout);
   }
 
+  kept(_rows: number, _cols: number, _layer?: number): KeptTensor {
+    throw new InternalError("kept is not on wasm yet.");
+  }
+
   beginStep(): void {
     this.live();
     this.place = 0;
@@ -180,9 +189,17 @@ export class WasmBackend implements Backend {
     return rowOps.add(machine, a, this.crossing.tensor(b, machine));
   }
 
-  gated(gate: Tensor, up: Tensor, activation: Activation): Tensor {
+  layerNorm(_x: Tensor, _gain: Weight, _bias: Weight | undefined, _epsilon: number): Tensor {
+    throw new InternalError("layerNorm is not on wasm yet.");
+  }
+
+  map(_x: Tensor, f: ElementFunction, _parameter = 0): Tensor {
+    throw new InternalError(`map ${f} is not on wasm yet.`);
+  }
+
+  gated(gate: Tensor, up: Tensor, gating: Gating): Tensor {
     const machine = this.of(WasmTensor, gate);
-    return rowOps.gated(machine, gate, this.crossing.tensor(up, machine), activation);
+    return rowOps.gated(machine, gate, this.crossing.tensor(up, machine), gating);
   }
 
   rotate(x: Tensor, headWidth: number, angles: Angles): Tensor {
@@ -205,6 +222,26 @@ export class WasmBackend implements Backend {
     const machine = this.at(store.place);
     expect(own(WasmKvStore, from.store).place === store.place, "rotatePages", "pages of two memories");
     cacheOps.rotatePages(machine, from, to, count, this.crossing.angles(angles, machine));
+  }
+
+  convolution(_call: ConvolutionCall): Tensor {
+    throw new InternalError("convolution is not on wasm yet.");
+  }
+
+  scan(_call: ScanCall): Tensor {
+    throw new InternalError("scan is not on wasm yet.");
+  }
+
+  route(_logits: Tensor, _used: number, _weighting: ExpertWeighting): Routing {
+    throw new InternalError("route is not on wasm yet.");
+  }
+
+  expertLinear(_x: Tensor, _experts: readonly Weight[], _routing: Routing, _biases?: readonly Weight[]): Tensor {
+    throw new InternalError("expertLinear is not on wasm yet.");
+  }
+
+  mixExperts(_y: Tensor, _routing: Routing): Tensor {
+    throw new InternalError("mixExperts is not on wasm yet.");
   }
 
   async dispose(): Promise<void> {

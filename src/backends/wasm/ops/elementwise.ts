@@ -1,6 +1,6 @@
 /** Commands of the operations that work row by row or element by element. */
 import * as abi from "../../../../kernels/abi.js";
-import type { Activation, Angles, RopeLayout } from "../../../tensor/backend.js";
+import type { Angles, Gating, RopeLayout } from "../../../tensor/backend.js";
 import type { Tensor, Weight } from "../../../tensor/tensor.js";
 import type { Machine } from "../machine.js";
 import { expect, own, WasmInput, WasmTensor, WasmWeight } from "../tensors.js";
@@ -8,7 +8,7 @@ import { expect, own, WasmInput, WasmTensor, WasmWeight } from "../tensors.js";
 /** Nanoseconds per element of one thread, roughly; they only decide what is worth sharing. */
 const COST = { norm: 0.25, add: 0.1, gated: 0.6, rotate: 0.3, copy: 0.1, unpack: 0.3 } as const;
 
-const ACTIVATIONS: Readonly<Record<Activation, number>> = { silu: abi.SILU, gelu: abi.GELU, relu: abi.RELU };
+const GATINGS: Readonly<Partial<Record<Gating, number>>> = { silu: abi.SILU, gelu: abi.GELU, relu: abi.RELU };
 
 export const LAYOUTS: Readonly<Record<RopeLayout, number>> = { interleaved: abi.INTERLEAVED, halves: abi.HALVES };
 
@@ -46,7 +46,7 @@ export function add(machine: Machine, left: Tensor, right: Tensor): Tensor {
   return out;
 }
 
-export function gated(machine: Machine, gates: Tensor, ups: Tensor, activation: Activation): Tensor {
+export function gated(machine: Machine, gates: Tensor, ups: Tensor, gating: Gating): Tensor {
   const gate = own(WasmTensor, gates);
   const up = own(WasmTensor, ups);
   expect(gate.rows === up.rows && gate.cols === up.cols, "gated", `${shape(gate)} and ${shape(up)}`);
@@ -57,7 +57,7 @@ export function gated(machine: Machine, gates: Tensor, ups: Tensor, activation: 
     .reads(up.address, up.bytes)
     .writes(out.address, out.bytes)
     .word(gate.rows * gate.cols)
-    .word(ACTIVATIONS[activation])
+    .word(GATINGS[gating] ?? 0)
     .end();
   return out;
 }
