@@ -87,17 +87,18 @@ export async function loadWeights(
 /** Reads a vector of any type as f32 numbers. */
 export async function readVector(entry: TensorEntry, into?: Uint8Array): Promise<Float32Array> {
   const bytes = new Uint8Array(rowBytes(entry.dtype, entry.cols));
-  await entry.source.read(entry.offset, bytes);
+  await entry.read(0, bytes);
   const values = new Float32Array(entry.cols);
   dequantiseRow(entry.dtype, bytes, 0, entry.cols, values);
   into?.set(new Uint8Array(values.buffer));
   return values;
 }
 
-function splitReads({ source, offset, bytes }: TensorEntry, into: Uint8Array, reads: Read[]): void {
+function splitReads(entry: TensorEntry, into: Uint8Array, reads: Read[]): void {
+  const { bytes } = entry;
   for (let start = 0; start < bytes; start += CHUNK_BYTES) {
     const part = into.subarray(start, Math.min(bytes, start + CHUNK_BYTES));
-    reads.push({ bytes: part.length, run: () => source.read(offset + start, part) });
+    reads.push({ bytes: part.length, run: () => entry.read(start, part) });
   }
 }
 

@@ -4,7 +4,6 @@
  * `hf-names.ts`, so that models read one vocabulary only.
  */
 import type { DType } from "../tensor/dtype.js";
-import type { ByteSource } from "../util/platform.js";
 
 export type MetadataValue = string | number | bigint | boolean | readonly MetadataValue[] | Int32Array | Float32Array;
 export type Metadata = ReadonlyMap<string, MetadataValue>;
@@ -16,10 +15,13 @@ export interface TensorEntry {
   /** [rows, cols] for matrices, [1, n] for vectors. Higher ranks are flattened into rows. */
   readonly rows: number;
   readonly cols: number;
-  readonly source: ByteSource;
-  /** Byte offset in the source, and length. */
-  readonly offset: number;
+  /** Length of its row-major bytes. */
   readonly bytes: number;
+  /**
+   * Fills `into` with the bytes [at, at + into.length); `into` may view shared memory. A file may hold the tensor in
+   * another order or in parts: then what comes is rearranged. @throws FormatError when bytes are missing
+   */
+  read(at: number, into: Uint8Array): Promise<void>;
 }
 
 /** A tensor whose element type Sluice has no kernel for: listed by `inspect`, refused when a model needs it. */

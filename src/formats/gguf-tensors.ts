@@ -4,8 +4,9 @@
  */
 import { DTYPES, dtypeOfGgml, rowBytes } from "../tensor/dtype.js";
 import type { ByteCursor } from "./byte-cursor.js";
-import type { TensorEntry, UnsupportedTensor } from "./checkpoint.js";
+import type { UnsupportedTensor } from "./checkpoint.js";
 import { ggmlTypeName } from "./ggml-types.js";
+import { type StoredTensor, storedTensor } from "./stored-tensor.js";
 
 /** ggml stops at 64 bytes; longer names are read, but not novels. */
 const MAX_NAME_BYTES = 65535;
@@ -50,7 +51,7 @@ async function readDimension(cursor: ByteCursor, what: string): Promise<number> 
 }
 
 export interface PlacedTensors {
-  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly unsupported: ReadonlyMap<string, UnsupportedTensor>;
 }
 
@@ -64,7 +65,7 @@ export function placeTensors(
   dataOffset: number,
   alignment: number,
 ): PlacedTensors {
-  const tensors = new Map<string, TensorEntry>();
+  const tensors = new Map<string, StoredTensor>();
   const unsupported = new Map<string, UnsupportedTensor>();
   for (const info of infos) {
     const { name, rows, cols, type } = info;
@@ -83,7 +84,7 @@ export function placeTensors(
 }
 
 /** Undefined for types that Sluice does not read: their size is not known. */
-function entryOf(cursor: ByteCursor, info: TensorInfo, dataOffset: number): TensorEntry | undefined {
+function entryOf(cursor: ByteCursor, info: TensorInfo, dataOffset: number): StoredTensor | undefined {
   const { name, rows, cols } = info;
   const { source } = cursor;
   const dtype = dtypeOfGgml(info.type);
@@ -100,10 +101,10 @@ function entryOf(cursor: ByteCursor, info: TensorInfo, dataOffset: number): Tens
         `but the file ends at ${source.size}; it seems to be truncated`,
     );
   }
-  return { name, dtype, rows, cols, source, offset, bytes };
+  return storedTensor({ name, dtype, rows, cols, source, offset, bytes });
 }
 
-function refuseOverlaps(cursor: ByteCursor, entries: TensorEntry[]): void {
+function refuseOverlaps(cursor: ByteCursor, entries: StoredTensor[]): void {
   entries.sort((a, b) => a.offset - b.offset);
   for (let i = 1; i < entries.length; i++) {
     const [before, after] = [entries[i - 1], entries[i]];

@@ -5,10 +5,11 @@
 import { FormatError, UnsupportedError } from "../util/errors.js";
 import type { ByteSource } from "../util/platform.js";
 import { ByteCursor } from "./byte-cursor.js";
-import type { Metadata, MetadataValue, TensorEntry, UnsupportedTensor } from "./checkpoint.js";
+import type { Metadata, MetadataValue, UnsupportedTensor } from "./checkpoint.js";
 import { describeForeign, SIGNATURE_BYTES } from "./foreign-file.js";
 import { placeTensors, readTensorInfo, type TensorInfo } from "./gguf-tensors.js";
 import { MAX_ARRAY_ELEMENTS, readValue } from "./gguf-values.js";
+import type { StoredTensor } from "./stored-tensor.js";
 
 /** A header with a vocabulary of a million tokens takes some 50 MB. */
 const MAX_HEADER_BYTES = 2 ** 28;
@@ -27,7 +28,7 @@ export interface GgufFile {
   readonly version: 2 | 3;
   readonly metadata: Metadata;
   /** Tensors of types that Sluice reads, and the others. */
-  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly unsupported: ReadonlyMap<string, UnsupportedTensor>;
   readonly alignment: number;
   /** Where the data section starts in the file. */

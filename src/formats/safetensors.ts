@@ -6,9 +6,10 @@ import type { DType } from "../tensor/dtype.js";
 import { FormatError } from "../util/errors.js";
 import type { ByteSource } from "../util/platform.js";
 import { ByteCursor } from "./byte-cursor.js";
-import type { TensorEntry, UnsupportedTensor } from "./checkpoint.js";
+import type { UnsupportedTensor } from "./checkpoint.js";
 import { describeForeign, SIGNATURE_BYTES } from "./foreign-file.js";
 import { isObject, parseJson } from "./json-file.js";
+import { type StoredTensor, storedTensor } from "./stored-tensor.js";
 
 /** The format's own limit. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -36,7 +37,7 @@ const ELEMENT_BYTES: Readonly<Record<string, number>> = {
 
 export interface SafetensorsFile {
   /** Under the file's own names. */
-  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly unsupported: ReadonlyMap<string, UnsupportedTensor>;
 }
 
@@ -59,12 +60,15 @@ export async function readSafetensors(source: ByteSource): Promise<SafetensorsFi
     .filter(([name]) => name !== "__metadata__")
     .map(([name, value]) => declaration(cursor, name, value));
   checkTiling(cursor, declared, source.size - dataOffset);
-  const tensors = new Map<string, TensorEntry>();
+  const tensors = new Map<string, StoredTensor>();
   const unsupported = new Map<string, UnsupportedTensor>();
   for (const { name, type, rows, cols, start, end } of declared) {
     const dtype = Object.hasOwn(SUPPORTED, type) ? SUPPORTED[type] : undefined;
     if (!dtype) unsupported.set(name, { name, type, rows, cols });
-    else tensors.set(name, { name, dtype, rows, cols, source, offset: dataOffset + start, bytes: end - start });
+    else {
+      const place = { source, offset: dataOffset + start, bytes: end - start };
+      tensors.set(name, storedTensor({ name, dtype, rows, cols, ...place }));
+    }
   }
   return { tensors, unsupported };
 }
