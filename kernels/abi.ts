@@ -44,7 +44,7 @@ export const QUANTISE = 2;
 export const EMBED = 3;
 export const RMS_NORM = 4;
 export const ADD = 5;
-export const GATED = 6;
+export const MAP = 6;
 export const ROTATE = 7;
 export const GATHER = 8;
 export const APPEND = 9;
@@ -54,6 +54,7 @@ export const ATTENTION_MERGE = 12;
 export const PACK_EIGHTS = 13;
 export const SPLIT_PLANES = 14;
 export const QUANTISE_BYTES = 15;
+export const LAYER_NORM = 16;
 
 // Added to ggml's number of a weight's type: the weight lies by eights (see eights.ts).
 export const EIGHTS = 1000;
@@ -67,10 +68,15 @@ export const BYTES_WIDE = 3; // 32-bit sums by the wide module (wide.ts)
 export const PLANES = 4;
 export const PLANES_WORDS = 5; // 32-bit sums
 
-// Activations of GATED.
+// Functions of MAP.
 export const SILU = 0;
 export const GELU = 1;
 export const RELU = 2;
+export const GELU_ERF = 3;
+export const SCALE = 4;
+export const CLAMP = 5;
+export const SOFTCAP = 6;
+export const CLAMPED_SWIGLU = 7;
 
 // Rotary layouts.
 export const INTERLEAVED = 0;

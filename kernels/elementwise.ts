@@ -1,10 +1,10 @@
-// Element by element: residual sums and gated activations. Every new tensor has room to a multiple of 64 bytes, so the
-// last vector is computed whole.
-//
-// Arguments: 0 a (or gate), 4 b (or up), 8 out, 12 elements, 16 activation (gated only).
-import { GELU, SILU } from "./abi";
-import { exp4, madd, share } from "./simd";
+// Element by element: residual sums, functions, gated activations. Every new tensor has room to a multiple of 64 bytes, so
+// the last vector is computed whole.
+import { CLAMP, CLAMPED_SWIGLU, GELU, GELU_ERF, RELU, SCALE, SILU, SOFTCAP } from "./abi";
+import { clampedSwiglu, gelu, geluErf, tanh4, timesSigmoid } from "./functions";
+import { share } from "./simd";
 
+/** Arguments: 0 a, 4 b, 8 out, 12 elements. */
 export function add(args: usize, thread: i32, threads: i32): void {
   const a = load<usize>(args);
   const b = load<usize>(args, 4);
@@ -16,43 +16,58 @@ export function add(args: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** activation(gate) * up. */
-export function gated(args: usize, thread: i32, threads: i32): void {
-  const gate = load<usize>(args);
-  const up = load<usize>(args, 4);
-  const out = load<usize>(args, 8);
-  const vectors = (load<i32>(args, 12) + 3) >> 2;
-  const activation = load<i32>(args, 16);
-  const start = usize(share(vectors, thread, threads)) * 16;
-  const end = usize(share(vectors, thread + 1, threads)) * 16;
-  if (activation == SILU) {
-    for (let i = start; i < end; i += 16) {
-      const x = v128.load(gate + i);
-      v128.store(out + i, f32x4.mul(timesSigmoid(x, x), v128.load(up + i)));
-    }
-  } else if (activation == GELU) {
-    for (let i = start; i < end; i += 16) {
-      v128.store(out + i, f32x4.mul(gelu(v128.load(gate + i)), v128.load(up + i)));
-    }
+/** Four elements; `f` is a constant wherever this is used, p is in every lane. */
+// @ts-ignore: decorator
+@inline
+function apply(f: i32, x: v128, p: v128): v128 {
+  if (f == SILU) return timesSigmoid(x, x);
+  if (f == GELU) return gelu(x);
+  if (f == GELU_ERF) return geluErf(x);
+  if (f == RELU) return f32x4.max(x, f32x4.splat(0));
+  if (f == SCALE) return f32x4.mul(x, p);
+  if (f == CLAMP) return f32x4.min(f32x4.max(x, f32x4.neg(p)), p);
+  return f32x4.mul(p, tanh4(f32x4.div(x, p)));
+}
+
+/** `bytes` of x through the function; `up`: the values that a gate multiplies, unless it is 0. */
+// @ts-ignore: decorator
+@inline
+function mapRange(f: i32, x: usize, up: usize, out: usize, bytes: usize, parameter: f32): void {
+  const p = f32x4.splat(parameter);
+  if (up == 0) {
+    for (let i: usize = 0; i < bytes; i += 16) v128.store(out + i, apply(f, v128.load(x + i), p));
   } else {
-    for (let i = start; i < end; i += 16) {
-      const x = f32x4.max(v128.load(gate + i), f32x4.splat(0));
-      v128.store(out + i, f32x4.mul(x, v128.load(up + i)));
+    for (let i: usize = 0; i < bytes; i += 16) {
+      v128.store(out + i, f32x4.mul(apply(f, v128.load(x + i), p), v128.load(up + i)));
     }
   }
 }
 
-/** x / (1 + e^-y). */
-// @ts-ignore: decorator
-@inline
-function timesSigmoid(x: v128, y: v128): v128 {
-  return f32x4.div(x, f32x4.add(f32x4.splat(1), exp4(f32x4.neg(y))));
+function clampedSwigluRange(gate: usize, up: usize, out: usize, bytes: usize): void {
+  for (let i: usize = 0; i < bytes; i += 16) {
+    v128.store(out + i, clampedSwiglu(v128.load(gate + i), v128.load(up + i)));
+  }
 }
 
-/** The tanh form: 0.5 x (1 + tanh z) = x sigmoid(2z) with z = sqrt(2/pi) (x + 0.044715 x^3). */
-// @ts-ignore: decorator
-@inline
-function gelu(x: v128): v128 {
-  const cubic = madd(f32x4.mul(f32x4.mul(x, x), f32x4.splat(0.044715)), x, x);
-  return timesSigmoid(x, f32x4.mul(cubic, f32x4.splat(1.5957691216057308)));
+/** Arguments: 0 x, 4 up (multiplied by the function of x), or 0, 8 out, 12 elements, 16 function, 20 its parameter (f32). */
+export function map(args: usize, thread: i32, threads: i32): void {
+  const vectors = (load<i32>(args, 12) + 3) >> 2;
+  const start = usize(share(vectors, thread, threads)) * 16;
+  const bytes = usize(share(vectors, thread + 1, threads)) * 16 - start;
+  const x = load<usize>(args) + start;
+  const values = load<usize>(args, 4);
+  const up = values == 0 ? 0 : values + start;
+  const out = load<usize>(args, 8) + start;
+  const p = load<f32>(args, 20);
+  switch (load<i32>(args, 16)) {
+    case SILU: return mapRange(SILU, x, up, out, bytes, p);
+    case GELU: return mapRange(GELU, x, up, out, bytes, p);
+    case GELU_ERF: return mapRange(GELU_ERF, x, up, out, bytes, p);
+    case RELU: return mapRange(RELU, x, up, out, bytes, p);
+    case SCALE: return mapRange(SCALE, x, up, out, bytes, p);
+    case CLAMP: return mapRange(CLAMP, x, up, out, bytes, p);
+    case SOFTCAP: return mapRange(SOFTCAP, x, up, out, bytes, p);
+    case CLAMPED_SWIGLU: return clampedSwigluRange(x, up, out, bytes);
+    default: unreachable();
+  }
 }

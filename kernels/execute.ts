@@ -1,15 +1,15 @@
 // Which kernel a command names.
 import {
-  ADD, APPEND, ATTENTION, ATTENTION_MERGE, EMBED, GATED, GATHER, LINEAR, PACK_EIGHTS, QUANTISE, QUANTISE_BYTES, RMS_NORM,
+  ADD, APPEND, ATTENTION, ATTENTION_MERGE, EMBED, GATHER, LAYER_NORM, LINEAR, MAP, PACK_EIGHTS, QUANTISE, QUANTISE_BYTES, RMS_NORM,
   ROTATE, ROTATE_PAGES, SPLIT_PLANES,
 } from "./abi";
 import { append, rotatePages } from "./append";
 import { attention } from "./attention";
 import { attentionMerge } from "./attention-merge";
-import { add, gated } from "./elementwise";
+import { add, map } from "./elementwise";
 import { packEights } from "./eights";
 import { linear } from "./linear";
-import { rmsNorm } from "./norm";
+import { layerNorm, rmsNorm } from "./norm";
 import { splitPlanes } from "./planes";
 import { quantise } from "./quantise";
 import { quantiseBytes } from "./quantise-bytes";
@@ -24,8 +24,9 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case QUANTISE_BYTES: return quantiseBytes(args, thread, threads);
     case EMBED: return embed(args, thread, threads);
     case RMS_NORM: return rmsNorm(args, thread, threads);
+    case LAYER_NORM: return layerNorm(args, thread, threads);
     case ADD: return add(args, thread, threads);
-    case GATED: return gated(args, thread, threads);
+    case MAP: return map(args, thread, threads);
     case ROTATE: return rotate(args, thread, threads);
     case GATHER: return gather(args, thread, threads);
     case APPEND: return append(args, thread, threads);

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BYTES_FROM } from "../../src/backends/wasm/byte-form.js";
 import { dequantiseRow, quantiseRow } from "../../src/quant/index.js";
-import type { Activation, Backend, RopeLayout } from "../../src/tensor/backend.js";
+import type { Backend, RopeLayout } from "../../src/tensor/backend.js";
 import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
 import { Random } from "../../src/util/random.js";
 import { DEVICES, difference, numbers, tensorOf, turns, weightOf } from "./devices.js";
@@ -16,12 +16,6 @@ const SHAPES = [
   [1, 4096],
   [67, 130],
 ] as const;
-
-const ACTIVATIONS: Readonly<Record<Exclude<Activation, "geluErf">, (x: number) => number>> = {
-  silu: (x) => x / (1 + Math.exp(-x)),
-  gelu: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
-  relu: (x) => Math.max(0, x),
-};
 
 /** Pairs of a head's elements that rotate together. */
 function pairsOf(layout: RopeLayout, dims: number): [number, number][] {
@@ -79,31 +73,79 @@ describe.each(DEVICES)("$label", ({ create }) => {
     expect(difference(await ops.read(y), expected)).toBeLessThan(1e-6);
   });
 
+  test("rmsNorm with a gain for each of three groups", async () => {
+    ops.beginStep();
+    const [rows, groups, width] = [5, 3, 18];
+    const x = numbers(random, rows * groups * width, 4);
+    const gain = numbers(random, groups * width);
+    const y = ops.rmsNorm(tensorOf(ops, rows, groups * width, x), weightOf(ops, "f32", groups, width, gain), 1e-5);
+    const expected = Array.from(x, (value, i) => {
+      const group = x.subarray(i - (i % width), i - (i % width) + width);
+      return (value * gain[i % gain.length]) / Math.sqrt(group.reduce((sum, v) => sum + v * v, 0) / width + 1e-5);
+    });
+    expect(difference(await ops.read(y), expected)).toBeLessThan(1e-6);
+  });
+
+  test.each(
+    SHAPES.flatMap(([rows, cols]) =>
+      [
+        [0, false],
+        [3, true],
+        [1000, true],
+        [1e6, true],
+      ].map(([mean, biased]) => [rows, cols, Number(mean), Boolean(biased)] as const),
+    ),
+  )("layerNorm of [%i, %i] about %i, with a bias: %s", async (rows, cols, mean, biased) => {
+    ops.beginStep();
+    const x = numbers(random, rows * cols).map((value) => value + mean);
+    const gain = numbers(random, cols);
+    const bias = biased ? numbers(random, cols) : undefined;
+    const gains = weightOf(ops, "f32", 1, cols, gain);
+    const biases = bias && weightOf(ops, "f32", 1, cols, bias);
+    const y = ops.layerNorm(tensorOf(ops, rows, cols, x), gains, biases, 1e-5);
+    const expected = Array.from(x, (value, i) => {
+      const row = Array.from(x.subarray(i - (i % cols), i - (i % cols) + cols));
+      const middle = row.reduce((sum, v) => sum + v, 0) / cols;
+      const variance = row.reduce((sum, v) => sum + (v - middle) ** 2, 0) / cols;
+      return ((value - middle) / Math.sqrt(variance + 1e-5)) * gain[i % cols] + (bias?.[i % cols] ?? 0);
+    });
+    expect(difference(await ops.read(y), expected)).toBeLessThan(1e-6);
+  });
+
+  test("layerNorm of a constant row is its bias", async () => {
+    ops.beginStep();
+    const x = tensorOf(ops, 1, 100, new Float32Array(100).fill(0.1));
+    const ones = weightOf(ops, "f32", 1, 100, new Float32Array(100).fill(1));
+    const y = await ops.read(ops.layerNorm(x, ones, ones, 1e-12));
+    for (const value of y) expect(Math.abs(value - 1)).toBeLessThan(0.01);
+  });
+
+  test("kept tensors start as zeros, outlive steps, and give their memory back", async () => {
+    const before = ops.memoryBytes;
+    const kept = ops.kept(7, 5);
+    expect([kept.rows, kept.cols]).toEqual([7, 5]);
+    expect(await kept.read()).toEqual(new Float32Array(35));
+    const values = numbers(random, 35);
+    kept.write(values);
+    ops.beginStep();
+    const other = ops.kept(7, 5);
+    expect(await kept.read()).toEqual(values);
+    if (ops.name === "wasm") expect(ops.memoryBytes).toBe(before + 2 * 192);
+    kept.dispose();
+    other.dispose();
+    expect(ops.memoryBytes).toBe(before);
+    // The memory may hold old numbers now.
+    const again = ops.kept(7, 5);
+    expect(await again.read()).toEqual(new Float32Array(35));
+    again.dispose();
+  });
+
   test.each(SHAPES)("add [%i, %i]", async (rows, cols) => {
     ops.beginStep();
     const a = numbers(random, rows * cols);
     const b = numbers(random, rows * cols);
     const sum = await ops.read(ops.add(tensorOf(ops, rows, cols, a), tensorOf(ops, rows, cols, b)));
     expect(Array.from(sum)).toEqual(Array.from(a, (value, i) => Math.fround(value + b[i])));
-  });
-
-  test.each(
-    (["silu", "gelu", "relu"] as const).flatMap((activation) => SHAPES.map((shape) => [activation, ...shape] as const)),
-  )("gated %s [%i, %i]", async (activation, rows, cols) => {
-    ops.beginStep();
-    const gate = numbers(random, rows * cols, 12);
-    const up = numbers(random, rows * cols);
-    const y = ops.gated(tensorOf(ops, rows, cols, gate), tensorOf(ops, rows, cols, up), activation);
-    const expected = Array.from(gate, (x, i) => ACTIVATIONS[activation](x) * up[i]);
-    expect(difference(await ops.read(y), expected)).toBeLessThan(5e-7);
-  });
-
-  test.each(["silu", "gelu", "relu"] as const)("gated %s far from zero", async (activation) => {
-    ops.beginStep();
-    const gate = Float32Array.from([-1e4, -200, -89, -88, -87, -20, -0, 0, 1e-20, 20, 87, 88, 89, 200, 1e4]);
-    const ones = gate.map(() => 1);
-    const y = ops.gated(tensorOf(ops, 3, 5, gate), tensorOf(ops, 3, 5, ones), activation);
-    expect(difference(await ops.read(y), Array.from(gate, ACTIVATIONS[activation]))).toBeLessThan(1e-6);
   });
 
   test.each(

@@ -519,7 +519,7 @@ describe.each([1, 2])("operations over memories, %i threads", (threads) => {
     expect(() => ops.attention(call)).toThrow(/output in another memory/);
     const angles = { layout: "halves", dims: 32, values: ops.input(new Float32Array(32)) } as const;
     expect(() => ops.rotatePages(slices[0], slices[1], 1, angles)).toThrow(/pages of two memories/);
-    expect(() => ops.linear(x, weight("matrix1"), weight("gain2"))).toThrow(/vector gain2 of another memory/);
+    expect(() => ops.linear(x, weight("matrix1"), weight("gain2"))).toThrow(/weight gain2 of another memory/);
   });
 });
 

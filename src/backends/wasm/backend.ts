@@ -24,6 +24,7 @@ import type { KvLayout, KvSlice, KvStore } from "../../tensor/kv.js";
 import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
 import { InternalError } from "../../util/errors.js";
 import { Crossing } from "./crossing.js";
+import { WasmKept } from "./kept.js";
 import { checkLayout, pageBytes } from "./kv-layout.js";
 import { WasmKvStore } from "./kv-store.js";
 import type { Machine } from "./machine.js";
@@ -33,6 +34,7 @@ import * as cacheOps from "./ops/cache.js";
 import * as rowOps from "./ops/elementwise.js";
 import { layOut } from "./ops/layout.js";
 import * as linearOps from "./ops/linear.js";
+import * as normOps from "./ops/norm.js";
 import { type Placement, placeWeights } from "./placement.js";
 import type { Space } from "./space.js";
 import { expect, own, WasmTensor, WasmWeight } from "./tensors.js";
@@ -119,8 +121,9 @@ export class WasmBackend implements Backend {
     return pageBytes(layout);
   }
 
-  kept(_rows: number, _cols: number, _layer?: number): KeptTensor {
-    throw new InternalError("kept is not on wasm yet.");
+  kept(rows: number, cols: number, layer?: number): KeptTensor {
+    this.live();
+    return new WasmKept(this.machines[layer === undefined ? 0 : this.placeOf(layer)], rows, cols);
   }
 
   beginStep(): void {
@@ -181,7 +184,7 @@ export class WasmBackend implements Backend {
 
   rmsNorm(x: Tensor, gain: Weight, epsilon: number): Tensor {
     const machine = this.of(WasmWeight, gain);
-    return rowOps.rmsNorm(machine, this.crossing.tensor(x, machine), gain, epsilon);
+    return normOps.rmsNorm(machine, this.crossing.tensor(x, machine), gain, epsilon);
   }
 
   add(a: Tensor, b: Tensor): Tensor {
@@ -189,12 +192,13 @@ export class WasmBackend implements Backend {
     return rowOps.add(machine, a, this.crossing.tensor(b, machine));
   }
 
-  layerNorm(_x: Tensor, _gain: Weight, _bias: Weight | undefined, _epsilon: number): Tensor {
-    throw new InternalError("layerNorm is not on wasm yet.");
+  layerNorm(x: Tensor, gain: Weight, bias: Weight | undefined, epsilon: number): Tensor {
+    const machine = this.of(WasmWeight, gain);
+    return normOps.layerNorm(machine, this.crossing.tensor(x, machine), gain, bias, epsilon);
   }
 
-  map(_x: Tensor, f: ElementFunction, _parameter = 0): Tensor {
-    throw new InternalError(`map ${f} is not on wasm yet.`);
+  map(x: Tensor, f: ElementFunction, parameter = 0): Tensor {
+    return rowOps.map(this.of(WasmTensor, x), x, f, parameter);
   }
 
   gated(gate: Tensor, up: Tensor, gating: Gating): Tensor {

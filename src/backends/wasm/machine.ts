@@ -122,13 +122,14 @@ export class Machine implements KvOwner {
     return copy;
   }
 
-  /** Address of a vector's elements as f32. */
-  vector(weight: WasmWeight): number {
-    expect(weight.place === this.place, "An operation", `the vector ${weight.name} of another memory`);
-    if (weight.dtype === "f32" && weight.address % 4 === 0) return weight.address;
+  /** Address of all elements of a vector or small matrix as f32, row by row. */
+  elements(weight: WasmWeight): number {
+    expect(weight.place === this.place, "An operation", `the weight ${weight.name} of another memory`);
+    if (weight.dtype === "f32") return weight.address;
     if (weight.expanded === 0) {
-      weight.expanded = this.space.allocate(weight.cols * 4, `The vector ${weight.name}`);
-      this.unpackRow(DTYPES[weight.dtype].ggml, weight.address, weight.cols, weight.expanded);
+      const count = weight.rows * weight.cols;
+      weight.expanded = this.space.allocate(count * 4, `The weight ${weight.name} in f32`);
+      this.unpackRow(DTYPES[weight.dtype].ggml, weight.address, count, weight.expanded);
     }
     return weight.expanded;
   }

@@ -41,7 +41,7 @@ export class WasmTensor implements Tensor {
 }
 
 export class WasmWeight implements Weight {
-  /** A vector's copy in f32, made when a kernel first needs it; 0: not made. */
+  /** Its elements in f32, made when a kernel first needs them; 0: not made. */
   expanded = 0;
   /** How kernels know the type: ggml's number, more for a weight that was laid out anew (ops/layout.ts). */
   kernelType: number;
@@ -85,3 +85,6 @@ export function own<C>(kind: new (...args: never[]) => C, handle: object): C {
 export function expect(condition: boolean, operation: string, found: string): void {
   if (!condition) throw new InternalError(`${operation} got ${found}.`);
 }
+
+/** For messages. */
+export const shape = ({ rows, cols }: { readonly rows: number; readonly cols: number }): string => `[${rows}, ${cols}]`;

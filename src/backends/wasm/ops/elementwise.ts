@@ -1,35 +1,25 @@
 /** Commands of the operations that work row by row or element by element. */
 import * as abi from "../../../../kernels/abi.js";
-import type { Angles, Gating, RopeLayout } from "../../../tensor/backend.js";
-import type { Tensor, Weight } from "../../../tensor/tensor.js";
+import type { Angles, ElementFunction, Gating, RopeLayout } from "../../../tensor/backend.js";
+import type { Tensor } from "../../../tensor/tensor.js";
 import type { Machine } from "../machine.js";
-import { expect, own, WasmInput, WasmTensor, WasmWeight } from "../tensors.js";
+import { expect, own, shape, WasmInput, WasmTensor } from "../tensors.js";
 
 /** Nanoseconds per element of one thread, roughly; they only decide what is worth sharing. */
-const COST = { norm: 0.25, add: 0.1, gated: 0.6, rotate: 0.3, copy: 0.1, unpack: 0.3 } as const;
+const COST = { add: 0.1, map: 0.6, rotate: 0.3, copy: 0.1 } as const;
 
-const GATINGS: Readonly<Partial<Record<Gating, number>>> = { silu: abi.SILU, gelu: abi.GELU, relu: abi.RELU };
+const FUNCTIONS: Readonly<Record<ElementFunction | Gating, number>> = {
+  silu: abi.SILU,
+  gelu: abi.GELU,
+  geluErf: abi.GELU_ERF,
+  relu: abi.RELU,
+  scale: abi.SCALE,
+  clamp: abi.CLAMP,
+  softcap: abi.SOFTCAP,
+  clampedSwiglu: abi.CLAMPED_SWIGLU,
+};
 
 export const LAYOUTS: Readonly<Record<RopeLayout, number>> = { interleaved: abi.INTERLEAVED, halves: abi.HALVES };
-
-const shape = ({ rows, cols }: Tensor): string => `[${rows}, ${cols}]`;
-
-export function rmsNorm(machine: Machine, input: Tensor, gain: Weight, epsilon: number): Tensor {
-  const x = own(WasmTensor, input);
-  const gains = own(WasmWeight, gain);
-  expect(gains.rows === 1 && x.cols % gains.cols === 0, "rmsNorm", `${shape(x)} with a gain of ${shape(gains)}`);
-  const out = machine.empty(x.rows, x.cols);
-  machine.commands
-    .begin(abi.RMS_NORM, x.rows * x.cols * COST.norm)
-    .reads(x.address, x.bytes)
-    .word(machine.vector(gains))
-    .writes(out.address, out.bytes)
-    .word((x.rows * x.cols) / gains.cols)
-    .word(gains.cols)
-    .float(epsilon)
-    .end();
-  return out;
-}
 
 export function add(machine: Machine, left: Tensor, right: Tensor): Tensor {
   const a = own(WasmTensor, left);
@@ -46,18 +36,34 @@ export function add(machine: Machine, left: Tensor, right: Tensor): Tensor {
   return out;
 }
 
+/** `parameter`: p of scale, clamp, softcap. */
+export function map(machine: Machine, input: Tensor, f: ElementFunction, parameter: number): Tensor {
+  const x = own(WasmTensor, input);
+  const out = machine.empty(x.rows, x.cols);
+  machine.commands
+    .begin(abi.MAP, x.rows * x.cols * COST.map)
+    .reads(x.address, x.bytes)
+    .word(0)
+    .writes(out.address, out.bytes)
+    .word(x.rows * x.cols)
+    .word(FUNCTIONS[f])
+    .float(parameter)
+    .end();
+  return out;
+}
+
 export function gated(machine: Machine, gates: Tensor, ups: Tensor, gating: Gating): Tensor {
   const gate = own(WasmTensor, gates);
   const up = own(WasmTensor, ups);
   expect(gate.rows === up.rows && gate.cols === up.cols, "gated", `${shape(gate)} and ${shape(up)}`);
   const out = machine.empty(gate.rows, gate.cols);
   machine.commands
-    .begin(abi.GATED, gate.rows * gate.cols * COST.gated)
+    .begin(abi.MAP, gate.rows * gate.cols * COST.map)
     .reads(gate.address, gate.bytes)
     .reads(up.address, up.bytes)
     .writes(out.address, out.bytes)
     .word(gate.rows * gate.cols)
-    .word(GATINGS[gating] ?? 0)
+    .word(FUNCTIONS[gating])
     .end();
   return out;
 }

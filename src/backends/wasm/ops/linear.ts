@@ -94,7 +94,7 @@ export function linear(machine: Machine, input: Tensor, matrix: Weight, bias: We
     .word(x.cols)
     .reads(integers, integers === 0 ? 0 : formBytes(maker, x))
     .word(weight.address)
-    .word(offsets ? machine.vector(offsets) : 0)
+    .word(offsets ? machine.elements(offsets) : 0)
     .word(DTYPES.f32.ggml)
     .writes(out.address, out.bytes)
     .word(weight.rows)

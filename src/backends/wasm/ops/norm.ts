@@ -1,0 +1,53 @@
+/** Commands of the norms; kernels/norm.ts documents the arguments. */
+import * as abi from "../../../../kernels/abi.js";
+import type { Tensor, Weight } from "../../../tensor/tensor.js";
+import type { Machine } from "../machine.js";
+import { expect, own, shape, WasmTensor, WasmWeight } from "../tensors.js";
+
+/** Nanoseconds per element of one thread, roughly; it only decides what is worth sharing. */
+const NORM_NS = 0.25;
+
+export function rmsNorm(machine: Machine, input: Tensor, gain: Weight, epsilon: number): Tensor {
+  const x = own(WasmTensor, input);
+  const gains = own(WasmWeight, gain);
+  const fits = x.cols % (gains.rows * gains.cols) === 0;
+  expect(fits, "rmsNorm", `${shape(x)} with a gain of ${shape(gains)}`);
+  const out = machine.empty(x.rows, x.cols);
+  machine.commands
+    .begin(abi.RMS_NORM, x.rows * x.cols * NORM_NS)
+    .reads(x.address, x.bytes)
+    .word(machine.elements(gains))
+    .writes(out.address, out.bytes)
+    .word((x.rows * x.cols) / gains.cols)
+    .word(gains.cols)
+    .float(epsilon)
+    .word(gains.rows)
+    .end();
+  return out;
+}
+
+export function layerNorm(
+  machine: Machine,
+  input: Tensor,
+  gain: Weight,
+  bias: Weight | undefined,
+  epsilon: number,
+): Tensor {
+  const x = own(WasmTensor, input);
+  const gains = own(WasmWeight, gain);
+  const offsets = bias === undefined ? undefined : own(WasmWeight, bias);
+  const fits = gains.rows === 1 && gains.cols === x.cols && (!offsets || offsets.cols === x.cols);
+  expect(fits, "layerNorm", `${shape(x)} with a gain of ${shape(gains)} and ${offsets ? shape(offsets) : "no bias"}`);
+  const out = machine.empty(x.rows, x.cols);
+  machine.commands
+    .begin(abi.LAYER_NORM, x.rows * x.cols * NORM_NS)
+    .reads(x.address, x.bytes)
+    .word(machine.elements(gains))
+    .word(offsets ? machine.elements(offsets) : 0)
+    .writes(out.address, out.bytes)
+    .word(x.rows)
+    .word(x.cols)
+    .float(epsilon)
+    .end();
+  return out;
+}
