@@ -7,18 +7,16 @@ import type { RopeSpec } from "../position/rope.js";
 import type { Angles, Backend } from "../tensor/backend.js";
 import { type KvSlice, type KvStore, PAGE_TOKENS, type PageTable } from "../tensor/kv.js";
 import type { Tensor } from "../tensor/tensor.js";
-import type { KvCache, StepInputs } from "./kv-cache.js";
+import type { KvCache } from "./kv-cache.js";
 import type { RetentionGroup } from "./retention.js";
+import type { StepPlan } from "./step-plan.js";
 
-export interface DynamicAttention {
+export interface DynamicQuery {
   readonly q: Tensor;
-  readonly out: Tensor;
-  readonly inputs: StepInputs;
   /** Where the layer's keys and values are kept. */
   readonly slice: KvSlice;
   readonly rope: RopeSpec;
-  readonly group: number;
-  readonly scale: number;
+  readonly plan: StepPlan;
 }
 
 export class DynamicRotation {
@@ -35,9 +33,11 @@ export class DynamicRotation {
     this.table = this.store.table();
   }
 
-  /** All rows of the step have one base: KvCache.stepLimit sees to it. */
-  attend(ops: Backend, { q, out, inputs, slice, rope, group, scale }: DynamicAttention): void {
-    const { plan } = inputs;
+  /**
+   * The rotated queries of each range and the rotated keys. All rows of the step have one base: KvCache.stepLimit sees to
+   * it.
+   */
+  rotate(ops: Backend, { q, slice, rope, plan }: DynamicQuery): { queries: readonly Tensor[]; slice: KvSlice } {
     const { store, table } = this;
     const slots = slice.table.length * PAGE_TOKENS;
     while (table.length < slice.table.length) table.push(store.alloc());
@@ -45,8 +45,7 @@ export class DynamicRotation {
     const scratch = { ...slice, store, table, member: 0 };
     ops.rotatePages(slice, scratch, slots, keys);
     const rotated = ops.rotate(q, this.retention.layout.keyWidth, queries);
-    const repeated = new Array<Tensor>(plan.ranges).fill(rotated);
-    ops.attention({ out, queries: repeated, spans: inputs.spans, slice: scratch, group, scale });
+    return { queries: new Array<Tensor>(plan.ranges).fill(rotated), slice: scratch };
   }
 
   /** Angles of the keys in all slots and of the rows, at the places from which the policy counts distance. */
@@ -67,8 +66,8 @@ export class DynamicRotation {
     };
     const length = placeOf(last) + 1;
     return {
-      keys: cache.angles(rope, slots, (slot) => placeOf(retention.positionOf(slot)), length),
-      queries: cache.angles(rope, count, (row) => placeOf(cache.seen + row), length),
+      keys: cache.inputs.angles(rope, slots, (slot) => placeOf(retention.positionOf(slot)), length),
+      queries: cache.inputs.angles(rope, count, (row) => placeOf(cache.seen + row), length),
     };
   }
 

@@ -1,5 +1,7 @@
-/** Context policies and the cache that follows them. */
-export { KvCache, type KvCacheOptions, kvCacheBytes } from "./kv-cache.js";
+/** Context policies and the memory that follows them. */
+export { KvCache, type KvCacheOptions } from "./kv-cache.js";
+export { kvCacheBytes } from "./kv-layout.js";
 export type * from "./mixer-state.js";
 export type * from "./policy.js";
 export { parsePolicy, policyHelp } from "./policy-text.js";
+export { SequenceMemory } from "./sequence-memory.js";

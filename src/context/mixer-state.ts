@@ -1,12 +1,13 @@
 /**
- * The seam between a model's layers and what they remember. A layer hands its unrotated queries, keys and values to an
- * AttentionState and gets the mixed values back; it never knows what is kept, where, or how it is read. (A state-space
- * layer will hand its input to a state of its own kind.)
+ * The seam between a model's layers and what they remember. An attention layer hands its unrotated queries, keys and values
+ * to an AttentionState and gets the mixed values back; it never knows what is kept, where, or how it is read. A state-space
+ * layer reads and writes the few tensors of its RecurrentState.
  */
-
+import type { AlibiSpec } from "../position/alibi.js";
+import type { RelativeSpec } from "../position/relative.js";
 import type { RopeSpec } from "../position/rope.js";
 import type { Backend } from "../tensor/backend.js";
-import type { Tensor } from "../tensor/tensor.js";
+import type { KeptTensor, Tensor, Weight } from "../tensor/tensor.js";
 
 /** What a state must know of the attention layer that it serves. */
 export interface AttentionShape {
@@ -19,21 +20,71 @@ export interface AttentionShape {
   /** Multiplies q.k. */
   readonly scale: number;
   readonly rope?: RopeSpec | undefined;
+  readonly alibi?: AlibiSpec | undefined;
+  readonly relative?: RelativeSpec | undefined;
+  readonly softcap?: number | undefined;
   /** The model's own sliding window: position t sees t - window + 1 .. t. */
   readonly window?: number | undefined;
 }
 
-export interface AttentionState {
-  /** q [T, H*D], k [T, Hkv*D], v [T, Hkv*Dv], unrotated, of the rows announced to `begin`; fills out [T, H*Dv]. */
-  attend(ops: Backend, q: Tensor, k: Tensor, v: Tensor, out: Tensor): void;
+/** What a layer hands over: rows of the step, and its learned parts of the scores. */
+export interface AttendCall {
+  /** [T, H*D] and [T, Hkv*D], unrotated, and [T, Hkv*Dv]. */
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+  /** Receives [T, H*Dv]. */
+  readonly out: Tensor;
+  /** [1, H]: as AttentionCall.sinks. */
+  readonly sinks?: Weight | undefined;
+  /** [buckets, H] of a layer with relative positions. */
+  readonly table?: Weight | undefined;
 }
 
-/** All that one sequence remembers: one state per layer, advanced together. */
-export interface SequenceState {
-  /** Tokens read so far. */
+export interface AttentionState {
+  /** The rows are those announced to `begin`. */
+  attend(ops: Backend, call: AttendCall): void;
+}
+
+/** What a state must know of a state-space layer: the tensors that it carries from token to token. */
+export interface RecurrentShape {
+  readonly layer: number;
+  readonly tensors: readonly { readonly rows: number; readonly cols: number }[];
+}
+
+/** A step reads `before` and writes `after`; it counts when the step has ended well. */
+export interface RecurrentTensor {
+  readonly before: KeptTensor;
+  readonly after: KeptTensor;
+}
+
+/** Attention over something that was read as a whole before: all rows see all of it. */
+export interface WholeAttentionState {
+  /** k [n, Hkv*D], v [n, Hkv*Dv]: all of it, once. */
+  fill(ops: Backend, k: Tensor, v: Tensor): void;
+  attend(ops: Backend, call: Pick<AttendCall, "q" | "out" | "table">): void;
+}
+
+/** The layers of a model as what remembers for them sees them. */
+export interface MixerShapes {
+  readonly attention: readonly AttentionShape[];
+  readonly recurrent: readonly RecurrentShape[];
+  /** Attention over the encoder's output, and the encoder's own; empty in models without one. */
+  readonly cross: readonly AttentionShape[];
+  readonly encoder: readonly AttentionShape[];
+}
+
+/** The states of a sequence's layers, by the number of the layer. */
+export interface LayerStates {
+  /** Tokens read so far: the position of the next. */
   readonly seen: number;
-  /** States by layer. */
-  readonly layers: readonly AttentionState[];
+  attention(layer: number): AttentionState;
+  recurrent(layer: number): readonly RecurrentTensor[];
+  cross(layer: number): WholeAttentionState;
+}
+
+/** All that one sequence remembers: the states of its layers, advanced together. */
+export interface SequenceState extends LayerStates {
   /** Most of `wanted` next tokens that one step may take. */
   stepLimit(wanted: number): number;
   /**

@@ -17,6 +17,8 @@ export class StepPlan {
   spans = new Int32Array(0);
   /** [T, R]: position at which the query is rotated for the range. */
   queryPositions = new Float64Array(0);
+  /** i32 [T, R]: the slot in which a key of the range would be at distance 0. */
+  places = new Int32Array(0);
   /** Per range: whether any row's query is moved. */
   moved: boolean[] = [];
   count = 0;
@@ -29,6 +31,7 @@ export class StepPlan {
     const size = count * this.ranges;
     if (this.spans.length < size * 2) this.spans = new Int32Array(size * 2);
     if (this.queryPositions.length < size) this.queryPositions = new Float64Array(size);
+    if (this.places.length < size) this.places = new Int32Array(size);
     this.moved = new Array<boolean>(this.ranges).fill(false);
     for (let row = 0; row < count; row++) this.fillRow(group, policy, start + row, row);
   }
@@ -52,6 +55,7 @@ export class StepPlan {
       const slot = group.slotOf(seen.start);
       this.spans[at * 2] = slot;
       this.spans[at * 2 + 1] = slot + (seen.end - seen.start);
+      this.places[at] = slot + (t - gap - seen.start);
     }
   }
 }

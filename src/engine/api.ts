@@ -60,6 +60,11 @@ export interface ModelInfo {
   readonly parameters: number;
   readonly weightBytes: number;
   readonly layers: number;
+  /** Of the layers, those with attention; the others are state spaces (Mamba). */
+  readonly attentionLayers: number;
+  /** An encoder reads the source (T5), see SessionOptions.source. */
+  readonly encoderDecoder: boolean;
+  /** Of the attention layers; 0 where there are none. */
   readonly heads: number;
   readonly kvHeads: number;
   readonly headWidth: number;
@@ -67,6 +72,8 @@ export interface ModelInfo {
   readonly vocabulary: number;
   /** Tokens that it was trained for. */
   readonly trainedContext: number;
+  /** Learned positions, beyond which it has none; null: any position will do. */
+  readonly positions: number | null;
   readonly dtypes: Readonly<Partial<Record<DType, number>>>;
   readonly backend: "wasm" | "reference";
   readonly threads: number;
@@ -97,6 +104,11 @@ export interface SessionOptions {
   readonly contextLength?: number;
   /** Tokens of a prefill chunk; default 256. Progress and cancellation happen between chunks. */
   readonly chunk?: number;
+  /**
+   * Only encoder-decoder models (T5): what the encoder reads, text or ids. Prompts and scores then are of the decoder's
+   * text, which begins with the model's start token. Without it the first prompt is the source.
+   */
+  readonly source?: string | ArrayLike<number>;
 }
 
 export interface GenerateOptions {
@@ -200,6 +212,8 @@ export interface Session {
   readonly usage: Usage;
   /** The policy in its canonical text form. */
   readonly context: string;
+  /** What one should know of these options with this model, such as a policy that applies to some layers only. */
+  readonly notes: readonly string[];
   /**
    * Reads the prompt (text or ids) after what the session already holds and writes on. An empty session puts the start
    * token first, where the vocabulary has one. Cancelling ends the iteration with finish "cancelled"; what was read and

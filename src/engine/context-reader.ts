@@ -2,7 +2,8 @@
  * How a session reads tokens under its policy: into a cache, or (recompute) from scratch for every token. It tells what
  * is held and hands out logits.
  */
-import { KvCache, type KvCacheOptions } from "../context/kv-cache.js";
+import type { KvCacheOptions } from "../context/kv-cache.js";
+import { SequenceMemory } from "../context/sequence-memory.js";
 import type { StepRunner, Wanted } from "./step-runner.js";
 
 export interface ContextReader {
@@ -12,6 +13,8 @@ export interface ContextReader {
   /** First tokens that are kept for ever. */
   readonly sinks: number;
   readonly cacheBytes: number;
+  /** Lets the encoder read a source, once, before anything else is read. @throws MemoryError */
+  encode(ids: Int32Array): Promise<void>;
   /** Most of `wanted` next tokens for one `read`. */
   limit(wanted: number): number;
   /** @throws ContextFullError when `count` more tokens cannot be held */
@@ -32,45 +35,49 @@ export function contextReader(runner: StepRunner, options: ReaderOptions): Conte
 
 /** Keys and values are kept as the policy says. */
 class CacheReader implements ContextReader {
-  private readonly cache: KvCache;
+  private readonly memory: SequenceMemory;
 
   constructor(
     private readonly runner: StepRunner,
     options: KvCacheOptions,
   ) {
-    this.cache = new KvCache(runner.backend, runner.decoder.attentionShapes, options);
+    this.memory = new SequenceMemory(runner.backend, runner.decoder.shapes, options);
   }
 
   get seen(): number {
-    return this.cache.seen;
+    return this.memory.seen;
   }
   get kept(): number {
-    return this.cache.kept;
+    return this.memory.cache.kept;
   }
   get horizon(): number | null {
-    return this.cache.horizon;
+    return this.memory.cache.horizon;
   }
   get sinks(): number {
-    return this.cache.sinks;
+    return this.memory.cache.sinks;
   }
   get cacheBytes(): number {
-    return this.cache.usedBytes;
+    return this.memory.usedBytes;
+  }
+
+  encode(ids: Int32Array): Promise<void> {
+    return this.runner.encode(this.memory, ids);
   }
 
   limit(wanted: number): number {
-    return this.cache.stepLimit(wanted);
+    return this.memory.stepLimit(wanted);
   }
 
   admit(count: number): void {
-    this.cache.admit(count);
+    this.memory.admit(count);
   }
 
   read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R): Promise<R> {
-    return this.runner.run(this.cache, ids, wanted, use);
+    return this.runner.run(this.memory, ids, wanted, use);
   }
 
   dispose(): void {
-    this.cache.dispose();
+    this.memory.dispose();
   }
 }
 
@@ -80,7 +87,7 @@ class RecomputeReader implements ContextReader {
   seen = 0;
   private readonly window: number;
   private readonly chunk: number;
-  private readonly cache: KvCache;
+  private readonly memory: SequenceMemory;
   private newest = new Int32Array(0);
 
   constructor(
@@ -89,11 +96,15 @@ class RecomputeReader implements ContextReader {
   ) {
     this.window = options.policy.budget ?? 1;
     this.chunk = options.chunk;
-    this.cache = new KvCache(runner.backend, runner.decoder.attentionShapes, options);
+    this.memory = new SequenceMemory(runner.backend, runner.decoder.shapes, options);
   }
 
   get cacheBytes(): number {
-    return this.cache.usedBytes;
+    return this.memory.usedBytes;
+  }
+
+  encode(ids: Int32Array): Promise<void> {
+    return this.runner.encode(this.memory, ids);
   }
 
   get kept(): number {
@@ -126,24 +137,24 @@ class RecomputeReader implements ContextReader {
     both.set(this.newest);
     both.set(ids, this.newest.length);
     const window = both.slice(-this.window);
-    this.cache.clear();
+    this.memory.clear();
     let at = 0;
     for (;;) {
-      const count = this.cache.stepLimit(Math.min(this.chunk, window.length - at));
+      const count = this.memory.stepLimit(Math.min(this.chunk, window.length - at));
       const rows = window.subarray(at, at + count);
       at += count;
       if (at === window.length) {
-        const result = await this.runner.run(this.cache, rows, "last", use);
+        const result = await this.runner.run(this.memory, rows, "last", use);
         this.newest = window;
         this.seen += ids.length;
         return result;
       }
-      await this.runner.run(this.cache, rows, "last", () => undefined);
+      await this.runner.run(this.memory, rows, "last", () => undefined);
     }
   }
 
   dispose(): void {
     this.newest = new Int32Array(0);
-    this.cache.dispose();
+    this.memory.dispose();
   }
 }

@@ -2,8 +2,8 @@
  * The simple generate: greedy, the whole text from scratch for every token, no cache kept, no policy. It is the oracle
  * that the engine is tested against; read it to know what generation means.
  */
-import { KvCache } from "../context/kv-cache.js";
 import { parsePolicy } from "../context/policy-text.js";
+import { SequenceMemory } from "../context/sequence-memory.js";
 import type { Decoder } from "../nn/decoder.js";
 import type { Backend } from "../tensor/backend.js";
 import { StepRunner } from "./step-runner.js";
@@ -19,14 +19,14 @@ export async function generate(
   const ids = [...prompt];
   for (let made = 0; made < count; made++) {
     const limit = ids.length;
-    const cache = new KvCache(backend, decoder.attentionShapes, {
+    const memory = new SequenceMemory(backend, decoder.shapes, {
       policy: parsePolicy("full"),
       keyType: "f32",
       valueType: "f32",
       limit,
     });
-    ids.push(await runner.run(cache, Int32Array.from(ids), "last", argmax));
-    cache.dispose();
+    ids.push(await runner.run(memory, Int32Array.from(ids), "last", argmax));
+    memory.dispose();
   }
   return ids.slice(prompt.length);
 }

@@ -6,10 +6,10 @@ import { resolveReference } from "../formats/reference.js";
 import { requireTensor } from "../formats/require-tensor.js";
 import { architectureOf } from "../models/index.js";
 import { ModelMetadata } from "../models/metadata.js";
-import { attentionShape } from "../nn/attention.js";
 import { Decoder } from "../nn/decoder.js";
+import { mixerShapes } from "../nn/mixer.js";
 import type { ModelSpec } from "../nn/spec.js";
-import { weightShapes } from "../nn/weights.js";
+import { weightUses } from "../nn/weights.js";
 import type { Backend } from "../tensor/backend.js";
 import type { DType } from "../tensor/dtype.js";
 import { createTokenizer } from "../tokenizer/create-tokenizer.js";
@@ -66,7 +66,7 @@ async function loadCheckpoint(
   report: (progress: LoadProgress) => void,
 ): Promise<LocalModel> {
   const spec = await specOf(checkpoint);
-  const entries = matchWeights(checkpoint, weightShapes(spec));
+  const entries = matchWeights(checkpoint, weightUses(spec));
   const tokenizer = tokenizerOf(checkpoint, spec);
   if (options.signal?.aborted) throw new CancelledError("Loading was cancelled.");
   const backend = await createBackend(options.backend ?? "wasm", {
@@ -78,7 +78,7 @@ async function loadCheckpoint(
   try {
     const bytes = weightBytes(entries);
     const { limit, plan, shapes, settings } = planMemory(checkpoint, spec, bytes, backend, options);
-    await backend.planWeights(weightPlan(backend, shapes, weightRequests(entries), settings, plan));
+    await backend.planWeights(weightPlan(backend, spec, shapes, weightRequests(entries), settings, plan));
     const weights = await loadWeights(backend, entries, {
       onProgress: (doneBytes, totalBytes) => report({ phase: "weights", doneBytes, totalBytes, plan }),
       signal: options.signal,
@@ -105,7 +105,7 @@ async function loadCheckpoint(
 function planMemory(checkpoint: Checkpoint, spec: ModelSpec, bytes: number, backend: Backend, options: LoadOptions) {
   const available = options.memoryLimitBytes ?? platform().availableMemoryBytes() ?? Number.POSITIVE_INFINITY;
   const limit = Math.min(available, backend.memoryLimitBytes);
-  const shapes = spec.layers.map((layer, index) => attentionShape(layer.mixer, index));
+  const shapes = mixerShapes(spec);
   const settings = sessionSettings();
   const known = Number.isFinite(limit) ? limit : undefined;
   const plan = memoryPlan(backend, spec, shapes, bytes, settings, known);
@@ -153,23 +153,26 @@ function infoOf(
   backend: Backend,
 ): ModelInfo {
   const dtypes: Partial<Record<DType, number>> = {};
-  for (const { entry } of entries) dtypes[entry.dtype] = (dtypes[entry.dtype] ?? 0) + 1;
+  for (const { dtype } of new Set(entries.map(({ entry }) => entry))) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
   const name = checkpoint.metadata.get("general.name");
-  const { mixer } = spec.layers[0];
+  const attention = spec.layers.flatMap(({ mixer: { body } }) => (body.kind === "attention" ? [body] : []));
   return {
     location: checkpoint.location,
     format: checkpoint.format,
     architecture: spec.architecture,
     name: typeof name === "string" ? name : null,
-    parameters: entries.reduce((sum, { shape }) => sum + shape.rows * shape.cols, 0),
+    parameters: entries.reduce((sum, { use: { ref } }) => sum + ref.rows * ref.cols, 0),
     weightBytes: weightBytes(entries),
     layers: spec.layers.length,
-    heads: mixer.heads,
-    kvHeads: mixer.kvHeads,
-    headWidth: mixer.keyWidth,
+    attentionLayers: attention.length,
+    encoderDecoder: spec.encoder !== undefined,
+    heads: attention.at(0)?.heads ?? 0,
+    kvHeads: attention.at(0)?.kvHeads ?? 0,
+    headWidth: attention.at(0)?.keyWidth ?? 0,
     width: spec.width,
     vocabulary: spec.vocabulary,
     trainedContext: spec.contextLength,
+    positions: spec.positions?.kind === "learned" ? spec.positions.positions : null,
     dtypes,
     backend: backend.name,
     threads: backend.threads,

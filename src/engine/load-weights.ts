@@ -1,54 +1,65 @@
 /**
  * Brings a checkpoint's tensors into a backend: checks that all that the spec needs are there with the right shapes, then
- * reads them in parallel chunks straight into the backend's memory. Vectors become f32; matrices keep their format, though
- * the backend may lay them out anew afterwards.
+ * reads them in parallel chunks straight into the backend's memory. Vectors and small tables become f32; matrices keep their
+ * format, though the backend may lay them out anew afterwards.
  */
 import type { Checkpoint, TensorEntry } from "../formats/checkpoint.js";
 import { requireTensor } from "../formats/require-tensor.js";
-import { type WeightShape, Weights } from "../nn/weights.js";
+import { Weights, type WeightUse } from "../nn/weights.js";
 import { dequantiseRow } from "../quant/index.js";
 import type { Backend, WeightRequest } from "../tensor/backend.js";
 import { rowBytes } from "../tensor/dtype.js";
 import type { Weight } from "../tensor/tensor.js";
-import { CancelledError, FormatError } from "../util/errors.js";
+import { CancelledError, FormatError, UnsupportedError } from "../util/errors.js";
 
 const CHUNK_BYTES = 8 * 2 ** 20;
 const PARALLEL_READS = 4;
 
 export interface WeightEntry {
-  readonly shape: WeightShape;
+  readonly use: WeightUse;
   readonly entry: TensorEntry;
 }
 
-/** Pairs every weight of the spec with its tensor. @throws FormatError for a missing tensor or a wrong shape, UnsupportedError for its type */
-export function matchWeights(checkpoint: Checkpoint, shapes: readonly WeightShape[]): WeightEntry[] {
-  return shapes.map((shape) => {
-    const entry = requireTensor(checkpoint, shape.name);
-    if (entry.rows !== shape.rows || entry.cols !== shape.cols) {
-      throw new FormatError(
-        `${checkpoint.location}: the tensor "${shape.name}" is [${entry.rows}, ${entry.cols}], expected [${shape.rows}, ${shape.cols}].`,
-        { tensor: shape.name },
-      );
-    }
-    return { shape, entry };
+/**
+ * Pairs every weight of the spec with the tensor that it is (a part of).
+ * @throws FormatError for a missing tensor or a wrong shape, UnsupportedError for its type
+ */
+export function matchWeights(checkpoint: Checkpoint, uses: readonly WeightUse[]): WeightEntry[] {
+  return uses.map((use) => {
+    const { ref } = use;
+    const entry = requireTensor(checkpoint, ref.tensor);
+    const { rows, cols } = ref.part ?? ref;
+    if (entry.rows === rows && entry.cols === cols) return { use, entry };
+    throw new FormatError(
+      `${checkpoint.location}: the tensor "${ref.tensor}" is [${entry.rows}, ${entry.cols}], expected [${rows}, ${cols}].`,
+      { tensor: ref.tensor },
+    );
   });
 }
 
-/** Vectors are kept as f32 whatever their file has. */
-function isVector({ shape }: WeightEntry): boolean {
-  return shape.rows === 1;
+/** The bytes of the tensor that the weight is. @throws UnsupportedError for a part that cuts a block of a quantised type */
+function extentOf({ use: { ref }, entry }: WeightEntry): { readonly start: number; readonly bytes: number } {
+  const start = rowBytes(entry.dtype, ref.part?.start ?? 0);
+  const bytes = rowBytes(entry.dtype, ref.rows * ref.cols);
+  if (Number.isInteger(start) && Number.isInteger(bytes)) return { start, bytes };
+  throw new UnsupportedError(`The tensor "${ref.tensor}" of type ${entry.dtype} cannot be taken apart there.`, {
+    tensor: ref.tensor,
+  });
 }
 
 /** Bytes that these weights take in a backend. */
 export function weightBytes(entries: readonly WeightEntry[]): number {
-  return entries.reduce((sum, weight) => sum + (isVector(weight) ? 4 * weight.entry.cols : weight.entry.bytes), 0);
+  return entries.reduce((sum, pair) => {
+    const { exact, rows, cols } = pair.use.ref;
+    return sum + (exact ? 4 * rows * cols : extentOf(pair).bytes);
+  }, 0);
 }
 
 /** What these weights ask of a backend, in the order of use. */
 export function weightRequests(entries: readonly WeightEntry[]): WeightRequest[] {
-  return entries.map((pair) => {
-    const { name, rows, cols, layer } = pair.shape;
-    return { name, dtype: isVector(pair) ? "f32" : pair.entry.dtype, rows, cols, layer };
+  return entries.map(({ use: { name, ref, layer }, entry }) => {
+    const { rows, cols, exact } = ref;
+    return { name, dtype: exact ? "f32" : entry.dtype, rows, cols, layer };
   });
 }
 
@@ -75,30 +86,40 @@ export async function loadWeights(
   const requests = weightRequests(entries);
   for (const [index, pair] of entries.entries()) {
     const slot = backend.allocWeight(requests[index]);
-    weights.set(pair.shape.name, slot.weight);
-    if (isVector(pair)) reads.push({ bytes: slot.bytes.length, run: () => readVector(pair.entry, slot.bytes) });
-    else splitReads(pair.entry, slot.bytes, reads);
+    weights.set(pair.use.name, slot.weight);
+    if (pair.use.ref.exact) reads.push({ bytes: slot.bytes.length, run: () => readExact(pair, slot.bytes) });
+    else splitReads(pair, slot.bytes, reads);
   }
   await runReads(reads, options);
   backend.weightsLoaded();
   return new Weights(weights);
 }
 
-/** Reads a vector of any type as f32 numbers. */
-export async function readVector(entry: TensorEntry, into?: Uint8Array): Promise<Float32Array> {
-  const bytes = new Uint8Array(rowBytes(entry.dtype, entry.cols));
-  await entry.read(0, bytes);
-  const values = new Float32Array(entry.cols);
-  dequantiseRow(entry.dtype, bytes, 0, entry.cols, values);
-  into?.set(new Uint8Array(values.buffer));
+/** Reads a whole vector of any type as f32 numbers. */
+export async function readVector(entry: TensorEntry): Promise<Float32Array> {
+  return readNumbers(entry, 0, entry.cols);
+}
+
+/** `count` numbers from the byte `start` of a tensor. */
+async function readNumbers(entry: TensorEntry, start: number, count: number): Promise<Float32Array> {
+  const bytes = new Uint8Array(rowBytes(entry.dtype, count));
+  await entry.read(start, bytes);
+  const values = new Float32Array(count);
+  dequantiseRow(entry.dtype, bytes, 0, count, values);
   return values;
 }
 
-function splitReads(entry: TensorEntry, into: Uint8Array, reads: Read[]): void {
-  const { bytes } = entry;
+async function readExact(pair: WeightEntry, into: Uint8Array): Promise<void> {
+  const { rows, cols } = pair.use.ref;
+  const values = await readNumbers(pair.entry, extentOf(pair).start, rows * cols);
+  into.set(new Uint8Array(values.buffer));
+}
+
+function splitReads(pair: WeightEntry, into: Uint8Array, reads: Read[]): void {
+  const { start: first, bytes } = extentOf(pair);
   for (let start = 0; start < bytes; start += CHUNK_BYTES) {
     const part = into.subarray(start, Math.min(bytes, start + CHUNK_BYTES));
-    reads.push({ bytes: part.length, run: () => entry.read(start, part) });
+    reads.push({ bytes: part.length, run: () => pair.entry.read(first + start, part) });
   }
 }
 

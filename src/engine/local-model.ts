@@ -1,5 +1,6 @@
 /** A loaded model in the engine's own thread: weights in a backend, tokenizer, sessions. */
 import type { Decoder } from "../nn/decoder.js";
+import type { ModelSpec } from "../nn/spec.js";
 import type { ChatMessage, EncodeOptions, Tokenizer } from "../tokenizer/tokenizer.js";
 import { ArgumentError } from "../util/errors.js";
 import type { MemoryPlan, Model, ModelInfo, SessionOptions } from "./api.js";
@@ -32,6 +33,10 @@ export class LocalModel implements Model {
     this.tokenizer = parts.tokenizer;
     this.endIds = parts.endIds;
     this.runner = parts.runner;
+  }
+
+  get spec(): ModelSpec {
+    return this.parts.decoder.spec;
   }
 
   session(options?: SessionOptions): LocalSession {
@@ -67,8 +72,8 @@ export class LocalModel implements Model {
 
   private planFor(settings: SessionSettings): MemoryPlan {
     const { decoder, memoryLimitBytes } = this.parts;
-    const { spec, attentionShapes } = decoder;
-    return memoryPlan(this.runner.backend, spec, attentionShapes, this.info.weightBytes, settings, memoryLimitBytes);
+    const { spec, shapes } = decoder;
+    return memoryPlan(this.runner.backend, spec, shapes, this.info.weightBytes, settings, memoryLimitBytes);
   }
 
   /** @throws MemoryError when the cache of such a session cannot fit beside what is taken already */
@@ -80,7 +85,7 @@ export class LocalModel implements Model {
     const advice =
       "Choose a smaller contextLength, a policy with a budget such as sinks:4,recent:2044, or the cache type q8.";
     requireMemory(`A cache of ${plan.cacheTokens} tokens needs`, needed, left, advice);
-    requirePlaces(backend, decoder.attentionShapes, settings, plan, advice);
+    requirePlaces(backend, decoder.spec, decoder.shapes, settings, plan, advice);
   }
 
   async dispose(): Promise<void> {

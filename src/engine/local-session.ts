@@ -2,13 +2,14 @@
  * A session in the engine's own thread: one text without end, read and written under a policy.
  */
 import type { ChatMessage } from "../tokenizer/tokenizer.js";
-import { ArgumentError } from "../util/errors.js";
+import { ArgumentError, ContextFullError } from "../util/errors.js";
 import { platform } from "../util/platform.js";
 import type { GenerateOptions, Part, ScoreOptions, ScorePart, Session, Usage } from "./api.js";
 import { ChatText } from "./chat-text.js";
 import { type ContextReader, contextReader } from "./context-reader.js";
 import { Generation, prepend } from "./generation.js";
 import type { LocalModel } from "./local-model.js";
+import { fitNotes } from "./policy-fit.js";
 import { RecentIds } from "./recent-ids.js";
 import { SAMPLING_RANGES } from "./sampling.js";
 import { scoreText } from "./score.js";
@@ -20,6 +21,7 @@ const BREATH_MS = 10;
 
 export class LocalSession implements Session {
   readonly context: string;
+  readonly notes: readonly string[];
   readonly messages: ChatMessage[] = [];
   readonly prefillSpeed = new Speed();
   readonly decodeSpeed = new Speed();
@@ -43,6 +45,7 @@ export class LocalSession implements Session {
     readonly settings: SessionSettings,
   ) {
     this.context = settings.policy.text;
+    this.notes = fitNotes(settings, model.info);
     this.chatText = new ChatText(model.tokenizer);
   }
 
@@ -52,8 +55,10 @@ export class LocalSession implements Session {
     if (!this.reader) {
       this.model.requireCache(this.settings);
       const { policy, keyType, valueType, contextLength, chunk } = this.settings;
-      const limit = contextLength ?? this.model.info.trainedContext;
-      this.reader = contextReader(this.model.runner, { policy, keyType, valueType, limit, chunk });
+      const { trainedContext, positions } = this.model.info;
+      const limit = contextLength ?? trainedContext;
+      const options = { policy, keyType, valueType, limit, chunk, positions: positions ?? undefined };
+      this.reader = contextReader(this.model.runner, options);
     }
     return this.reader;
   }
@@ -80,8 +85,15 @@ export class LocalSession implements Session {
     prompt: string | ArrayLike<number>,
     options: GenerateOptions = {},
   ): AsyncGenerator<Part, void, undefined> {
-    const ids = typeof prompt === "string" ? this.opened(this.encode(prompt)) : this.checked(prompt);
-    yield* this.exclusively(() => new Generation(this, options, ids).run());
+    yield* this.exclusively(() => this.writeOn(prompt, options));
+  }
+
+  private async *writeOn(
+    prompt: string | ArrayLike<number>,
+    options: GenerateOptions,
+  ): AsyncGenerator<Part, void, undefined> {
+    const ids = await this.promptIds(prompt);
+    yield* new Generation(this, options, ids).run();
   }
 
   async *chat(
@@ -96,9 +108,22 @@ export class LocalSession implements Session {
     text: string | ArrayLike<number>,
     options: ScoreOptions = {},
   ): AsyncGenerator<ScorePart, void, undefined> {
-    const ids = typeof text === "string" ? this.opened(this.encode(text)) : this.checked(text);
-    const opening = typeof text === "string" && this.text.seen === 0 && ids[0] === this.model.tokenizer.bosId ? 1 : 0;
-    yield* this.exclusively(() => scoreText(this, ids, opening, options));
+    yield* this.exclusively(() => this.scored(text, options));
+  }
+
+  private async *scored(
+    text: string | ArrayLike<number>,
+    options: ScoreOptions,
+  ): AsyncGenerator<ScorePart, void, undefined> {
+    if (this.model.info.encoderDecoder && this.settings.source === undefined) {
+      throw new ArgumentError("An encoder-decoder model scores what follows a source: give the session's source.", {
+        option: "source",
+      });
+    }
+    const empty = this.text.seen === 0;
+    const ids = await this.promptIds(text);
+    const opening = typeof text === "string" && empty && ids[0] === this.openingId ? 1 : 0;
+    yield* scoreText(this, ids, opening, options);
   }
 
   private async *answer(
@@ -130,12 +155,50 @@ export class LocalSession implements Session {
     return this.model.tokenizer.encode(text, { addSpecial: false });
   }
 
+  /** What the prompt adds to the text. An encoder first reads the source, which may be the first prompt. */
+  private async promptIds(prompt: string | ArrayLike<number>): Promise<Int32Array> {
+    const { source } = this.settings;
+    if (!this.model.info.encoderDecoder) return this.decoderIds(prompt);
+    if (this.text.seen > 0 || this.waiting !== undefined) {
+      if (source !== undefined || prompt.length === 0) return this.decoderIds(prompt);
+      throw new ArgumentError(
+        "The encoder has read its source. Go on with an empty prompt, reset the session for another source, or give " +
+          "the source as a session option and prompts to the decoder.",
+      );
+    }
+    await this.text.encode(this.sourceIds(source ?? prompt));
+    return this.decoderIds(source === undefined ? "" : prompt);
+  }
+
+  private decoderIds(prompt: string | ArrayLike<number>): Int32Array {
+    return typeof prompt === "string" ? this.opened(this.encode(prompt)) : this.checked(prompt);
+  }
+
+  /** @throws ContextFullError when the source is longer than the model reads at once */
+  private sourceIds(source: string | ArrayLike<number>): Int32Array {
+    const ids = typeof source === "string" ? this.model.tokenizer.encode(source) : this.checked(source);
+    const most = this.model.info.trainedContext;
+    if (ids.length === 0) throw new ArgumentError("The source is empty: there is nothing for the encoder to read.");
+    if (ids.length <= most) return ids;
+    throw new ContextFullError(
+      `The source has ${ids.length} tokens, but the encoder reads at most ${most} at once. Nothing was cut: shorten it ` +
+        `by ${ids.length - most} tokens.`,
+      { needed: ids.length, limit: most },
+    );
+  }
+
+  /** What a text begins with; undefined: nothing. */
+  private get openingId(): number | undefined {
+    return this.model.spec.encoder?.startToken ?? this.model.tokenizer.bosId;
+  }
+
   /** Puts the start token before the first text of a session; ids are taken as they are. */
   private opened(ids: Int32Array): Int32Array {
-    const { bosId, addsBos } = this.model.tokenizer;
-    if (this.text.seen > 0 || this.waiting !== undefined || bosId === undefined) return ids;
-    if (ids[0] === bosId || !(addsBos || ids.length === 0)) return ids;
-    return prepend(bosId, ids);
+    const { openingId } = this;
+    if (this.text.seen > 0 || this.waiting !== undefined || openingId === undefined) return ids;
+    const always = this.model.info.encoderDecoder || this.model.tokenizer.addsBos;
+    if (ids[0] === openingId || !(always || ids.length === 0)) return ids;
+    return prepend(openingId, ids);
   }
 
   /** One text cannot be written by two at once. */

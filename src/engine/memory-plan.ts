@@ -1,7 +1,9 @@
 /** What a model and a session take, in bytes, worked out before anything is taken. */
-import { type CacheExtent, kvCacheBytes } from "../context/kv-cache.js";
-import type { AttentionShape } from "../context/mixer-state.js";
-import type { ModelSpec } from "../nn/spec.js";
+import type { CacheExtent } from "../context/kv-layout.js";
+import type { MixerShapes } from "../context/mixer-state.js";
+import { sequenceBytes } from "../context/sequence-memory.js";
+import type { LayerSpec, ModelSpec } from "../nn/spec.js";
+import { weightRefs } from "../nn/weights.js";
 import type { Backend, WeightPlan, WeightRequest } from "../tensor/backend.js";
 import { MemoryError } from "../util/errors.js";
 import type { MemoryPlan } from "./api.js";
@@ -9,11 +11,17 @@ import type { SessionSettings } from "./session-options.js";
 
 /** Bytes of the activations of a step of `rows` rows: two layers' worth, plus the logits of one row. */
 export function activationBytes(spec: ModelSpec, rows: number): number {
-  const widest = spec.layers.reduce((most, { mixer, feedForward }) => {
-    const attention = mixer.query.outputs * 3 + mixer.key.outputs * 2 + mixer.value.outputs * 2;
-    return Math.max(most, attention + feedForward.gate.outputs * 4 + spec.width * 8);
-  }, 0);
-  return 4 * (2 * rows * widest + rows * spec.width + spec.vocabulary);
+  const widest = spec.layers.reduce((most, layer) => Math.max(most, layerColumns(layer)), 0);
+  return 4 * (2 * rows * (2 * widest + 8 * spec.width) + rows * spec.width + spec.vocabulary);
+}
+
+/** Outputs of all matrices that a row meets in a layer. */
+function layerColumns({ mixer, cross, feedForward }: LayerSpec): number {
+  const outputs = (part: unknown) => weightRefs(part).reduce((sum, ref) => sum + (ref.exact ? 0 : ref.rows), 0);
+  const mixing = outputs(mixer) + outputs(cross);
+  if (feedForward?.body.kind !== "experts") return mixing + outputs(feedForward);
+  const { used, gate, up, down } = feedForward.body;
+  return mixing + used * outputs([gate[0], up[0], down[0]]);
 }
 
 /** Tokens that a session holds at most, between steps. */
@@ -22,14 +30,31 @@ export function cacheTokens(spec: ModelSpec, settings: SessionSettings): number 
 }
 
 /** Every place has activations of its own. */
-function placesOf(backend: Backend, shapes: readonly AttentionShape[]): ReadonlySet<number> {
-  return new Set(shapes.map(({ layer }) => backend.placeOf(layer)));
+function placesOf(backend: Backend, spec: ModelSpec): ReadonlySet<number> {
+  return new Set(spec.layers.map((_, layer) => backend.placeOf(layer)));
+}
+
+/** The parts of the shapes that belong to some layers. */
+function shapesOf({ attention, recurrent, cross, encoder }: MixerShapes, has: (layer: number) => boolean): MixerShapes {
+  const keep = <S extends { readonly layer: number }>(shapes: readonly S[]) => shapes.filter(({ layer }) => has(layer));
+  return { attention: keep(attention), recurrent: keep(recurrent), cross: keep(cross), encoder: keep(encoder) };
+}
+
+/** Bytes of a session that keeps `tokens` tokens, beside these layers. */
+function cacheBytes(
+  backend: Backend,
+  spec: ModelSpec,
+  shapes: MixerShapes,
+  settings: SessionSettings,
+  tokens: number,
+): number {
+  return sequenceBytes(backend, shapes, settings, cacheExtent(settings, tokens), spec.contextLength);
 }
 
 export function memoryPlan(
   backend: Backend,
   spec: ModelSpec,
-  shapes: readonly AttentionShape[],
+  shapes: MixerShapes,
   weights: number,
   settings: SessionSettings,
   available: number | undefined,
@@ -37,9 +62,9 @@ export function memoryPlan(
   const tokens = cacheTokens(spec, settings);
   return {
     weightBytes: weights,
-    cacheBytes: kvCacheBytes(backend, shapes, settings, cacheExtent(settings, tokens)),
+    cacheBytes: cacheBytes(backend, spec, shapes, settings, tokens),
     cacheTokens: tokens,
-    activationBytes: activationBytes(spec, settings.chunk) * placesOf(backend, shapes).size,
+    activationBytes: activationBytes(spec, settings.chunk) * placesOf(backend, spec).size,
     availableBytes: available ?? null,
   };
 }
@@ -58,15 +83,23 @@ const UNKNOWN_ROOM_BYTES = 2 ** 32;
  */
 export function weightPlan(
   backend: Backend,
-  shapes: readonly AttentionShape[],
+  spec: ModelSpec,
+  shapes: MixerShapes,
   weights: readonly WeightRequest[],
   settings: SessionSettings,
   plan: MemoryPlan,
 ): WeightPlan {
   const { weightBytes, cacheTokens: tokens, activationBytes: step, availableBytes } = plan;
   const room = availableBytes === null ? UNKNOWN_ROOM_BYTES : Math.max(0, availableBytes - weightBytes - step);
-  const extent = cacheExtent(settings, tokens);
-  const wishes = shapes.map((shape) => kvCacheBytes(backend, [shape], settings, extent));
+  const wishes = spec.layers.map((_, layer) =>
+    cacheBytes(
+      backend,
+      spec,
+      shapesOf(shapes, (other) => other === layer),
+      settings,
+      tokens,
+    ),
+  );
   const share = Math.min(1, room / wishes.reduce((sum, bytes) => sum + bytes, 1));
   return { weights, cacheBytes: wishes.map((bytes) => bytes * share), activationBytes: step };
 }
@@ -77,18 +110,19 @@ export function weightPlan(
  */
 export function requirePlaces(
   backend: Backend,
-  shapes: readonly AttentionShape[],
+  spec: ModelSpec,
+  shapes: MixerShapes,
   settings: SessionSettings,
   plan: MemoryPlan,
   advice: string,
 ): void {
-  const places = placesOf(backend, shapes);
+  const places = placesOf(backend, spec);
   for (const place of places) {
-    const here = shapes.filter(({ layer }) => backend.placeOf(layer) === place);
-    const bytes = kvCacheBytes(backend, here, settings, cacheExtent(settings, plan.cacheTokens));
+    const layers = spec.layers.filter((_, layer) => backend.placeOf(layer) === place).length;
+    const here = shapesOf(shapes, (layer) => backend.placeOf(layer) === place);
     requireMemory(
-      `A cache of ${plan.cacheTokens} tokens needs, beside ${here.length} of ${shapes.length} layers in one memory,`,
-      bytes + plan.activationBytes / places.size,
+      `A cache of ${plan.cacheTokens} tokens needs, beside ${layers} of ${spec.layers.length} layers in one memory,`,
+      cacheBytes(backend, spec, here, settings, plan.cacheTokens) + plan.activationBytes / places.size,
       backend.placeBytesLeft(place),
       advice,
     );

@@ -13,17 +13,19 @@ export interface SessionSettings {
   /** Undefined: the trained length. */
   readonly contextLength: number | undefined;
   readonly chunk: number;
+  /** What an encoder reads; undefined: the first prompt. */
+  readonly source: SessionOptions["source"];
 }
 
 const MOST_CHUNK = 4096;
 
 /** @throws PolicyError, ArgumentError */
 export function sessionSettings(options: SessionOptions = {}): SessionSettings {
-  const { contextLength, chunk = 256 } = options;
+  const { contextLength, chunk = 256, source } = options;
   const policy = parsePolicy(options.context ?? "full");
   if (contextLength !== undefined) whole("contextLength", contextLength, 2 ** 31 - 1);
   whole("chunk", chunk, MOST_CHUNK);
-  return { policy, ...kvTypes(options.kv ?? "f16"), contextLength, chunk };
+  return { policy, ...kvTypes(options.kv ?? "f16"), contextLength, chunk, source };
 }
 
 /** "q8" or "q8/f16" (keys / values). */

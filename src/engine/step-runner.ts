@@ -2,7 +2,9 @@
  * Runs steps of a decoder one at a time: logits are a view into the backend's memory that the next step overwrites, so
  * whoever reads them does so before the next step may begin, whichever session asks for it.
  */
+import { EncoderMemory } from "../context/encoder-memory.js";
 import type { SequenceState } from "../context/mixer-state.js";
+import type { SequenceMemory } from "../context/sequence-memory.js";
 import type { Decoder } from "../nn/decoder.js";
 import type { Backend } from "../tensor/backend.js";
 
@@ -22,9 +24,33 @@ export class StepRunner {
    * it returns. When the step fails, the state is as before.
    */
   run<R>(state: SequenceState, ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R): Promise<R> {
-    const result = this.tail.then(() => this.step(state, ids, wanted, use));
+    return this.inTurn(() => this.step(state, ids, wanted, use));
+  }
+
+  /** Lets the encoder read `ids` whole; later steps of `memory` attend to them. @throws MemoryError */
+  encode(memory: SequenceMemory, ids: Int32Array): Promise<void> {
+    return this.inTurn(() => this.readSource(memory, ids));
+  }
+
+  private inTurn<R>(work: () => Promise<R>): Promise<R> {
+    const result = this.tail.then(work);
     this.tail = result.catch(() => undefined);
     return result;
+  }
+
+  private async readSource(memory: SequenceMemory, ids: Int32Array): Promise<void> {
+    const { backend, decoder } = this;
+    const rows = ids.length;
+    const state = new EncoderMemory(backend, decoder.shapes.encoder, { keyType: "f32", valueType: "f32" });
+    try {
+      backend.beginStep();
+      memory.holdSource(rows);
+      state.hold(rows);
+      const batch = { ids: backend.input(ids), rows, segments: [{ start: 0, count: rows, state }] };
+      await backend.read(decoder.encode(backend, batch, memory));
+    } finally {
+      state.dispose();
+    }
   }
 
   private async step<R>(

@@ -1,13 +1,36 @@
 /** The registry of architectures, by `general.architecture`: adding one is adding its file and a line here. */
 import { UnsupportedError } from "../util/errors.js";
+import { bloom, mpt } from "./alibi-models.js";
 import type { Architecture } from "./architecture.js";
+import { falcon } from "./falcon.js";
+import { gemma2, gemma3 } from "./gemma.js";
+import { gptOss } from "./gpt-oss.js";
+import { gpt2 } from "./gpt2.js";
+import { gptneox } from "./gptneox.js";
 import { llamaLike } from "./llama.js";
+import { jamba, mamba, mamba2 } from "./mamba.js";
+import { phi3 } from "./phi3.js";
+import { t5 } from "./t5.js";
 
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
-  llama: llamaLike({ rope: "interleaved", headNorms: false, window: false }),
-  mistral: llamaLike({ rope: "interleaved", headNorms: false, window: true }),
-  qwen2: llamaLike({ rope: "halves", headNorms: false, window: false }),
-  qwen3: llamaLike({ rope: "halves", headNorms: true, window: false }),
+  llama: llamaLike({ rope: "interleaved" }),
+  mistral: llamaLike({ rope: "interleaved", window: true }),
+  qwen2: llamaLike({ rope: "halves" }),
+  qwen3: llamaLike({ rope: "halves", headNorms: true }),
+  phi3,
+  gemma2,
+  gemma3,
+  "gpt-oss": gptOss,
+  gpt2,
+  starcoder: gpt2,
+  gptneox,
+  falcon,
+  bloom,
+  mpt,
+  mamba,
+  mamba2,
+  jamba,
+  t5,
 };
 
 /** @throws UnsupportedError that lists what is supported */

@@ -33,6 +33,23 @@ export class ModelMetadata {
     throw this.wrong(key, "a positive whole number", value);
   }
 
+  /** A count that may be given for each layer as a list. */
+  countOfLayer(key: string, layer: number, fallback?: number): number {
+    const value = this.value(key);
+    const list = value instanceof Int32Array || Array.isArray(value) ? value : undefined;
+    if (!list) return this.count(key, fallback);
+    const found: unknown = list[layer];
+    if (typeof found === "number" && Number.isInteger(found) && found >= 1) return found;
+    throw this.wrong(key, `a list with a positive whole number for layer ${layer}`, value);
+  }
+
+  flag(key: string, fallback: boolean): boolean {
+    const value = this.value(key);
+    if (value === undefined) return fallback;
+    if (typeof value === "boolean") return value;
+    throw this.wrong(key, "true or false", value);
+  }
+
   text(key: string): string | undefined {
     const value = this.value(key);
     if (value === undefined || typeof value === "string") return value;

@@ -5,26 +5,37 @@ import type { RopeLayout } from "../tensor/backend.js";
 import { FormatError, UnsupportedError } from "../util/errors.js";
 import type { ModelMetadata } from "./metadata.js";
 
-/** `divisors` are the numbers of `rope_freqs.weight`, where the checkpoint has it. */
+/** `divisors` are the numbers of `rope_freqs.weight`, where the checkpoint has it; `usualBase` is where it names none. */
 export function ropeFromMetadata(
   meta: ModelMetadata,
   layout: RopeLayout,
   headWidth: number,
-  divisors: Float32Array | undefined,
+  divisors?: Float32Array,
+  usualBase = 10_000,
 ): RopeSpec {
   const dims = meta.count("rope.dimension_count", headWidth);
   if (dims % 2 !== 0 || dims > headWidth) {
     throw new FormatError(`${meta.checkpoint.location}: ${dims} rotated dims do not fit a head of width ${headWidth}.`);
   }
-  if (divisors && divisors.length !== dims / 2) {
-    throw new FormatError(
-      `${meta.checkpoint.location}: rope_freqs.weight has ${divisors.length} factors, expected ${dims / 2}.`,
-    );
-  }
-  const base = meta.number("rope.freq_base", 10000);
-  if (!(base > 0)) throw new FormatError(`${meta.checkpoint.location}: the RoPE base must be positive, found ${base}.`);
+  if (divisors) checkDivisors(meta, "rope_freqs.weight", divisors, dims);
+  const base = positiveBase(meta, meta.number("rope.freq_base", usualBase));
   const spec = { layout: meta.checkpoint.ropeLayout ?? layout, dims, base, scaling: scalingFromMetadata(meta) };
   return divisors ? { ...spec, divisors } : spec;
+}
+
+/** The same rotation with another base and without scaling. */
+export function plainRope(meta: ModelMetadata, { layout, dims }: RopeSpec, base: number): RopeSpec {
+  return { layout, dims, base: positiveBase(meta, base), scaling: { kind: "none" } };
+}
+
+export function checkDivisors(meta: ModelMetadata, tensor: string, divisors: Float32Array, dims: number): void {
+  if (divisors.length === dims / 2) return;
+  throw new FormatError(`${meta.checkpoint.location}: ${tensor} has ${divisors.length} factors, expected ${dims / 2}.`);
+}
+
+function positiveBase(meta: ModelMetadata, base: number): number {
+  if (base > 0) return base;
+  throw new FormatError(`${meta.checkpoint.location}: the RoPE base must be positive, found ${base}.`);
 }
 
 function scalingFromMetadata(meta: ModelMetadata): RopeScaling {

@@ -2,12 +2,12 @@
  * The attention layer: projections around an AttentionState. It knows neither cache nor policy: unrotated q, k, v go to
  * the state of each sequence, the mixed values come back.
  */
-import type { AttentionShape } from "../context/mixer-state.js";
+import type { AttentionShape, WholeAttentionState } from "../context/mixer-state.js";
 import type { Backend } from "../tensor/backend.js";
-import type { Tensor } from "../tensor/tensor.js";
-import type { Batch } from "./batch.js";
+import type { Tensor, Weight } from "../tensor/tensor.js";
+import { type Batch, segmentRows } from "./batch.js";
 import { Linear } from "./linear.js";
-import { Norm } from "./norm.js";
+import { type Norm, optionalNorm } from "./norm.js";
 import type { AttentionSpec } from "./spec.js";
 import type { Weights } from "./weights.js";
 
@@ -16,12 +16,13 @@ export class Attention {
   private readonly key: Linear;
   private readonly value: Linear;
   private readonly output: Linear;
-  private readonly queryNorm: Norm | undefined;
-  private readonly keyNorm: Norm | undefined;
-  private readonly outWidth: number;
+  private readonly queryNorm: Pick<Norm, "forward">;
+  private readonly keyNorm: Pick<Norm, "forward">;
+  private readonly sinks: Weight | undefined;
+  private readonly table: Weight | undefined;
 
   constructor(
-    spec: AttentionSpec,
+    private readonly spec: AttentionSpec,
     private readonly layer: number,
     weights: Weights,
   ) {
@@ -29,29 +30,56 @@ export class Attention {
     this.key = new Linear(spec.key, weights);
     this.value = new Linear(spec.value, weights);
     this.output = new Linear(spec.output, weights);
-    this.queryNorm = spec.queryNorm && new Norm(spec.queryNorm, weights);
-    this.keyNorm = spec.keyNorm && new Norm(spec.keyNorm, weights);
-    this.outWidth = spec.heads * spec.valueWidth;
+    this.queryNorm = optionalNorm(spec.queryNorm, weights);
+    this.keyNorm = optionalNorm(spec.keyNorm, weights);
+    this.sinks = spec.sinks && weights.get(spec.sinks);
+    this.table = spec.relative && weights.get(spec.relative.table);
   }
 
   /** x [T, C] -> [T, C] */
   forward(ops: Backend, x: Tensor, batch: Batch): Tensor {
-    let q = this.query.forward(ops, x); // [T, H*D]
-    let k = this.key.forward(ops, x); // [T, Hkv*D]
-    const v = this.value.forward(ops, x); // [T, Hkv*Dv]
-    if (this.queryNorm) q = this.queryNorm.forward(ops, q);
-    if (this.keyNorm) k = this.keyNorm.forward(ops, k);
-    const out = ops.empty(x.rows, this.outWidth); // [T, H*Dv]
-    for (const { start, count, state } of batch.segments) {
-      const part = (t: Tensor) => (count === t.rows ? t : ops.rows(t, start, count));
-      state.layers[this.layer].attend(ops, part(q), part(k), part(v), part(out));
+    const q = this.queryNorm.forward(ops, this.project(ops, this.query, x)); // [T, H*D]
+    const k = this.keyNorm.forward(ops, this.project(ops, this.key, x)); // [T, Hkv*D]
+    const v = this.project(ops, this.value, x); // [T, Hkv*Dv]
+    const out = this.emptyOutput(ops, x.rows);
+    for (const segment of batch.segments) {
+      const [qs, ks, vs, outs] = [q, k, v, out].map((rows) => segmentRows(ops, rows, segment));
+      const { sinks, table } = this;
+      segment.state.attention(this.layer).attend(ops, { q: qs, k: ks, v: vs, out: outs, sinks, table });
     }
     return this.output.forward(ops, out);
   }
+
+  /** The keys and values of a source [n, C], which the rows of later steps attend to with `across`. */
+  remember(ops: Backend, source: Tensor, state: WholeAttentionState): void {
+    state.fill(ops, this.project(ops, this.key, source), this.project(ops, this.value, source));
+  }
+
+  /** x [T, C] -> [T, C]: attention to what each sequence remembers of its source. */
+  across(ops: Backend, x: Tensor, batch: Batch): Tensor {
+    const q = this.project(ops, this.query, x);
+    const out = this.emptyOutput(ops, x.rows);
+    for (const segment of batch.segments) {
+      const [qs, outs] = [q, out].map((rows) => segmentRows(ops, rows, segment));
+      segment.state.cross(this.layer).attend(ops, { q: qs, out: outs, table: this.table });
+    }
+    return this.output.forward(ops, out);
+  }
+
+  private project(ops: Backend, linear: Linear, x: Tensor): Tensor {
+    const { clamp } = this.spec;
+    const projected = linear.forward(ops, x);
+    return clamp === undefined ? projected : ops.map(projected, "clamp", clamp);
+  }
+
+  /** [T, H*Dv] */
+  private emptyOutput(ops: Backend, rows: number): Tensor {
+    return ops.empty(rows, this.spec.heads * this.spec.valueWidth);
+  }
 }
 
-/** What a cache must know of the attention layers of a spec. */
+/** What a cache must know of an attention layer. */
 export function attentionShape(spec: AttentionSpec, layer: number): AttentionShape {
-  const { heads, kvHeads, keyWidth, valueWidth, scale, rope, window } = spec;
-  return { layer, heads, kvHeads, keyWidth, valueWidth, scale, rope, window };
+  const { heads, kvHeads, keyWidth, valueWidth, scale, rope, alibi, relative, softcap, window } = spec;
+  return { layer, heads, kvHeads, keyWidth, valueWidth, scale, rope, alibi, relative, softcap, window };
 }

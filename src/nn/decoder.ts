@@ -1,43 +1,24 @@
 /** Runs a ModelSpec: embedding, layers, final norm, head. One definition for inference and, later, training. */
-import type { AttentionShape } from "../context/mixer-state.js";
-import type { Backend, ScopeBody } from "../tensor/backend.js";
+import type { LayerStates, MixerShapes } from "../context/mixer-state.js";
+import type { Backend } from "../tensor/backend.js";
 import type { Tensor, Weight } from "../tensor/tensor.js";
-import { Attention, attentionShape } from "./attention.js";
 import type { Batch } from "./batch.js";
+import { Layer } from "./layer.js";
 import { Linear } from "./linear.js";
-import { GatedMlp } from "./mlp.js";
-import { Norm } from "./norm.js";
-import type { LayerSpec, ModelSpec } from "./spec.js";
+import { mixerShapes } from "./mixer.js";
+import { Norm, optionalNorm } from "./norm.js";
+import { PositionEmbedding } from "./position-embedding.js";
+import type { ModelSpec } from "./spec.js";
 import type { Weights } from "./weights.js";
 
-class DecoderLayer implements ScopeBody<Batch> {
-  private readonly mixerNorm: Norm;
-  private readonly mixer: Attention;
-  private readonly feedForwardNorm: Norm;
-  private readonly feedForward: GatedMlp;
-
-  constructor(
-    spec: LayerSpec,
-    readonly layer: number,
-    weights: Weights,
-  ) {
-    this.mixerNorm = new Norm(spec.mixerNorm, weights);
-    this.mixer = new Attention(spec.mixer, layer, weights);
-    this.feedForwardNorm = new Norm(spec.feedForwardNorm, weights);
-    this.feedForward = new GatedMlp(spec.feedForward, weights);
-  }
-
-  /** x [T, C] -> [T, C] */
-  forward(ops: Backend, x: Tensor, batch: Batch): Tensor {
-    const mixed = ops.add(x, this.mixer.forward(ops, this.mixerNorm.forward(ops, x), batch));
-    return ops.add(mixed, this.feedForward.forward(ops, this.feedForwardNorm.forward(ops, mixed)));
-  }
-}
-
 export class Decoder {
-  readonly attentionShapes: readonly AttentionShape[];
+  readonly shapes: MixerShapes;
   private readonly embedding: Weight;
-  private readonly layers: readonly DecoderLayer[];
+  private readonly embeddingNorm: Pick<Norm, "forward">;
+  private readonly positions: PositionEmbedding | undefined;
+  private readonly encoderLayers: readonly Layer[];
+  private readonly encoderNorm: Pick<Norm, "forward">;
+  private readonly layers: readonly Layer[];
   private readonly norm: Norm;
   private readonly head: Linear;
 
@@ -45,18 +26,48 @@ export class Decoder {
     readonly spec: ModelSpec,
     weights: Weights,
   ) {
-    this.attentionShapes = spec.layers.map((layer, index) => attentionShape(layer.mixer, index));
+    const { layers, encoder } = spec;
+    this.shapes = mixerShapes(spec);
     this.embedding = weights.get(spec.embedding);
-    this.layers = spec.layers.map((layer, index) => new DecoderLayer(layer, index, weights));
+    this.embeddingNorm = optionalNorm(spec.embeddingNorm, weights);
+    this.positions = spec.positions && new PositionEmbedding(spec.positions, weights);
+    this.encoderLayers = (encoder?.layers ?? []).map((layer, i) => new Layer(layer, layers.length + i, weights));
+    this.encoderNorm = optionalNorm(encoder?.norm, weights);
+    this.layers = layers.map((layer, index) => new Layer(layer, index, weights));
     this.norm = new Norm(spec.norm, weights);
     this.head = new Linear(spec.head, weights);
   }
 
   /** Logits [outputs, V] of the batch's output rows. The states' `begin` has been called; `end` is the caller's. */
   forward(ops: Backend, batch: Batch): Tensor {
-    let x = ops.embed(this.embedding, batch.ids); // [T, C]
+    let x = this.embed(ops, batch); // [T, C]
     for (const layer of this.layers) x = ops.scope(layer, x, batch);
     const wanted = batch.outputs ? ops.gather(x, batch.outputs) : x; // [outputs, C]
-    return this.head.forward(ops, this.norm.forward(ops, wanted));
+    const logits = this.head.forward(ops, this.norm.forward(ops, wanted));
+    const { logitSoftcap } = this.spec;
+    return logitSoftcap === undefined ? logits : ops.map(logits, "softcap", logitSoftcap);
+  }
+
+  /**
+   * Reads a source whole: the batch's states are an encoder's. Every decoder layer's keys and values of it go to `memory`;
+   * the result, [n, C], is what the encoder makes of the source.
+   */
+  encode(ops: Backend, batch: Batch, memory: Pick<LayerStates, "cross">): Tensor {
+    let x = this.embed(ops, batch);
+    for (const layer of this.encoderLayers) x = ops.scope(layer, x, batch);
+    const source = this.encoderNorm.forward(ops, x);
+    this.layers.forEach(({ cross }, index) => {
+      cross?.remember(ops, source, memory.cross(index));
+    });
+    return source;
+  }
+
+  /** [T, C] */
+  private embed(ops: Backend, batch: Batch): Tensor {
+    const { embeddingScale } = this.spec;
+    const plain = ops.embed(this.embedding, batch.ids);
+    const scaled = embeddingScale === undefined ? plain : ops.map(plain, "scale", embeddingScale);
+    const placed = this.positions?.forward(ops, scaled, batch) ?? scaled;
+    return this.embeddingNorm.forward(ops, placed);
   }
 }

@@ -2,4 +2,4 @@
 export type * from "./batch.js";
 export { Decoder } from "./decoder.js";
 export type * from "./spec.js";
-export { type WeightShape, Weights, weightShapes } from "./weights.js";
+export { Weights, type WeightUse, weightUses } from "./weights.js";

@@ -5,12 +5,12 @@ import type { LinearSpec } from "./spec.js";
 import type { Weights } from "./weights.js";
 
 export class Linear {
-  private readonly weight: Weight;
-  private readonly bias: Weight | undefined;
+  readonly weight: Weight;
+  readonly bias: Weight | undefined;
 
   constructor(spec: LinearSpec, weights: Weights) {
     this.weight = weights.get(spec.weight);
-    this.bias = spec.bias === undefined ? undefined : weights.get(spec.bias);
+    this.bias = spec.bias && weights.get(spec.bias);
   }
 
   /** x [T, inputs] -> [T, outputs] */

@@ -1,3 +1,7 @@
-/** Rotary positions and their scalings. */
+/** Position schemes: rotary with its scalings, linear biases, buckets of distances, learned and sinusoidal embeddings. */
+export * from "./alibi.js";
+export * from "./learned.js";
+export * from "./relative.js";
 export * from "./rope.js";
 export * from "./rope-scaling.js";
+export * from "./sinusoidal.js";

@@ -1,7 +1,7 @@
 /**
  * How RoPE's frequencies are lowered for contexts longer than the trained one. Each scaling maps the inverse
  * frequencies of the pairs to new ones. Sources: linear (Position Interpolation, 2306.15595), NTK-aware and dynamic NTK
- * (bloc97, 2023), YaRN (2309.00071), llama3 (Llama 3.1 model card code).
+ * (bloc97, 2023), YaRN (2309.00071), llama3 (Llama 3.1 model card code), LongRoPE (2402.13753).
  */
 export type RopeScaling =
   | { readonly kind: "none" }
@@ -25,6 +25,15 @@ export type RopeScaling =
       readonly lowFrequencyFactor: number;
       readonly highFrequencyFactor: number;
       readonly originalContext: number;
+    }
+  | {
+      /** LongRoPE (2402.13753): divisors of each pair, [dims/2], for contexts up to the original length and beyond. */
+      readonly kind: "longrope";
+      readonly short: Float32Array;
+      readonly long: Float32Array;
+      readonly originalContext: number;
+      /** Multiplies cosine and sine. */
+      readonly magnitude: number;
     };
 
 export interface RopeFrequencies {
@@ -51,7 +60,10 @@ export function dynamicBase(
   return base * ((factor * length) / originalContext - (factor - 1)) ** (dims / (dims - 2));
 }
 
-/** Frequencies of `dims` rotated elements. `length` matters to dynamic NTK only. */
+/**
+ * Frequencies of `dims` rotated elements. `length` matters to dynamic NTK, for which it is the length of the text, and to
+ * LongRoPE, for which it is the size of the context that the text may come to fill.
+ */
 export function scaledFrequencies(dims: number, base: number, scaling: RopeScaling, length = 0): RopeFrequencies {
   switch (scaling.kind) {
     case "none":
@@ -68,6 +80,10 @@ export function scaledFrequencies(dims: number, base: number, scaling: RopeScali
       return yarn(dims, base, scaling);
     case "llama3":
       return { inverse: inverseFrequencies(dims, base).map((f) => llama3(f, scaling)), magnitude: 1 };
+    case "longrope": {
+      const divisors = length > scaling.originalContext ? scaling.long : scaling.short;
+      return { inverse: inverseFrequencies(dims, base).map((f, i) => f / divisors[i]), magnitude: scaling.magnitude };
+    }
   }
 }
 

@@ -11,11 +11,11 @@ export interface RopeSpec {
   readonly dims: number;
   readonly base: number;
   readonly scaling: RopeScaling;
-  /** Per-pair divisors of the angle (`rope_freqs.weight`, long-rope factors); [dims/2]. */
+  /** Per-pair divisors of the angle (`rope_freqs.weight`); [dims/2]. */
   readonly divisors?: Float32Array;
 }
 
-/** Frequencies of a spec for a text of `length` tokens (which matters to dynamic NTK only). */
+/** Frequencies of a spec; `length` as in scaledFrequencies. */
 export function ropeFrequencies(spec: RopeSpec, length = 0): RopeFrequencies {
   const { inverse, magnitude } = scaledFrequencies(spec.dims, spec.base, spec.scaling, length);
   const { divisors } = spec;

@@ -204,8 +204,12 @@ export interface Backend {
   // Required operations. T rows; results are new tensors of the current arena unless said otherwise.
   /** Uninitialised [rows, cols]. */
   empty(rows: number, cols: number): Tensor;
+  /** The numbers of an f32 input as [rows, cols]. */
+  tensor(values: StepInput, rows: number, cols: number): Tensor;
   /** Rows [start, start + count) of x, sharing its memory. */
   rows(x: Tensor, start: number, count: number): Tensor;
+  /** The rows of all parts, one after the other; all have the same columns. */
+  concat(parts: readonly Tensor[]): Tensor;
   /** Copies of the rows of x that `indices` (i32) names. */
   gather(x: Tensor, indices: StepInput): Tensor;
   /** Rows of the table, dequantised: [ids.length, C]. Ids must be in range (the caller checks). */

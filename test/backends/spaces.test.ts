@@ -11,11 +11,11 @@ import { placeWeights } from "../../src/backends/wasm/placement.js";
 import { Pool } from "../../src/backends/wasm/pool.js";
 import { Space } from "../../src/backends/wasm/space.js";
 import { own, WasmInput } from "../../src/backends/wasm/tensors.js";
-import { KvCache } from "../../src/context/kv-cache.js";
 import { parsePolicy } from "../../src/context/policy-text.js";
+import { SequenceMemory } from "../../src/context/sequence-memory.js";
 import { activationBytes } from "../../src/engine/memory-plan.js";
 import { StepRunner } from "../../src/engine/step-runner.js";
-import { weightShapes } from "../../src/nn/weights.js";
+import { weightUses } from "../../src/nn/weights.js";
 import type { RopeScaling } from "../../src/position/rope-scaling.js";
 import type { ScopeBody, WeightPlan, WeightRequest } from "../../src/tensor/backend.js";
 import type { KvType } from "../../src/tensor/dtype.js";
@@ -160,7 +160,9 @@ describe("placement", () => {
 const LAYERED: RandomModelShape = { layers: 8, heads: 4, kvHeads: 2, headWidth: 16, vocabulary: 60, hidden: 96 };
 
 function planFor({ spec }: RandomModel): WeightPlan {
-  const weights = weightShapes(spec).map((shape): WeightRequest => ({ ...shape, dtype: "f32" }));
+  const weights = weightUses(spec).map(({ name, ref: { rows, cols }, layer }): WeightRequest => {
+    return { name, dtype: "f32", rows, cols, layer };
+  });
   return { weights, cacheBytes: spec.layers.map(() => 10_000), activationBytes: activationBytes(spec, 40) };
 }
 
@@ -176,16 +178,16 @@ async function logitsOf(ops: WasmBackend, model: RandomModel, ids: Int32Array, o
   const before = ops.memoryBytes;
   const kv = options.kv ?? "f32";
   const settings = { policy: parsePolicy(options.policy), keyType: kv, valueType: kv, limit: 4096 };
-  const cache = new KvCache(ops, decoder.attentionShapes, settings);
+  const memory = new SequenceMemory(ops, decoder.shapes, settings);
   const runner = new StepRunner(ops, decoder);
   const all: number[] = [];
   for (let at = 0; at < ids.length; ) {
-    const count = cache.stepLimit(Math.min(options.chunk, ids.length - at));
-    await runner.run(cache, ids.subarray(at, at + count), "all", (logits) => all.push(...logits));
+    const count = memory.stepLimit(Math.min(options.chunk, ids.length - at));
+    await runner.run(memory, ids.subarray(at, at + count), "all", (logits) => all.push(...logits));
     at += count;
   }
-  cache.dispose();
-  return { logits: Float32Array.from(all), cache, before };
+  memory.dispose();
+  return { logits: Float32Array.from(all), memory, before };
 }
 
 describe.each([1, 2])("a model in several memories, %i threads", (threads) => {
@@ -206,8 +208,8 @@ describe.each([1, 2])("a model in several memories, %i threads", (threads) => {
     expect(ops.spaces.length).toBeGreaterThanOrEqual(3);
     const several = await logitsOf(ops, model, ids, options);
     expect(several.logits).toEqual(one.logits);
-    expect(one.cache.groups.length).toBe(1);
-    expect(several.cache.groups.length).toBe(new Set(model.spec.layers.map((_, i) => ops.placeOf(i))).size);
+    expect(one.memory.cache.groups.length).toBe(1);
+    expect(several.memory.cache.groups.length).toBe(new Set(model.spec.layers.map((_, i) => ops.placeOf(i))).size);
   });
 
   const dynamic: RopeScaling = { kind: "dynamic", factor: 2, originalContext: 24 };
@@ -232,8 +234,8 @@ describe.each([1, 2])("a model in several memories, %i threads", (threads) => {
     const runner = new StepRunner(ops, decoder);
     const settings = { policy: parsePolicy("sinks:4,recent:28"), keyType: "f16", valueType: "f16", limit: 64 } as const;
     const weights = ops.memoryBytes;
-    let cache = new KvCache(ops, decoder.attentionShapes, settings);
-    const read = (count: number) => runner.run(cache, randomIds(count, 60, 5), "last", () => undefined);
+    let memory = new SequenceMemory(ops, decoder.shapes, settings);
+    const read = (count: number) => runner.run(memory, randomIds(count, 60, 5), "last", () => undefined);
     const readMany = async () => {
       for (let i = 0; i < 60; i++) await read(i % 7 === 0 ? 16 : 1);
     };
@@ -244,16 +246,16 @@ describe.each([1, 2])("a model in several memories, %i threads", (threads) => {
     await readMany();
     expect(ops.memoryBytes).toBe(taken);
     expect(ops.spaces.map(({ memory }) => memory.buffer.byteLength)).toEqual(sizes);
-    const reserved = cache.groups.reduce((sum, { store }) => sum + store.reservedBytes, 0);
+    const reserved = memory.cache.groups.reduce((sum, { store }) => sum + store.reservedBytes, 0);
     expect(reserved).toBeGreaterThan(0);
-    cache.dispose();
+    memory.dispose();
     // What stays are the arenas and the tables of a new cache take the old one's place.
     expect(taken - ops.memoryBytes).toBeGreaterThanOrEqual(reserved);
     expect(ops.memoryBytes).toBeGreaterThan(weights);
-    cache = new KvCache(ops, decoder.attentionShapes, settings);
+    memory = new SequenceMemory(ops, decoder.shapes, settings);
     await readMany();
     expect(ops.memoryBytes).toBe(taken);
-    cache.dispose();
+    memory.dispose();
     await ops.dispose();
     expect(ops.memoryBytes).toBe(0);
     expect(ops.spaces).toEqual([]);
@@ -318,10 +320,10 @@ describe("memories", () => {
     second.allocate(ops.placeBytesLeft(1) - 1000, "filler");
     const left = ops.spaces.map((_, place) => ops.placeBytesLeft(place));
     const settings = { policy: parsePolicy("full"), keyType: "f32", valueType: "f32", limit: 64 } as const;
-    const cache = new KvCache(ops, decoder.attentionShapes, settings);
-    expect(() => cache.begin(16)).toThrow(MemoryError);
-    expect(cache.usedBytes).toBe(0);
-    cache.dispose();
+    const memory = new SequenceMemory(ops, decoder.shapes, settings);
+    expect(() => memory.begin(16)).toThrow(MemoryError);
+    expect(memory.usedBytes).toBe(0);
+    memory.dispose();
     expect(ops.spaces.map((_, place) => ops.placeBytesLeft(place))).toEqual(left);
   });
 

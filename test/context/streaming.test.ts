@@ -2,8 +2,8 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createBackend } from "../../src/backends/create.js";
-import { KvCache } from "../../src/context/kv-cache.js";
 import { parsePolicy } from "../../src/context/policy-text.js";
+import { SequenceMemory } from "../../src/context/sequence-memory.js";
 import { StepRunner } from "../../src/engine/step-runner.js";
 import type { RopeScaling } from "../../src/position/rope-scaling.js";
 import type { Backend, BackendName } from "../../src/tensor/backend.js";
@@ -44,17 +44,17 @@ async function run(
   const runner = new StepRunner(backend, decoder);
   const kv = options.kv ?? "f32";
   const settings = { policy: parsePolicy(options.policy), keyType: kv, valueType: kv, limit: 4096 };
-  const cache = new KvCache(backend, decoder.attentionShapes, settings);
+  const memory = new SequenceMemory(backend, decoder.shapes, settings);
   const rows: Float32Array[] = [];
   for (let at = 0; at < ids.length; ) {
-    const count = cache.stepLimit(Math.min(options.chunk, ids.length - at));
-    await runner.run(cache, ids.subarray(at, at + count), "all", (logits) => {
+    const count = memory.stepLimit(Math.min(options.chunk, ids.length - at));
+    await runner.run(memory, ids.subarray(at, at + count), "all", (logits) => {
       for (let row = 0; row < count; row++)
         rows.push(logits.slice(row * SMALL.vocabulary, (row + 1) * SMALL.vocabulary));
     });
     at += count;
   }
-  cache.dispose();
+  memory.dispose();
   return rows;
 }
 
@@ -74,6 +74,8 @@ const HEADS: readonly Pick<RandomModelShape, "heads" | "kvHeads">[] = [
   { heads: 4, kvHeads: 4 },
 ];
 
+const POSITIONS: Readonly<Record<BackendName, readonly "alibi"[]>> = { reference: ["alibi"], wasm: [] };
+
 const SCALINGS: readonly RopeScaling[] = [
   { kind: "none" },
   { kind: "linear", factor: 4 },
@@ -92,11 +94,12 @@ describe.each(backends)("policies on $name with $threads threads", ({ name, thre
 
   const runs = name === "reference" ? 8 : 25;
 
-  it("rotation offsets equal rotating every cached key anew at its place in the cache", async () => {
+  it("offsets equal giving every cached key a position anew at its place in the cache: rotary, partly rotary, ALiBi, none", async () => {
     const arbitrary = fc.record({
       heads: fc.constantFrom(...HEADS),
       layout: fc.constantFrom("interleaved" as const, "halves" as const),
       dims: fc.constantFrom(4, 8),
+      positions: fc.constantFrom(undefined, "none" as const, ...POSITIONS[name]),
       sinks: fc.integer({ min: 0, max: 20 }),
       recent: fc.integer({ min: 1, max: 40 }),
       evict: fc.integer({ min: 1, max: 8 }),
@@ -108,9 +111,9 @@ describe.each(backends)("policies on $name with $threads threads", ({ name, thre
     await fc.assert(
       fc.asyncProperty(
         arbitrary,
-        async ({ heads, layout, dims, sinks, recent, evict: wish, inText, length, chunk, seed }) => {
+        async ({ heads, layout, dims, positions, sinks, recent, evict: wish, inText, length, chunk, seed }) => {
           const evict = Math.min(wish, recent);
-          const model = randomModel({ ...SMALL, ...heads, rope: { layout, dims } }, seed);
+          const model = randomModel({ ...SMALL, ...heads, rope: { layout, dims }, positions }, seed);
           const ids = randomIds(length, SMALL.vocabulary, seed);
           const policy = `sinks:${sinks},recent:${recent},evict=${evict}${inText ? ",distance=text" : ""}`;
           const got = await run(backend, model, ids, { policy, chunk });
@@ -202,13 +205,13 @@ describe.each(backends)("policies on $name with $threads threads", ({ name, thre
       const decoder = bind(randomModel(SMALL, 3), backend);
       const runner = new StepRunner(backend, decoder);
       const settings = { policy: parsePolicy(policy), keyType: "f32", valueType: "f32", limit: 4096 } as const;
-      const cache = new KvCache(backend, decoder.attentionShapes, settings);
+      const memory = new SequenceMemory(backend, decoder.shapes, settings);
       for (let at = 0; at < 400; at++) {
-        await runner.run(cache, randomIds(1, SMALL.vocabulary, at), "last", () => undefined);
-        expect(cache.usedBytes).toBeLessThanOrEqual(4 * cache.groups[0].store.pageBytes);
+        await runner.run(memory, randomIds(1, SMALL.vocabulary, at), "last", () => undefined);
+        expect(memory.usedBytes).toBeLessThanOrEqual(4 * memory.cache.groups[0].store.pageBytes);
       }
-      cache.dispose();
-      expect(() => cache.begin(1)).toThrow(/disposed/);
+      memory.dispose();
+      expect(() => memory.begin(1)).toThrow(/disposed/);
     },
   );
 
@@ -221,10 +224,10 @@ describe.each(backends)("policies on $name with $threads threads", ({ name, thre
       ["sinks:4,recent:40", 20, 20, 0],
     ] as const) {
       const settings = { policy: parsePolicy(policy), keyType: "f32", valueType: "f32", limit: 4096 } as const;
-      const cache = new KvCache(backend, decoder.attentionShapes, settings);
-      await runner.run(cache, randomIds(100, SMALL.vocabulary, 1), "last", () => undefined);
-      expect([cache.kept, cache.horizon, cache.sinks]).toEqual([kept, horizon, sinks]);
-      cache.dispose();
+      const memory = new SequenceMemory(backend, decoder.shapes, settings);
+      await runner.run(memory, randomIds(100, SMALL.vocabulary, 1), "last", () => undefined);
+      expect([memory.cache.kept, memory.cache.horizon, memory.cache.sinks]).toEqual([kept, horizon, sinks]);
+      memory.dispose();
     }
   });
 
@@ -237,16 +240,16 @@ describe.each(backends)("policies on $name with $threads threads", ({ name, thre
       valueType: "f32",
       limit: 4096,
     } as const;
-    const cache = new KvCache(backend, decoder.attentionShapes, settings);
-    const pageBytes = cache.groups[0].store.pageBytes;
+    const memory = new SequenceMemory(backend, decoder.shapes, settings);
+    const pageBytes = memory.cache.groups[0].store.pageBytes;
     for (let at = 0; at < 600; at += 20) {
-      await runner.run(cache, randomIds(20, SMALL.vocabulary, at), "last", () => undefined);
-      expect(cache.kept).toBe(Math.min(48, at + 20));
+      await runner.run(memory, randomIds(20, SMALL.vocabulary, at), "last", () => undefined);
+      expect(memory.cache.kept).toBe(Math.min(48, at + 20));
       // Budget and chunk, plus a page at each of the three edges.
-      expect(cache.usedBytes).toBeLessThanOrEqual((Math.ceil((48 + 20) / 16) + 3) * pageBytes);
+      expect(memory.usedBytes).toBeLessThanOrEqual((Math.ceil((48 + 20) / 16) + 3) * pageBytes);
     }
-    expect(cache.horizon).toBe(44);
-    cache.dispose();
+    expect(memory.cache.horizon).toBe(44);
+    memory.dispose();
   });
 });
 

@@ -38,6 +38,9 @@ export const INFO: ModelInfo = {
   parameters: 1,
   weightBytes: 4,
   layers: 1,
+  attentionLayers: 2,
+  encoderDecoder: false,
+  positions: null,
   heads: 1,
   kvHeads: 1,
   headWidth: 1,
@@ -94,6 +97,7 @@ function fakeModel(log: FakeLog): Model {
 }
 
 class FakeSession implements Session {
+  readonly notes: readonly string[] = [];
   usage: Usage = ZERO;
   readonly context: string;
   messages: ChatMessage[] = [];

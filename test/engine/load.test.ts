@@ -74,7 +74,25 @@ describe("loading", () => {
     ],
     ["heads that do not divide", { metadata: { "llama.attention.head_count_kv": 3 } }, "bad_format", /evenly/],
     ["no heads", { metadata: { "llama.attention.head_count": 0 } }, "bad_format", /head_count/],
-    ["experts", { metadata: { "llama.expert_count": 8 } }, "unsupported", /experts/],
+    ["no count of used experts", { metadata: { "llama.expert_count": 8 } }, "bad_format", /expert_used_count/],
+    [
+      "more used experts than there are",
+      { metadata: { "llama.expert_count": 8, "llama.expert_used_count": 9 } },
+      "bad_format",
+      /9 of 8 experts/,
+    ],
+    [
+      "an absurd count of experts",
+      { metadata: { "llama.expert_count": 2 ** 31 - 1, "llama.expert_used_count": 2 } },
+      "bad_format",
+      /2147483647 experts/,
+    ],
+    [
+      "experts that are not there",
+      { metadata: { "llama.expert_count": 8, "llama.expert_used_count": 2 } },
+      "bad_format",
+      /ffn_gate_inp.*missing/,
+    ],
     ["an unknown rope scaling", { metadata: { "llama.rope.scaling.type": "spiral" } }, "unsupported", /spiral/],
     ["odd rotated dims", { metadata: { "llama.rope.dimension_count": 5 } }, "bad_format", /rotated dims/],
     [

@@ -2,7 +2,7 @@
  * StreamingLLM taken literally, in double precision and without any of Sluice's machinery: one token at a time, a list of
  * cached unrotated keys per layer, evicted as the paper says, every key rotated anew at its place in the cache.
  */
-import type { LayerSpec, LinearSpec, NormSpec } from "../../src/nn/spec.js";
+import type { AttentionSpec, GatedMlpSpec, LayerSpec, LinearSpec, NormSpec, WeightRef } from "../../src/nn/spec.js";
 import { ropeFrequencies } from "../../src/position/rope.js";
 import type { RandomModel } from "./random-model.js";
 
@@ -25,7 +25,9 @@ export function literalStreaming(model: RandomModel, ids: Int32Array, policy: Li
   const caches: CachedToken[][] = model.spec.layers.map(() => []);
   return Array.from(ids, (id, position) => {
     const { width } = model.spec;
-    let x: Float64Array = Float64Array.from(numbers(model, "embedding").subarray(id * width, (id + 1) * width));
+    let x: Float64Array = Float64Array.from(
+      numbers(model, model.spec.embedding).subarray(id * width, (id + 1) * width),
+    );
     model.spec.layers.forEach((layer, index) => {
       x = layerForward(model, layer, x, caches[index], position, policy);
     });
@@ -33,11 +35,12 @@ export function literalStreaming(model: RandomModel, ids: Int32Array, policy: Li
   });
 }
 
-function numbers(model: RandomModel, name: string): Float32Array {
-  return model.values.get(name) ?? new Float32Array(0);
+function numbers(model: RandomModel, { tensor }: WeightRef): Float32Array {
+  return model.values.get(tensor) ?? new Float32Array(0);
 }
 
-function linear(model: RandomModel, { weight, inputs, outputs }: LinearSpec, x: Float64Array): Float64Array {
+function linear(model: RandomModel, { weight }: LinearSpec, x: Float64Array): Float64Array {
+  const { rows: outputs, cols: inputs } = weight;
   const w = numbers(model, weight);
   return Float64Array.from({ length: outputs }, (_, o) => {
     let sum = 0;
@@ -46,8 +49,8 @@ function linear(model: RandomModel, { weight, inputs, outputs }: LinearSpec, x: 
   });
 }
 
-function norm(model: RandomModel, { weight, epsilon }: NormSpec, x: Float64Array): Float64Array {
-  const gain = numbers(model, weight);
+function norm(model: RandomModel, { gain: ref, epsilon }: NormSpec, x: Float64Array): Float64Array {
+  const gain = numbers(model, ref);
   const squares = x.reduce((sum, value) => sum + value * value, 0) / x.length;
   return x.map((value, i) => (value * gain[i]) / Math.sqrt(squares + epsilon));
 }
@@ -64,25 +67,33 @@ function layerForward(
   position: number,
   policy: LiteralPolicy,
 ): Float64Array {
-  const h = norm(model, layer.mixerNorm, x);
-  const { mixer, feedForward } = layer;
+  const h = norm(model, layer.mixer.norm, x);
+  const { mixer, feedForward } = bodies(layer);
   if (cache.length === policy.sinks + policy.recent) cache.splice(policy.sinks, policy.evict);
   cache.push({ position, key: linear(model, mixer.key, h), value: linear(model, mixer.value, h) });
-  const mixed = add(x, linear(model, mixer.output, attend(layer, linear(model, mixer.query, h), cache, policy)));
-  const n = norm(model, layer.feedForwardNorm, mixed);
-  const gate = linear(model, feedForward.gate, n);
-  const up = linear(model, feedForward.up, n);
+  const mixed = add(x, linear(model, mixer.output, attend(mixer, linear(model, mixer.query, h), cache, policy)));
+  const n = norm(model, feedForward.norm, mixed);
+  const gate = linear(model, feedForward.body.gate, n);
+  const up = linear(model, feedForward.body.up, n);
   const hidden = gate.map((g, i) => (g / (1 + Math.exp(-g))) * up[i]);
-  return add(mixed, linear(model, feedForward.down, hidden));
+  return add(mixed, linear(model, feedForward.body.down, hidden));
+}
+
+/** Random models have attention and a gated feed-forward in every layer. */
+function bodies({ mixer, feedForward }: LayerSpec) {
+  if (mixer.body.kind !== "attention" || feedForward?.body.kind !== "gated")
+    throw new Error("not a random model's layer");
+  const body: GatedMlpSpec = feedForward.body;
+  return { mixer: mixer.body, feedForward: { norm: feedForward.norm, body } };
 }
 
 function attend(
-  { mixer }: LayerSpec,
+  mixer: AttentionSpec,
   q: Float64Array,
   cache: readonly CachedToken[],
   policy: LiteralPolicy,
 ): Float64Array {
-  const { heads, kvHeads, keyWidth, valueWidth, scale, window } = mixer;
+  const { heads, kvHeads, keyWidth, valueWidth, scale, window, alibi } = mixer;
   const out = new Float64Array(heads * valueWidth);
   const newest = policy.inText ? cache[cache.length - 1].position : cache.length - 1;
   const seen = cache
@@ -95,7 +106,8 @@ function attend(
     const query = rotate(mixer, q.subarray(head * keyWidth, (head + 1) * keyWidth), queryPlace, queryPlace + 1);
     const scores = seen.map(({ token, place }) => {
       const key = rotate(mixer, token.key.subarray(group * keyWidth, (group + 1) * keyWidth), place, queryPlace + 1);
-      return scale * key.reduce((sum, value, d) => sum + value * query[d], 0);
+      const product = scale * key.reduce((sum, value, d) => sum + value * query[d], 0);
+      return alibi ? product - alibi.slopes[head] * (queryPlace - place) : product;
     });
     const most = Math.max(...scores);
     const weights = scores.map((score) => Math.exp(score - most));
@@ -108,7 +120,7 @@ function attend(
   return out;
 }
 
-function rotate({ rope }: LayerSpec["mixer"], head: Float64Array, place: number, length: number): Float64Array {
+function rotate({ rope }: AttentionSpec, head: Float64Array, place: number, length: number): Float64Array {
   const out = Float64Array.from(head);
   if (!rope) return out;
   const { inverse, magnitude } = ropeFrequencies(rope, length);

@@ -1,7 +1,8 @@
 /** Small llama-like models with random weights, for properties that must hold for any numbers. */
 import { Decoder } from "../../src/nn/decoder.js";
-import type { AttentionSpec, LayerSpec, ModelSpec } from "../../src/nn/spec.js";
-import { Weights, weightShapes } from "../../src/nn/weights.js";
+import type { AttentionSpec, LayerSpec, ModelSpec, NormSpec, WeightRef } from "../../src/nn/spec.js";
+import { Weights, weightUses } from "../../src/nn/weights.js";
+import { alibi } from "../../src/position/alibi.js";
 import type { RopeSpec } from "../../src/position/rope.js";
 import type { Backend } from "../../src/tensor/backend.js";
 import type { Weight } from "../../src/tensor/tensor.js";
@@ -14,7 +15,9 @@ export interface RandomModelShape {
   readonly headWidth: number;
   readonly vocabulary: number;
   readonly hidden: number;
+  /** Instead of rotary positions on whole heads. */
   readonly rope?: Partial<RopeSpec>;
+  readonly positions?: "alibi" | "none" | undefined;
   readonly window?: number;
 }
 
@@ -29,12 +32,11 @@ export function randomModel(shape: RandomModelShape, seed: number): RandomModel 
   const random = new Random(seed);
   const spec = specOf(shape);
   const values = new Map(
-    weightShapes(spec).map(({ name, rows, cols }) => {
-      const vector = rows === 1;
-      const spread = vector ? 0.3 : 2.7 / Math.sqrt(cols);
+    weightUses(spec).map(({ name, ref: { rows, cols, exact } }) => {
+      const spread = exact ? 0.3 : 2.7 / Math.sqrt(cols);
       const numbers = Float32Array.from(
         { length: rows * cols },
-        () => (vector ? 1 : 0) + (random.double() * 2 - 1) * spread,
+        () => (exact ? 1 : 0) + (random.double() * 2 - 1) * spread,
       );
       return [name, numbers];
     }),
@@ -42,11 +44,18 @@ export function randomModel(shape: RandomModelShape, seed: number): RandomModel 
   return { spec, values };
 }
 
-function specOf({ layers, heads, kvHeads, headWidth, vocabulary, hidden, rope, window }: RandomModelShape): ModelSpec {
+function specOf(shape: RandomModelShape): ModelSpec {
+  const { layers, heads, kvHeads, headWidth, vocabulary, hidden, rope, positions, window } = shape;
   const width = heads * headWidth;
-  const norm = (weight: string) => ({ kind: "rms", weight, width, epsilon: 1e-5 }) as const;
-  const linear = (weight: string, inputs: number, outputs: number) => ({ weight, inputs, outputs });
+  const norm = (tensor: string): NormSpec => ({
+    kind: "rms",
+    gain: { tensor, rows: 1, cols: width, exact: true },
+    epsilon: 1e-5,
+  });
+  const matrix = (tensor: string, cols: number, rows: number): WeightRef => ({ tensor, rows, cols, exact: false });
+  const linear = (tensor: string, inputs: number, outputs: number) => ({ weight: matrix(tensor, inputs, outputs) });
   const rotary: RopeSpec = { layout: "interleaved", dims: headWidth, base: 100, scaling: { kind: "none" }, ...rope };
+  const slopes = alibi(heads);
   const attention = (block: string): AttentionSpec => ({
     kind: "attention",
     heads,
@@ -58,19 +67,22 @@ function specOf({ layers, heads, kvHeads, headWidth, vocabulary, hidden, rope, w
     key: linear(`${block}.k`, width, kvHeads * headWidth),
     value: linear(`${block}.v`, width, kvHeads * headWidth),
     output: linear(`${block}.o`, width, width),
-    rope: rotary,
+    ...(positions === undefined && { rope: rotary }),
+    ...(positions === "alibi" && { alibi: slopes }),
     ...(window === undefined ? {} : { window }),
   });
   const layer = (_: unknown, index: number): LayerSpec => ({
-    mixerNorm: norm(`${index}.norm1`),
-    mixer: attention(`${index}`),
-    feedForwardNorm: norm(`${index}.norm2`),
+    residual: "sequential",
+    mixer: { norm: norm(`${index}.norm1`), body: attention(`${index}`) },
     feedForward: {
-      kind: "gated",
-      activation: "silu",
-      gate: linear(`${index}.gate`, width, hidden),
-      up: linear(`${index}.up`, width, hidden),
-      down: linear(`${index}.down`, hidden, width),
+      norm: norm(`${index}.norm2`),
+      body: {
+        kind: "gated",
+        gating: "silu",
+        gate: linear(`${index}.gate`, width, hidden),
+        up: linear(`${index}.up`, width, hidden),
+        down: linear(`${index}.down`, hidden, width),
+      },
     },
   });
   return {
@@ -78,7 +90,7 @@ function specOf({ layers, heads, kvHeads, headWidth, vocabulary, hidden, rope, w
     width,
     vocabulary,
     contextLength: 4096,
-    embedding: "embedding",
+    embedding: matrix("embedding", width, vocabulary),
     layers: Array.from({ length: layers }, layer),
     norm: norm("norm"),
     head: linear("head", width, vocabulary),
@@ -88,8 +100,8 @@ function specOf({ layers, heads, kvHeads, headWidth, vocabulary, hidden, rope, w
 /** The model in a backend's memory. */
 export function bind(model: RandomModel, backend: Backend): Decoder {
   const weights = new Map<string, Weight>();
-  for (const { name, rows, cols, layer } of weightShapes(model.spec)) {
-    const slot = backend.allocWeight({ name, dtype: "f32", rows, cols, layer });
+  for (const { name, ref, layer } of weightUses(model.spec)) {
+    const slot = backend.allocWeight({ name, dtype: "f32", rows: ref.rows, cols: ref.cols, layer });
     const values = model.values.get(name);
     if (!values) throw new Error(`no values for ${name}`);
     slot.bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));

@@ -97,8 +97,25 @@ export class ReferenceBackend implements Backend {
     return new ReferenceTensor(rows, cols, new Float32Array(rows * cols));
   }
 
+  tensor(values: StepInput, rows: number, cols: number): Tensor {
+    return new ReferenceTensor(rows, cols, Float32Array.from(own(ReferenceInput, values).values));
+  }
+
   rows(x: Tensor, start: number, count: number): Tensor {
     return new ReferenceTensor(count, x.cols, tensor(x).data.subarray(start * x.cols, (start + count) * x.cols));
+  }
+
+  concat(parts: readonly Tensor[]): Tensor {
+    const out = this.empty(
+      parts.reduce((sum, { rows }) => sum + rows, 0),
+      parts[0].cols,
+    );
+    let row = 0;
+    for (const part of parts) {
+      out.data.set(tensor(part).data, row * part.cols);
+      row += part.rows;
+    }
+    return out;
   }
 
   gather(x: Tensor, indices: StepInput): Tensor {

@@ -37,7 +37,7 @@ import * as linearOps from "./ops/linear.js";
 import * as normOps from "./ops/norm.js";
 import { type Placement, placeWeights } from "./placement.js";
 import type { Space } from "./space.js";
-import { expect, own, WasmTensor, WasmWeight } from "./tensors.js";
+import { expect, own, WasmInput, WasmTensor, WasmWeight } from "./tensors.js";
 
 export class WasmBackend implements Backend {
   readonly name = "wasm";
@@ -160,11 +160,25 @@ export class WasmBackend implements Backend {
     return this.live().empty(rows, cols);
   }
 
+  tensor(values: StepInput, rows: number, cols: number): Tensor {
+    const input = own(WasmInput, values);
+    expect(input.length === rows * cols, "tensor", `${input.length} numbers for [${rows}, ${cols}]`);
+    return this.at(input.place).view(rows, cols, input.address);
+  }
+
   rows(x: Tensor, start: number, count: number): Tensor {
     const tensor = own(WasmTensor, x);
     const { address, rows, cols } = tensor;
     expect(start >= 0 && count >= 0 && start + count <= rows, "rows", `[${start}, ${start + count}) of ${rows} rows`);
     return this.at(tensor.place).view(count, cols, address + start * cols * 4);
+  }
+
+  concat(parts: readonly Tensor[]): Tensor {
+    const machine = this.of(WasmTensor, parts[0]);
+    return rowOps.concat(
+      machine,
+      parts.map((part) => this.crossing.tensor(part, machine)),
+    );
   }
 
   gather(x: Tensor, indices: StepInput): Tensor {

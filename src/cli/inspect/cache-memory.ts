@@ -1,6 +1,6 @@
 /** What a session's cache takes, computed from a checkpoint's figures: layers x KV heads x widths x tokens, in the Wasm pages. */
 import { pageBytes } from "../../backends/wasm/kv-layout.js";
-import { kvCacheBytes, kvLayouts } from "../../context/kv-cache.js";
+import { kvCacheBytes, kvLayouts } from "../../context/kv-layout.js";
 import { cacheExtent } from "../../engine/memory-plan.js";
 import { sessionSettings } from "../../engine/session-options.js";
 import { PAGE_TOKENS } from "../../tensor/kv.js";

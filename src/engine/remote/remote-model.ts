@@ -5,6 +5,7 @@ import type { ChatMessage, EncodeOptions } from "../../tokenizer/tokenizer.js";
 import { ArgumentError, CancelledError } from "../../util/errors.js";
 import type { Thread } from "../../util/platform.js";
 import type { LoadOptions, MemoryPlan, Model, ModelInfo, Session, SessionOptions } from "../api.js";
+import { fitNotes } from "../policy-fit.js";
 import { sessionSettings } from "../session-options.js";
 import { EngineLine } from "./line.js";
 import { RemoteSession } from "./remote-session.js";
@@ -52,7 +53,8 @@ class RemoteModel implements Model {
   session(options: SessionOptions = {}): Session {
     this.#line.check();
     const settings = sessionSettings(options);
-    return new RemoteSession(this.#line, ++this.#sessions, options, settings.policy);
+    const notes = fitNotes(settings, this.info);
+    return new RemoteSession(this.#line, ++this.#sessions, options, { policy: settings.policy, notes });
   }
 
   async encode(text: string, options: EncodeOptions = {}): Promise<Int32Array> {

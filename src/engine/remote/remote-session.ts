@@ -23,6 +23,7 @@ interface PullOptions {
 
 export class RemoteSession implements Session {
   readonly context: string;
+  readonly notes: readonly string[];
   readonly #line: EngineLine;
   readonly #id: number;
   /** Whether the other side has the session; rejects with why not. */
@@ -32,9 +33,15 @@ export class RemoteSession implements Session {
   #messages: readonly ChatMessage[] = [];
   #disposed: Promise<void> | undefined;
 
-  /** @param options checked by the caller; `policy` is what its context means */
-  constructor(line: EngineLine, id: number, options: SessionOptions, policy: ContextPolicy) {
+  /** @param options checked by the caller: `policy` is what their context means, `notes` what is to be said of them */
+  constructor(
+    line: EngineLine,
+    id: number,
+    options: SessionOptions,
+    { policy, notes }: { readonly policy: ContextPolicy; readonly notes: readonly string[] },
+  ) {
     this.context = policy.text;
+    this.notes = notes;
     this.#line = line;
     this.#id = id;
     this.#usage = { ...UNUSED, sinks: policy.sinks };
@@ -42,7 +49,9 @@ export class RemoteSession implements Session {
       this.#usage = usage;
       if (messages) this.#messages = messages;
     });
-    this.#opened = line.request({ type: "open", session: id, options });
+    const { source } = options;
+    const crossing = source === undefined ? options : { ...options, source: ownPrompt(source).value };
+    this.#opened = line.request({ type: "open", session: id, options: crossing });
     // Told by the first call that needs the session.
     this.#opened.catch(() => {});
   }

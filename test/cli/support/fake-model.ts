@@ -42,6 +42,9 @@ const INFO: ModelInfo = {
   parameters: 1000,
   weightBytes: 4000,
   layers: 2,
+  attentionLayers: 2,
+  encoderDecoder: false,
+  positions: null,
   heads: 4,
   kvHeads: 2,
   headWidth: 8,
@@ -92,6 +95,7 @@ export class FakeModel implements Model {
 }
 
 export class FakeSession implements Session {
+  readonly notes: readonly string[] = [];
   readonly context: string;
   readonly prompts: (string | readonly ChatMessage[] | readonly number[])[] = [];
   readonly messages: ChatMessage[] = [];

@@ -108,3 +108,27 @@ export function gather(machine: Machine, input: Tensor, indices: WasmInput): Ten
     .end();
   return out;
 }
+
+export function concat(machine: Machine, parts: readonly Tensor[]): Tensor {
+  const most = parts.reduce((rows, part) => Math.max(rows, part.rows), 0);
+  const indices = machine.input(Int32Array.from({ length: most }, (_, row) => row));
+  const out = machine.empty(
+    parts.reduce((rows, part) => rows + part.rows, 0),
+    parts[0].cols,
+  );
+  let target = out.address;
+  for (const part of parts) {
+    const x = own(WasmTensor, part);
+    expect(x.cols === out.cols, "concat", `${shape(x)} among rows of ${out.cols}`);
+    machine.commands
+      .begin(abi.GATHER, x.rows * x.cols * COST.copy)
+      .reads(x.address, x.bytes)
+      .word(indices.address)
+      .writes(target, x.bytes)
+      .word(x.rows)
+      .word(x.cols * 4)
+      .end();
+    target += x.bytes;
+  }
+  return out;
+}

@@ -1,0 +1,61 @@
+/** Whether session options make sense for a model: what would be wrong is refused, what works in part is said. */
+import { ArgumentError, PolicyError } from "../util/errors.js";
+import type { ModelInfo } from "./api.js";
+import type { SessionSettings } from "./session-options.js";
+
+/**
+ * What a user should know of these options with this model; mostly nothing.
+ * @throws PolicyError, ArgumentError saying what would work
+ */
+export function fitNotes(settings: SessionSettings, model: ModelInfo): string[] {
+  checkSource(settings, model);
+  checkPositions(settings, model);
+  const { policy } = settings;
+  const { attentionLayers, layers, architecture } = model;
+  const evicts = policy.budget !== undefined && !policy.recompute;
+  if (!evicts || attentionLayers === layers) return [];
+  if (attentionLayers === 0) {
+    throw new PolicyError(
+      `"${policy.text}" makes no sense for ${architecture}: it has no attention, so there are no tokens to keep or ` +
+        "free; its state has the same size for any text. Use full, which has no limit here, or recompute:N.",
+      { text: policy.text, position: 0, architecture },
+    );
+  }
+  return [
+    `${policy.text} applies to the ${attentionLayers} attention layers of ${layers}; ` +
+      "the others keep a state of constant size.",
+  ];
+}
+
+function checkSource({ source }: SessionSettings, { encoderDecoder, architecture }: ModelInfo): void {
+  if (source === undefined || encoderDecoder) return;
+  throw new ArgumentError(`${architecture} has no encoder that could read a source; give the text as the prompt.`, {
+    option: "source",
+  });
+}
+
+/** Learned positions end with their table, and none can be moved. */
+function checkPositions(
+  { policy, contextLength }: SessionSettings,
+  { positions: most, architecture }: ModelInfo,
+): void {
+  if (most === null) return;
+  if (contextLength !== undefined && contextLength > most) {
+    throw new ArgumentError(
+      `${architecture} has learned embeddings for ${most} positions and no others; contextLength is ${contextLength}.`,
+      { option: "contextLength", most },
+    );
+  }
+  if (policy.recompute && policy.budget !== undefined && policy.budget > most) {
+    throw new PolicyError(
+      `${architecture} has learned embeddings for ${most} positions; "${policy.text}" needs ${policy.budget}.`,
+      { text: policy.text, position: 0, most },
+    );
+  }
+  if (policy.budget === undefined || policy.recompute || policy.distance === "text") return;
+  throw new PolicyError(
+    `"${policy.text}" counts distances in the cache, but the positions of ${architecture} are learned and part of what ` +
+      `each token is: they cannot be moved. Add distance=text (for up to ${most} tokens), or use recompute:N.`,
+    { text: policy.text, position: 0, most },
+  );
+}

@@ -1,0 +1,35 @@
+/**
+ * gpt-oss (2508.10925): experts with biases and a clamped SwiGLU, a learned logit per head in the softmax's denominator,
+ * windows in every other layer, YaRN. Its `post_attention_norm` is the norm before the feed-forward.
+ */
+import type { Architecture } from "./architecture.js";
+import { attention, headSizes } from "./attention-parts.js";
+import { blocks, decoder, experts, rmsNorm, vector } from "./parts.js";
+import { ropeFromMetadata } from "./rope-metadata.js";
+
+export const gptOss: Architecture = {
+  auxiliary: [],
+  build(meta, vocabulary) {
+    const sizes = headSizes(meta);
+    const width = meta.count("embedding_length");
+    const rope = ropeFromMetadata(meta, "halves", sizes.keyWidth);
+    const window = meta.count("attention.sliding_window");
+    const layers = blocks(meta, (block, index) => ({
+      residual: "sequential" as const,
+      mixer: {
+        norm: rmsNorm(meta, `${block}.attn_norm`, width),
+        body: {
+          ...attention(meta, block, sizes),
+          rope,
+          sinks: vector(`${block}.attn_sinks.weight`, sizes.heads),
+          ...(index % 2 === 0 && { window }),
+        },
+      },
+      feedForward: {
+        norm: rmsNorm(meta, `${block}.post_attention_norm`, width),
+        body: experts(meta, block, { gating: "clampedSwiglu", weighting: "chosen" }),
+      },
+    }));
+    return { ...decoder(meta, vocabulary), layers, norm: rmsNorm(meta, "output_norm", width) };
+  },
+};

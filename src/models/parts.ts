@@ -1,0 +1,169 @@
+/**
+ * Parts that architectures share, by GGUF's names of tensors: weights and their parts, linear layers, norms, feed-forwards.
+ * Biases are taken where the checkpoint has them.
+ */
+import type {
+  DenseMlpSpec,
+  ExpertsSpec,
+  GatedMlpSpec,
+  LinearSpec,
+  ModelSpec,
+  NormSpec,
+  WeightRef,
+} from "../nn/spec.js";
+import type { Activation, ExpertWeighting, Gating } from "../tensor/backend.js";
+import { FormatError, UnsupportedError } from "../util/errors.js";
+import type { ModelMetadata } from "./metadata.js";
+
+export function matrix(tensor: string, rows: number, cols: number): WeightRef {
+  return { tensor, rows, cols, exact: false };
+}
+
+export function vector(tensor: string, cols: number): WeightRef {
+  return { tensor, rows: 1, cols, exact: true };
+}
+
+/** A small matrix that kernels read as f32. */
+export function table(tensor: string, rows: number, cols: number): WeightRef {
+  return { tensor, rows, cols, exact: true };
+}
+
+/** Rows [start, start + count) of a weight; of a vector, elements. */
+export function slice(ref: WeightRef, start: number, count: number): WeightRef {
+  const { rows, cols } = ref;
+  if (rows === 1) return { ...ref, cols: count, part: { start, rows, cols } };
+  return { ...ref, rows: count, part: { start: start * cols, rows, cols } };
+}
+
+/** The layer `<name>.weight` with `<name>.bias` where that is there. */
+export function linear(meta: ModelMetadata, name: string, inputs: number, outputs: number): LinearSpec {
+  const weight = matrix(`${name}.weight`, outputs, inputs);
+  return meta.hasTensor(`${name}.bias`) ? { weight, bias: vector(`${name}.bias`, outputs) } : { weight };
+}
+
+/** The outputs [start, start + count) of a layer as a layer of their own. */
+export function linearSlice({ weight, bias }: LinearSpec, start: number, count: number): LinearSpec {
+  const part = { weight: slice(weight, start, count) };
+  return bias ? { ...part, bias: slice(bias, start, count) } : part;
+}
+
+/** Layers that lie in one, one after the other. */
+export function linearSlices(fused: LinearSpec, outputs: readonly number[]): LinearSpec[] {
+  let start = 0;
+  return outputs.map((count) => {
+    const part = linearSlice(fused, start, count);
+    start += count;
+    return part;
+  });
+}
+
+export function rmsNorm(meta: ModelMetadata, name: string, width: number): NormSpec {
+  const epsilon = meta.number("attention.layer_norm_rms_epsilon");
+  return { kind: "rms", gain: vector(`${name}.weight`, width), epsilon };
+}
+
+export function layerNorm(meta: ModelMetadata, name: string, width: number): NormSpec {
+  const epsilon = meta.number("attention.layer_norm_epsilon");
+  const norm = { kind: "layer", gain: vector(`${name}.weight`, width), epsilon } as const;
+  return meta.hasTensor(`${name}.bias`) ? { ...norm, bias: vector(`${name}.bias`, width) } : norm;
+}
+
+const ACTIVATIONS: readonly Activation[] = ["silu", "gelu", "geluErf", "relu"];
+
+/** `hidden_act`, which Hugging Face configurations have; GGUF leaves it to the architecture. */
+export function activationOf(meta: ModelMetadata, usual: Activation): Activation {
+  const name = meta.text("hidden_act") ?? usual;
+  const found = ACTIVATIONS.find((activation) => activation === name);
+  if (found) return found;
+  throw new UnsupportedError(
+    `${meta.checkpoint.location}: the activation "${name}" is not supported; known are ${ACTIVATIONS.join(", ")}.`,
+  );
+}
+
+/** ffn_up and ffn_down of a block. */
+export function denseMlp(meta: ModelMetadata, block: string, activation: Activation): DenseMlpSpec {
+  const [width, hidden] = [meta.count("embedding_length"), meta.count("feed_forward_length")];
+  return {
+    kind: "dense",
+    activation: activationOf(meta, activation),
+    up: linear(meta, `${block}.ffn_up`, width, hidden),
+    down: linear(meta, `${block}.ffn_down`, hidden, width),
+  };
+}
+
+/** ffn_gate, ffn_up and ffn_down of a block; without ffn_gate, ffn_up holds first the gate, then the values. */
+export function gatedMlp(meta: ModelMetadata, block: string, activation: Activation): GatedMlpSpec {
+  const [width, hidden] = [meta.count("embedding_length"), meta.count("feed_forward_length")];
+  const both = [hidden, hidden];
+  const [gate, up] = meta.hasTensor(`${block}.ffn_gate.weight`)
+    ? [linear(meta, `${block}.ffn_gate`, width, hidden), linear(meta, `${block}.ffn_up`, width, hidden)]
+    : linearSlices(linear(meta, `${block}.ffn_up`, width, 2 * hidden), both);
+  const down = linear(meta, `${block}.ffn_down`, hidden, width);
+  return { kind: "gated", gating: activationOf(meta, activation), gate, up, down };
+}
+
+/** More than any model has: a file that says so is not believed. */
+const MOST_EXPERTS = 4096;
+
+/** ffn_gate_inp chooses among the experts that lie in ffn_gate_exps, ffn_up_exps and ffn_down_exps. */
+export function experts(
+  meta: ModelMetadata,
+  block: string,
+  { gating, weighting }: { readonly gating: Gating; readonly weighting: ExpertWeighting },
+): ExpertsSpec {
+  const width = meta.count("embedding_length");
+  const hidden = meta.count("expert_feed_forward_length", meta.count("feed_forward_length"));
+  const count = meta.count("expert_count");
+  const used = meta.count("expert_used_count");
+  if (used > count || count > MOST_EXPERTS) {
+    throw new FormatError(`${meta.checkpoint.location}: ${used} of ${count} experts cannot be used.`, { count, used });
+  }
+  const stack = (name: string, inputs: number, outputs: number): LinearSpec[] => {
+    const weights = matrix(`${block}.${name}.weight`, count * outputs, inputs);
+    const biases = table(`${block}.${name}.bias`, count, outputs);
+    const biased = meta.hasTensor(biases.tensor);
+    return Array.from({ length: count }, (_, expert) => {
+      const weight = slice(weights, expert * outputs, outputs);
+      return biased ? { weight, bias: slice(biases, expert, 1) } : { weight };
+    });
+  };
+  return {
+    kind: "experts",
+    used,
+    weighting,
+    gating,
+    router: linear(meta, `${block}.ffn_gate_inp`, width, count),
+    gate: stack("ffn_gate_exps", width, hidden),
+    up: stack("ffn_up_exps", width, hidden),
+    down: stack("ffn_down_exps", hidden, width),
+  };
+}
+
+/** Embedding and head, which is the embedding where there is no `output.weight`. */
+export function embeddingAndHead(meta: ModelMetadata, vocabulary: number): Pick<ModelSpec, "embedding" | "head"> {
+  const width = meta.count("embedding_length");
+  const head = linear(meta, meta.hasTensor("output.weight") ? "output" : "token_embd", width, vocabulary);
+  return { embedding: matrix("token_embd.weight", vocabulary, width), head };
+}
+
+/** What every decoder has; the rest is the architecture's. */
+export function decoder(meta: ModelMetadata, vocabulary: number): Omit<ModelSpec, "layers" | "norm"> {
+  return {
+    architecture: meta.checkpoint.architecture,
+    width: meta.count("embedding_length"),
+    vocabulary,
+    contextLength: meta.count("context_length"),
+    ...embeddingAndHead(meta, vocabulary),
+  };
+}
+
+/** One of each block, `blk.<index>`. The count is bounded by the tensors that are there, so that a hostile one allocates nothing. */
+export function blocks<L>(meta: ModelMetadata, build: (block: string, index: number) => L): L[] {
+  const count = meta.count("block_count");
+  const { location, tensors } = meta.checkpoint;
+  if (count > tensors.size) {
+    const found = `${count} blocks are announced, but there are only ${tensors.size} tensors`;
+    throw new FormatError(`${location}: ${found}.`, { count });
+  }
+  return Array.from({ length: count }, (_, index) => build(`blk.${index}`, index));
+}

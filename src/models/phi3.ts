@@ -1,0 +1,39 @@
+/**
+ * Phi-3 (2404.14219): llama with fused projections, rotary on a part of each head, and LongRoPE where the checkpoint has
+ * its factors. llama.cpp ignores its `attention.sliding_window`, and so does Sluice.
+ */
+import type { RopeSpec } from "../position/rope.js";
+import type { Architecture } from "./architecture.js";
+import { attention, headSizes } from "./attention-parts.js";
+import type { ModelMetadata } from "./metadata.js";
+import { blocks, decoder, gatedMlp, rmsNorm } from "./parts.js";
+import { checkDivisors, ropeFromMetadata } from "./rope-metadata.js";
+
+const SHORT = "rope_factors_short.weight";
+const LONG = "rope_factors_long.weight";
+
+export const phi3: Architecture = {
+  auxiliary: [SHORT, LONG],
+  build(meta, vocabulary, auxiliary) {
+    const sizes = headSizes(meta);
+    const width = meta.count("embedding_length");
+    const rope = longRope(meta, ropeFromMetadata(meta, "halves", sizes.keyWidth), auxiliary);
+    const layers = blocks(meta, (block) => ({
+      residual: "sequential" as const,
+      mixer: { norm: rmsNorm(meta, `${block}.attn_norm`, width), body: { ...attention(meta, block, sizes), rope } },
+      feedForward: { norm: rmsNorm(meta, `${block}.ffn_norm`, width), body: gatedMlp(meta, block, "silu") },
+    }));
+    return { ...decoder(meta, vocabulary), layers, norm: rmsNorm(meta, "output_norm", width) };
+  },
+};
+
+function longRope(meta: ModelMetadata, rope: RopeSpec, auxiliary: ReadonlyMap<string, Float32Array>): RopeSpec {
+  const short = auxiliary.get(SHORT);
+  const long = auxiliary.get(LONG);
+  if (!short || !long) return rope;
+  checkDivisors(meta, SHORT, short, rope.dims);
+  checkDivisors(meta, LONG, long, rope.dims);
+  const originalContext = meta.count("rope.scaling.original_context_length", meta.count("context_length"));
+  const magnitude = meta.number("rope.scaling.attn_factor", 1);
+  return { ...rope, scaling: { kind: "longrope", short, long, originalContext, magnitude } };
+}

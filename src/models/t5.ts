@@ -1,0 +1,67 @@
+/**
+ * T5 (1910.10683): an encoder that reads the source whole and a decoder that attends to it, relative positions in buckets,
+ * RMSNorm, unscaled scores. All layers use the biases of the first one's table.
+ */
+import type { AttentionSpec, BranchSpec, FeedForwardSpec } from "../nn/spec.js";
+import type { Architecture } from "./architecture.js";
+import { type HeadSizes, headSizes } from "./attention-parts.js";
+import type { ModelMetadata } from "./metadata.js";
+import { blocks, decoder, denseMlp, gatedMlp, linear, rmsNorm, table } from "./parts.js";
+
+/** Distances from here on share a bucket; GGUF has no key for it. */
+const MAXIMUM_DISTANCE = 128;
+
+export const t5: Architecture = {
+  auxiliary: [],
+  build(meta, vocabulary) {
+    const width = meta.count("embedding_length");
+    const sizes = headSizes(meta);
+    const relative = (side: "enc" | "dec") => {
+      const buckets = meta.count("attention.relative_buckets_count", 32);
+      const biases = table(`${side}.blk.0.attn_rel_b.weight`, buckets, sizes.heads);
+      return { buckets, maximum: MAXIMUM_DISTANCE, bidirectional: side === "enc", table: biases };
+    };
+    const [encoderRelative, decoderRelative] = [relative("enc"), relative("dec")];
+    const mixer = (block: string, name: string, positions: Partial<AttentionSpec>): BranchSpec<AttentionSpec> => ({
+      norm: rmsNorm(meta, `${block}.${name}_norm`, width),
+      body: { ...attention(meta, `${block}.${name}`, sizes), ...positions },
+    });
+    const feedForward = (block: string): BranchSpec<FeedForwardSpec> => ({
+      norm: rmsNorm(meta, `${block}.ffn_norm`, width),
+      body: meta.hasTensor(`${block}.ffn_gate.weight`) ? gatedMlp(meta, block, "gelu") : denseMlp(meta, block, "relu"),
+    });
+    return {
+      ...decoder(meta, vocabulary),
+      encoder: {
+        layers: blocks(meta, (block) => ({
+          residual: "sequential" as const,
+          mixer: mixer(`enc.${block}`, "attn", { relative: encoderRelative }),
+          feedForward: feedForward(`enc.${block}`),
+        })),
+        norm: rmsNorm(meta, "enc.output_norm", width),
+        startToken: meta.number("decoder_start_token_id", 0),
+      },
+      layers: blocks(meta, (block) => ({
+        residual: "sequential" as const,
+        mixer: mixer(`dec.${block}`, "attn", { relative: decoderRelative }),
+        cross: mixer(`dec.${block}`, "cross_attn", {}),
+        feedForward: feedForward(`dec.${block}`),
+      })),
+      norm: rmsNorm(meta, "dec.output_norm", width),
+    };
+  },
+};
+
+function attention(meta: ModelMetadata, name: string, sizes: HeadSizes): AttentionSpec {
+  const width = meta.count("embedding_length");
+  const { heads, kvHeads, keyWidth, valueWidth } = sizes;
+  return {
+    kind: "attention",
+    ...sizes,
+    scale: 1,
+    query: linear(meta, `${name}_q`, width, heads * keyWidth),
+    key: linear(meta, `${name}_k`, width, kvHeads * keyWidth),
+    value: linear(meta, `${name}_v`, width, kvHeads * valueWidth),
+    output: linear(meta, `${name}_o`, heads * valueWidth, width),
+  };
+}
