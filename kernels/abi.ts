@@ -88,6 +88,15 @@ export const WIDE_SCORES = 2;
 export const WIDE_SOFTMAX = 3;
 export const WIDE_ADD = 4;
 
+// Biases of attention by distance.
+export const BIAS_NONE = 0;
+export const BIAS_LINEAR = 1;
+export const BIAS_TABLE = 2;
+
+// Rows of a tile of attention at most, and slots of a block: the scores of a tile are [TILE_ROWS][BLOCK_SLOTS].
+export const TILE_ROWS = 64;
+export const BLOCK_SLOTS = 64;
+
 // Cache types.
 export const KV_F32 = 0;
 export const KV_F16 = 1;

@@ -1,17 +1,13 @@
 // The two products at the heart of attention, in register tiles of rows x 16 lanes: scores of a page (lanes are tokens)
 // and the weighted sum of its values (lanes are dims). Two rows x four vectors are 8 accumulators; with four loads and two
 // factors that stays within the 16 vector registers. (Three rows do not: their spills cost a third of the speed.)
+import { BLOCK_SLOTS } from "./abi";
 import { madd } from "./simd";
 
-/** Rows of a tile at most. */
+/** Bytes of a row of the score block. */
 // @ts-ignore: decorator
 @inline
-export const TILE_ROWS: i32 = 64;
-
-/** Bytes of a row of the score block: 64 slots. */
-// @ts-ignore: decorator
-@inline
-export const SCORE_STRIDE: usize = 256;
+export const SCORE_STRIDE: usize = BLOCK_SLOTS * 4;
 
 /** scores[row][0..16) = q[row] . keys for all rows; keys is f32 [D][16], q is [rows][D]. */
 export function scorePage(q: usize, rows: i32, width: i32, keys: usize, scores: usize): void {

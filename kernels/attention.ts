@@ -8,17 +8,19 @@
 // 20 spans (i32 [T][R][2]), 24 T, 28 D, 32 Dv, 36 G, 40 heads, 44 table, 48 offset of the first member in a page, 52 bytes
 // of a member, 56 bytes of its keys, 60 key type, 64 value type, 68 scale (f32), 72 scratch, 76 tiles, 80 chunks or 0,
 // 84 chunks' descriptions (i32 [chunks][3]: range, first slot, end), 88 partial results, 92 whether the wide module's
-// functions (attention-wide.ts) are in the table.
-import { COUNTER, KV_F16, MAX_HEAD_WIDTH, SCRATCH_BYTES, WIDE_ADD, WIDE_SCORES, WIDE_SOFTMAX } from "./abi";
+// functions (attention-wide.ts) are in the table, 96 what is done to scores (attention-adjust.ts) or 0, 100 sinks (f32
+// [heads * G]) or 0.
+import {
+  BLOCK_SLOTS, COUNTER, KV_F16, MAX_HEAD_WIDTH, SCRATCH_BYTES, TILE_ROWS, WIDE_ADD, WIDE_SCORES, WIDE_SOFTMAX,
+} from "./abi";
+import { adjustBlock, startWithSinks } from "./attention-adjust";
 import { addPages, scorePages } from "./attention-block";
 import {
-  FACTORS, LEAST, softmaxBlock, TOTALS, WEIGHT_SHIFT, WEIGHT_UNIT, WORK_BYTES,
+  FACTORS, LEAST, LOG2E, softmaxBlock, TOTALS, WEIGHT_SHIFT, WEIGHT_UNIT, WORK_BYTES,
 } from "./attention-softmax";
-import { SCORE_STRIDE, TILE_ROWS } from "./attention-tile";
+import { SCORE_STRIDE } from "./attention-tile";
 import { HALF_UNIT } from "./kv-page";
 
-const BLOCK_SLOTS: i32 = 64;
-const LOG2E: f32 = 1.4426950408889634;
 // Of the 2^112 that keys from half floats lack, the queries carry this part and the softmax the rest: neither overflows.
 const QUERY_UNIT: f32 = 1.8446744073709552e19;
 
@@ -65,6 +67,11 @@ function attendTile(args: usize, tile: i32, head: i32, chunk: i32, scratch: usiz
     store<f32>(scratch + i * 4, LEAST, STATE);
     store<f32>(scratch + i * 4, 0, STATE + TOTALS);
   }
+  const sinks = load<usize>(args, 100);
+  if (sinks != 0 && chunk == 0) {
+    const one = load<i32>(args, 64) == KV_F16 ? WEIGHT_UNIT : f32(1);
+    startWithSinks(sinks, one, load<i32>(args, 36), first, rows, head, scratch + STATE);
+  }
   if (load<i32>(args, 80) == 0) {
     const ranges = load<i32>(args, 16);
     for (let range = 0; range < ranges; range++) attendRange(args, range, 0, i32.MAX_VALUE, first, rows, head, scratch);
@@ -100,11 +107,16 @@ function attendRange(
   }
   if (low >= high) return;
   packQueries(args, range, first, rows, head, scratch);
+  const adjust = load<usize>(args, 96);
   for (let slot = low & ~15; slot < high; slot += BLOCK_SLOTS) {
     const end = min(slot + BLOCK_SLOTS, high);
     const pages = (end - slot + 15) >> 4;
     fetchPages(args, slot >> 4, pages, head, scratch);
     scoreBlock(args, pages, rows, scratch);
+    if (adjust != 0) {
+      const ranges = load<i32>(args, 16);
+      adjustBlock(adjust, scoreUnit(args), range, ranges, group, first, rows, head, slot, pages, scratch + SCORES);
+    }
     if (slot < innerLow || slot + pages * 16 > innerHigh) {
       maskBlock(spans, spanBytes, group, first, rows, slot, pages, from, to, scratch + SCORES);
     }
@@ -144,13 +156,30 @@ function fetchPages(args: usize, page: i32, pages: i32, head: i32, scratch: usiz
   store<i32>(scratch, any, FETCHED);
 }
 
-/** Queries of the tile, scaled, in powers of two, as [rows][D]. */
+/**
+ * Whether log2(e) enters with the maximum: where one rounding does both, or where scores are adjusted, which must be true
+ * ones. Else it is in the queries: each is the more exact one there.
+ */
+// @ts-ignore: decorator
+@inline
+function withMaximum(args: usize): bool {
+  return ASC_FEATURE_RELAXED_SIMD || load<usize>(args, 96) != 0;
+}
+
+/** What the scores of packed queries lack. */
+// @ts-ignore: decorator
+@inline
+function scoreUnit(args: usize): f32 {
+  return load<i32>(args, 60) == KV_F16 ? HALF_UNIT / QUERY_UNIT : f32(1);
+}
+
+/** Queries of the tile, scaled, as [rows][D]. */
 function packQueries(args: usize, range: i32, first: i32, rows: i32, head: i32, scratch: usize): void {
   const width = load<i32>(args, 28);
   const group = load<i32>(args, 36);
   const stride = load<usize>(args, 12);
   const keyUnit = load<i32>(args, 60) == KV_F16 ? QUERY_UNIT : f32(1);
-  const scale = f32x4.splat(load<f32>(args, 68) * ((ASC_FEATURE_RELAXED_SIMD ? f32(1) : LOG2E) * keyUnit));
+  const scale = f32x4.splat(load<f32>(args, 68) * ((withMaximum(args) ? f32(1) : LOG2E) * keyUnit));
   const queries = load<usize>(load<usize>(args, 8) + usize(range) * 4);
   let out = scratch;
   for (let row = first; row < first + rows; row++) {
@@ -176,8 +205,7 @@ function scoreBlock(args: usize, pages: i32, rows: i32, scratch: usize): void {
 }
 
 function weighBlock(args: usize, pages: i32, rows: i32, scratch: usize): void {
-  // With the maximum where one rounding does both, else in the queries: each is the more exact one there.
-  const unit: f32 = (ASC_FEATURE_RELAXED_SIMD ? LOG2E : f32(1)) * (load<i32>(args, 60) == KV_F16 ? HALF_UNIT / QUERY_UNIT : f32(1));
+  const unit = (withMaximum(args) ? LOG2E : f32(1)) * (load<usize>(args, 96) != 0 ? f32(1) : scoreUnit(args));
   const shift: f32 = load<i32>(args, 64) == KV_F16 ? WEIGHT_SHIFT : f32(0);
   const state = scratch + STATE;
   const scores = scratch + SCORES;

@@ -1,11 +1,12 @@
 // Attention and small operations of the Wasm backend: cache bytes and arithmetic per second, best of several runs.
-// npm run build, then: node scripts/bench-attention.mjs [threads] [plain]
+// npm run build, then: node scripts/bench-attention.mjs [threads] [plain] [softcap] [linear | table] [sinks]
 import { createWasmBackend } from "sluice/backends";
 import { nodePlatform } from "sluice/platform/node";
 import "sluice";
 
 const threads = Number(process.argv[2] ?? nodePlatform.cores);
-const relaxed = process.argv[3] === "plain" ? false : undefined;
+const options = new Set(process.argv.slice(3));
+const relaxed = options.has("plain") ? false : undefined;
 
 /** 1.1B llama: 4 KV heads of 64 with 8 query heads each; 0.5B qwen: 2 with 7; 7B llama: 32 heads of 128. */
 const SHAPES = [
@@ -39,6 +40,17 @@ function fill(ops, rows, cols) {
   return weight;
 }
 
+/** What the options ask of a call with these heads, whose queries are the last `rows` of `tokens`. */
+function extras(ops, heads, tokens, rows, table) {
+  const places = ops.input(Int32Array.from({ length: rows }, (_, t) => tokens - rows + t));
+  const slopes = ops.input(Float32Array.from({ length: heads }, (_, h) => 2 ** (-8 * ((h + 1) / heads))));
+  const buckets = ops.input(Int32Array.from({ length: 257 }, (_, i) => i % 32));
+  let bias;
+  if (options.has("linear")) bias = { kind: "linear", slopes, places };
+  if (options.has("table")) bias = { kind: "table", table, buckets, places };
+  return { softcap: options.has("softcap") ? 50 : undefined, bias, sinks: options.has("sinks") ? table : undefined };
+}
+
 /**
  * One layer's attention of the last `rows` of `tokens`. A decode step goes through layers that together keep 128 MB, so
  * that they come from memory as in a model.
@@ -65,6 +77,7 @@ async function measure({ kvHeads, group, width }, type, tokens, rows) {
     const rows = ops.embed(kv, ids(Math.min(256, tokens - slot)));
     for (const slice of slices) ops.append({ keys: rows, values: rows, slice, slot });
   }
+  const biases = fill(ops, 32, kvHeads * group);
   const q = fill(ops, rows, kvHeads * group * width);
   const seen = Int32Array.from({ length: rows * 2 }, (_, i) => (i % 2 ? tokens - rows + (i >> 1) + 1 : 0));
   const repeats = layers;
@@ -73,8 +86,9 @@ async function measure({ kvHeads, group, width }, type, tokens, rows) {
     const out = ops.empty(rows, kvHeads * group * width);
     const queries = [ops.embed(q, ids(rows))];
     const spans = ops.input(seen);
+    const more = extras(ops, kvHeads * group, tokens, rows, biases);
     for (let i = 0; i < repeats; i++) {
-      ops.attention({ out, queries, spans, slice: slices[i], group, scale: width ** -0.5 });
+      ops.attention({ out, queries, spans, slice: slices[i], group, scale: width ** -0.5, ...more });
     }
     await ops.read(out);
   });

@@ -1,58 +1,12 @@
 /** Cache writes and attention on every backend, against brute force in double precision. */
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { roundToF16 } from "../../src/quant/f16.js";
-import type { Angles, Backend, RopeLayout } from "../../src/tensor/backend.js";
+import type { Backend } from "../../src/tensor/backend.js";
 import type { KvType } from "../../src/tensor/dtype.js";
-import { type KvSlice, PAGE_TOKENS } from "../../src/tensor/kv.js";
+import { PAGE_TOKENS } from "../../src/tensor/kv.js";
 import { Random } from "../../src/util/random.js";
+import { attend, base, bruteForce, type Case, draw, type SpanKind, toleranceOf } from "./attention-cases.js";
 import { DEVICES, difference, numbers, tensorOf, turns, WASM_DEVICES } from "./devices.js";
-
-interface Case {
-  /** Tokens written before, and rows that ask. */
-  readonly past: number;
-  readonly rows: number;
-  readonly kvHeads: number;
-  readonly group: number;
-  readonly keyWidth: number;
-  readonly valueWidth: number;
-  readonly keyType: KvType;
-  readonly valueType: KvType;
-  readonly spans: SpanKind;
-  readonly layout?: RopeLayout;
-  /** Values are drawn from -valueSpread to valueSpread, 1 if absent; errors are measured in units of it. */
-  readonly valueSpread?: number;
-}
-
-/** What row t, at slot `past + t`, sees: ranges as [first, end). */
-type SpanKind = keyof typeof SPANS;
-const SPANS = {
-  full: (at: number) => [[0, at + 1]],
-  window: (at: number) => [[Math.max(0, at - 20), at + 1]],
-  sinks: (at: number) => [
-    [0, Math.min(4, at + 1)],
-    [Math.max(Math.min(4, at + 1), at - 30), at + 1],
-  ],
-  /** Three ranges, the middle one always empty, the others for some rows. */
-  gaps: (at: number) => [
-    [Math.min(at >> 1, 3), Math.min(at >> 1, 19)],
-    [Math.min(at, 20), Math.min(at, 20)],
-    at % 5 === 0 && at < 30 ? [25, 25] : [Math.min(25, at), Math.min(at + 1, Math.max(25, at - 3))],
-  ],
-  nothing: (at: number) => [[at, at]],
-} as const satisfies Record<string, (at: number) => readonly (readonly number[])[]>;
-
-const base: Case = {
-  past: 21,
-  rows: 1,
-  kvHeads: 2,
-  group: 2,
-  keyWidth: 8,
-  valueWidth: 8,
-  keyType: "f32",
-  valueType: "f32",
-  spans: "full",
-};
 
 const CASES: readonly Partial<Case>[] = [
   {},
@@ -84,143 +38,6 @@ const CASES: readonly Partial<Case>[] = [
   { past: 20, rows: 40, layout: "interleaved", keyType: "f16", keyWidth: 12 },
 ];
 
-/** Largest error allowed; a q8 number may round to the other side of a tie, which costs one step of 1/127. */
-const TOLERANCE: Readonly<Record<KvType, number>> = { f32: 5e-6, f16: 5e-6, q8: 2e-3 };
-
-function rounded(type: KvType, row: Float32Array): Float32Array {
-  if (type === "f32") return row;
-  if (type === "f16") return row.map(roundToF16);
-  return row.map((x, i) => {
-    const start = i - (i % 32);
-    const scale = row.subarray(start, start + 32).reduce((most, v) => Math.max(most, Math.abs(v)), 0) / 127;
-    return Math.round(x / scale) * scale;
-  });
-}
-
-function rotateHead(head: Float32Array, layout: RopeLayout, angles: Float32Array, row: number, dims: number) {
-  const out = head.slice();
-  for (let i = 0; i < dims / 2; i++) {
-    const [a, b] = layout === "halves" ? [i, i + dims / 2] : [2 * i, 2 * i + 1];
-    const cos = angles[row * dims + 2 * i];
-    const sin = angles[row * dims + 2 * i + 1];
-    out[a] = head[a] * cos - head[b] * sin;
-    out[b] = head[a] * sin + head[b] * cos;
-  }
-  return out;
-}
-
-/** A case's numbers. Keys and values are [tokens][Hkv * width]. */
-function draw(shape: Case, random: Random) {
-  const { past, rows, kvHeads, group, keyWidth, valueWidth } = shape;
-  const tokens = past + rows;
-  const spans = Array.from({ length: rows }, (_, t) => SPANS[shape.spans](past + t));
-  return {
-    tokens,
-    spans,
-    keys: numbers(random, tokens * kvHeads * keyWidth),
-    values: numbers(random, tokens * kvHeads * valueWidth, shape.valueSpread),
-    queries: spans[0].map(() => numbers(random, rows * kvHeads * group * keyWidth, 3)),
-    angles: turns(random, tokens, keyWidth - 4),
-  };
-}
-
-type Drawn = ReturnType<typeof draw>;
-
-function bruteForce(shape: Case, drawn: Drawn): Float64Array {
-  const { rows, kvHeads, group, keyWidth, valueWidth } = shape;
-  const heads = kvHeads * group;
-  const out = new Float64Array(rows * heads * valueWidth);
-  for (let row = 0; row < rows; row++) {
-    for (let head = 0; head < heads; head++) {
-      const kvHead = Math.floor(head / group);
-      const seen: { score: number; value: Float32Array }[] = [];
-      drawn.spans[row].forEach(([first, end], range) => {
-        const at = (row * heads + head) * keyWidth;
-        const query = drawn.queries[range].subarray(at, at + keyWidth);
-        for (let slot = first; slot < end; slot++) {
-          const key = keyOf(shape, drawn, slot, kvHead);
-          const score = key.reduce((sum, k, d) => sum + k * query[d], 0) / Math.sqrt(keyWidth);
-          const start = (slot * kvHeads + kvHead) * valueWidth;
-          seen.push({ score, value: rounded(shape.valueType, drawn.values.subarray(start, start + valueWidth)) });
-        }
-      });
-      const most = seen.reduce((m, { score }) => Math.max(m, score), Number.NEGATIVE_INFINITY);
-      const total = seen.reduce((sum, { score }) => sum + Math.exp(score - most), 0);
-      for (const { score, value } of seen) {
-        const weight = Math.exp(score - most) / total;
-        for (let d = 0; d < valueWidth; d++) out[(row * heads + head) * valueWidth + d] += weight * value[d];
-      }
-    }
-  }
-  return out;
-}
-
-function keyOf({ kvHeads, keyWidth, layout, keyType }: Case, { keys, angles }: Drawn, slot: number, head: number) {
-  const start = (slot * kvHeads + head) * keyWidth;
-  const key = keys.subarray(start, start + keyWidth);
-  return rounded(keyType, layout ? rotateHead(key, layout, angles, slot, keyWidth - 4) : key);
-}
-
-/** Writes the text in pieces and asks once; heads live in two slices of one store, in another order than in the tensors. */
-async function attend(ops: Backend, shape: Case, drawn: Drawn): Promise<Float32Array> {
-  const { rows, kvHeads, group, keyWidth, valueWidth, keyType, valueType } = shape;
-  const { tokens } = drawn;
-  ops.beginStep();
-  const store = ops.kvStore({ members: kvHeads + 1, keyWidth, valueWidth, keyType, valueType });
-  const table = store.table();
-  soil(ops, store.table(), shape, store);
-  for (let page = 0; page * PAGE_TOKENS < tokens; page++) table.push(store.alloc());
-  const first = kvHeads >> 1;
-  const slices: KvSlice[] = [
-    { store, table, member: 0, head: first, heads: kvHeads - first },
-    { store, table, member: kvHeads - first + 1, head: 0, heads: first },
-  ];
-  for (let slot = 0; slot < tokens; ) {
-    const count = Math.min(slot % 3 === 0 ? 7 : 40, tokens - slot);
-    write(ops, shape, drawn, slices, slot, count);
-    slot += count;
-  }
-  const out = ops.empty(rows, kvHeads * group * valueWidth);
-  const queries = drawn.queries.map((values) => tensorOf(ops, rows, kvHeads * group * keyWidth, values));
-  const spans = ops.input(Int32Array.from(drawn.spans.flat(2)));
-  for (const slice of slices) {
-    if (slice.heads > 0) ops.attention({ out, queries, spans, slice, group, scale: 1 / Math.sqrt(keyWidth) });
-  }
-  const result = (await ops.read(out)).slice();
-  store.dispose();
-  return result;
-}
-
-/** Fills pages with numbers that would show, and frees them, so that the case gets stale pages. */
-function soil(ops: Backend, table: KvSlice["table"], shape: Case, store: KvSlice["store"]): void {
-  const { kvHeads, keyWidth, valueWidth } = shape;
-  const pages = Array.from({ length: 3 }, () => store.alloc());
-  for (const page of pages) table.push(page);
-  const rows = 3 * PAGE_TOKENS;
-  const heads = kvHeads + 1;
-  const bad = (width: number) =>
-    tensorOf(ops, rows, heads * width, new Float32Array(rows * heads * width).fill(Number.NaN));
-  const slice = { store, table, member: 0, head: 0, heads };
-  ops.append({ keys: bad(keyWidth), values: bad(valueWidth), slice, slot: 0 });
-  for (const page of pages) store.free(page);
-  table.dispose();
-}
-
-function write(ops: Backend, shape: Case, drawn: Drawn, slices: KvSlice[], slot: number, count: number): void {
-  const { kvHeads, keyWidth, valueWidth, layout } = shape;
-  const part = (all: Float32Array, width: number) =>
-    tensorOf(ops, count, kvHeads * width, all.subarray(slot * kvHeads * width, (slot + count) * kvHeads * width));
-  const keys = part(drawn.keys, keyWidth);
-  const values = part(drawn.values, valueWidth);
-  const dims = keyWidth - 4;
-  const angles: Angles | undefined = layout && {
-    layout,
-    dims,
-    values: ops.input(drawn.angles.subarray(slot * dims, (slot + count) * dims)),
-  };
-  for (const slice of slices) ops.append({ keys, values, slice, slot, angles });
-}
-
 describe.each(DEVICES)("$label", ({ create }) => {
   let ops: Backend;
   beforeAll(async () => {
@@ -232,10 +49,9 @@ describe.each(DEVICES)("$label", ({ create }) => {
     "attention: %s",
     async (_, shape, index) => {
       const drawn = draw(shape, new Random(index));
-      const tolerance = Math.max(TOLERANCE[shape.keyType], TOLERANCE[shape.valueType]);
       const unit = (x: number) => x / (shape.valueSpread ?? 1);
       const found = (await attend(ops, shape, drawn)).map(unit);
-      expect(difference(found, bruteForce(shape, drawn).map(unit))).toBeLessThan(tolerance);
+      expect(difference(found, bruteForce(shape, drawn).map(unit))).toBeLessThan(toleranceOf(shape));
     },
   );
 
@@ -338,7 +154,7 @@ describe("any shape", () => {
         const small = { ...shape, rows: shape.past > 500 ? Math.min(shape.rows, 3) : shape.rows };
         const drawn = draw(small, new Random(seed));
         const expected = bruteForce(small, drawn);
-        const tolerance = Math.max(TOLERANCE[shape.keyType], TOLERANCE[shape.valueType]);
+        const tolerance = toleranceOf(shape);
         const found: Float32Array[] = [];
         for (const ops of devices) found.push(await attend(ops, small, drawn));
         for (const result of found) expect(difference(result, expected)).toBeLessThan(tolerance);

@@ -2,10 +2,10 @@
  * An operation runs in one memory. What it reads and lies in another is copied across first: the activations of a step
  * where the layers of the next memory begin, and its inputs. A model in one memory passes through unlooked at.
  */
-import type { Angles, AppendCall, AttentionCall } from "../../tensor/backend.js";
-import type { StepInput, Tensor } from "../../tensor/tensor.js";
+import type { Angles, AppendCall, AttentionBias, AttentionCall } from "../../tensor/backend.js";
+import type { StepInput, Tensor, Weight } from "../../tensor/tensor.js";
 import type { Machine } from "./machine.js";
-import { expect, own, WasmInput, WasmTensor } from "./tensors.js";
+import { expect, own, WasmInput, WasmTensor, WasmWeight } from "./tensors.js";
 
 export class Crossing {
   /** @param machines by place; grows when memories are added */
@@ -40,6 +40,21 @@ export class Crossing {
     // It is written, often in parts: a copy would be lost.
     expect(own(WasmTensor, call.out).place === to.place, "attention", "an output in another memory than the cache");
     const queries = call.queries.map((query) => this.tensor(query, to));
-    return { ...call, queries, spans: this.input(call.spans, to) };
+    const bias = call.bias && this.bias(call.bias, to);
+    const sinks = call.sinks && this.weight(call.sinks, to);
+    return { ...call, queries, spans: this.input(call.spans, to), bias, sinks };
+  }
+
+  private bias(bias: AttentionBias, to: Machine): AttentionBias {
+    const places = this.input(bias.places, to);
+    if (bias.kind === "linear") return { ...bias, slopes: this.input(bias.slopes, to), places };
+    // Layers share one table, so most of them meet it in another memory.
+    return { ...bias, table: this.weight(bias.table, to), buckets: this.input(bias.buckets, to), places };
+  }
+
+  /** A vector or small table in the memory of `to`. */
+  private weight(values: Weight, to: Machine): WasmWeight {
+    const weight = own(WasmWeight, values);
+    return weight.place === to.place ? weight : to.receiveWeight(weight, this.machines[weight.place]);
   }
 }

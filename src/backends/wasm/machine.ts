@@ -11,7 +11,7 @@ import type { KvOwner } from "./kv-store.js";
 import type { KernelFunction } from "./module.js";
 import type { Pool } from "./pool.js";
 import type { Space } from "./space.js";
-import { expect, WasmInput, type WasmTensor, type WasmWeight } from "./tensors.js";
+import { expect, WasmInput, type WasmTensor, WasmWeight } from "./tensors.js";
 
 export class Machine implements KvOwner {
   readonly place: number;
@@ -122,10 +122,24 @@ export class Machine implements KvOwner {
     return copy;
   }
 
+  /** A vector or small table as it lies in another memory, copied here once, for good, as f32. @throws MemoryError */
+  receiveWeight(weight: WasmWeight, from: Machine): WasmWeight {
+    const found = weight.copies[this.place];
+    if (found) return found;
+    const { name, rows, cols } = weight;
+    const source = from.elements(weight) >>> 2;
+    const address = this.space.allocate(rows * cols * 4, `A copy of ${name}`);
+    this.space.f32.set(from.space.f32.subarray(source, source + rows * cols), address >>> 2);
+    const copy = new WasmWeight(name, "f32", rows, cols, this.place, address, rows * cols * 4);
+    weight.copies[this.place] = copy;
+    return copy;
+  }
+
   /** Address of all elements of a vector or small matrix as f32, row by row. */
   elements(weight: WasmWeight): number {
     expect(weight.place === this.place, "An operation", `the weight ${weight.name} of another memory`);
     if (weight.dtype === "f32") return weight.address;
+    expect(weight.kernelType === DTYPES[weight.dtype].ggml, "An operation", `${weight.name}, which was laid out anew`);
     if (weight.expanded === 0) {
       const count = weight.rows * weight.cols;
       weight.expanded = this.space.allocate(count * 4, `The weight ${weight.name} in f32`);

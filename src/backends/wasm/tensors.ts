@@ -43,6 +43,8 @@ export class WasmTensor implements Tensor {
 export class WasmWeight implements Weight {
   /** Its elements in f32, made when a kernel first needs them; 0: not made. */
   expanded = 0;
+  /** The same numbers in other memories, by place, made where they are first needed. */
+  readonly copies: (WasmWeight | undefined)[] = [];
   /** How kernels know the type: ggml's number, more for a weight that was laid out anew (ops/layout.ts). */
   kernelType: number;
 
@@ -64,6 +66,8 @@ export class WasmInput implements StepInput {
   address = 0;
   /** The same numbers in other memories, by place, made where they are first needed. */
   readonly copies: (WasmInput | undefined)[] = [];
+  /** Addresses of what attention makes of buckets of distances and a table (ops/attention-adjust.ts), by table. */
+  readonly biasRows = new Map<WasmWeight, number>();
 
   constructor(readonly place: number) {}
 
@@ -71,6 +75,7 @@ export class WasmInput implements StepInput {
     this.length = length;
     this.address = address;
     this.copies.length = 0;
+    this.biasRows.clear();
     return this;
   }
 }

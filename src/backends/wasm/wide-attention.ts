@@ -3,6 +3,7 @@
  * (rounded up to eight), two pages of every type of the cache, the first five slots unseen, heads with and without a rest
  * of dims, compared with the same sums in double precision.
  */
+import { BLOCK_SLOTS, TILE_ROWS } from "../../../kernels/abi.js";
 import { halfFromFloat } from "../../quant/f16.js";
 import { KV_TYPES, type KvType } from "../../tensor/dtype.js";
 import { KV_CODES, kvBytes } from "./kv-layout.js";
@@ -18,9 +19,6 @@ const WIDTHS = [
   [64, 36],
   [36, 64],
 ] as const;
-/** Rows of the tables that the kernels keep, and slots of a row of scores (kernels/attention-tile.ts). */
-const TILE_ROWS = 64;
-const ROW_SLOTS = 64;
 const TOLERANCE = 1e-5;
 /** What is there before: each row's maximum, total and sums. */
 const BEFORE = 1;
@@ -134,7 +132,7 @@ function solves(
   layOut(new DataView(memory.buffer), problem);
   kernelFunction(instance, "scoreWide")(q, ROWS, width, members, PAGES, code, page, scores);
   for (let row = 0; row < ROWS; row++) {
-    const start = scores / 4 + row * ROW_SLOTS;
+    const start = scores / 4 + row * BLOCK_SLOTS;
     floats.fill(Number.NEGATIVE_INFINITY, start, start + FIRST);
   }
   kernelFunction(instance, "softmaxWide")(scores, ROWS, PAGES, unit, shift, state, work);

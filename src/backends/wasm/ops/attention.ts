@@ -4,10 +4,9 @@ import type { AttentionCall } from "../../../tensor/backend.js";
 import { KV_CODES, kvBytes, memberBytes } from "../kv-layout.js";
 import type { Machine } from "../machine.js";
 import { expect, own, WasmInput, WasmTensor } from "../tensors.js";
+import { adjustRecord, sinksAddress } from "./attention-adjust.js";
 import { checkSlice, footprint } from "./cache.js";
 
-/** Rows of a tile, as in kernels/attention-tile.ts. */
-const TILE_ROWS = 64;
 /** With fewer items than this, long ranges are cut, so that many threads find work. Never depends on the threads. */
 const FEW_ITEMS = 64;
 /** Slots of a chunk at least; a multiple of the kernel's block. */
@@ -39,12 +38,16 @@ export function attention(machine: Machine, call: AttentionCall): void {
   const partialBytes = records * (valueWidth * 4 + 16);
   const partial = chunks ? machine.allocate(partialBytes) : 0;
   const cost = shape.slots * shape.rows * slice.heads * group * (keyWidth + valueWidth) * PRODUCT_NS;
+  const adjust = adjustRecord(machine, call, shape.rows);
+  const sinks = sinksAddress(machine, call);
   out.forgetForms();
   encode(machine, call, shape, cost)
     .word(chunks?.count ?? 0)
     .word(chunks?.address ?? 0)
     .writes(partial, partialBytes)
     .word(machine.wide ? 1 : 0)
+    .word(adjust)
+    .word(sinks)
     .end();
   if (chunks) merge(machine, call, shape, chunks.count, partial, partialBytes);
 }
@@ -72,7 +75,7 @@ function measure(machine: Machine, call: AttentionCall): Shape {
     slots += extent.high - extent.low;
   }
   checkSlice("attention", slice, end);
-  return { rows: out.rows, ranges, tiles: Math.ceil((out.rows * group) / TILE_ROWS), slots, spans };
+  return { rows: out.rows, ranges, tiles: Math.ceil((out.rows * group) / abi.TILE_ROWS), slots, spans };
 }
 
 /** The slots that a range covers in any row; equal bounds when it is empty in all. */
