@@ -5,6 +5,7 @@
 import { FormatError, UnsupportedError } from "../util/errors.js";
 import { type AddedToken, AddedTokens } from "./added-tokens.js";
 import { ByteLevelModel } from "./byte-level-model.js";
+import { CharacterMap } from "./character-map.js";
 import { endIds } from "./end-tokens.js";
 import { GgufFields } from "./gguf-fields.js";
 import { PairMergeModel } from "./pair-merge-model.js";
@@ -12,6 +13,8 @@ import { type PreTokenizer, preTokenizer } from "./pre-tokenizers.js";
 import { ScoreMergeModel } from "./score-merge-model.js";
 import { SpelledTokenBytes } from "./token-bytes.js";
 import type { Tokenizer } from "./tokenizer.js";
+import { Unigram } from "./unigram-model.js";
+import { UnigramText } from "./unigram-text.js";
 import { makeVocabulary, SPACE_MARK, TokenKind, type Vocabulary } from "./vocabulary.js";
 import { type TokenizerParts, VocabularyTokenizer } from "./vocabulary-tokenizer.js";
 import { WordPieceModel } from "./word-piece-model.js";
@@ -32,10 +35,12 @@ export function tokenizerFromGguf(metadata: ReadonlyMap<string, unknown>): Token
       return new VocabularyTokenizer(byteLevelParts(fields));
     case "bert":
       return new VocabularyTokenizer(wordPieceParts(fields));
+    case "t5":
+      return new VocabularyTokenizer(unigramParts(fields));
     default:
       throw new UnsupportedError(
-        `The tokenizer is of the kind "${kind}" (tokenizer.ggml.model); "llama" (SentencePiece BPE), "gpt2" (byte-level BPE) ` +
-          'and "bert" (WordPiece) are supported.',
+        `The tokenizer is of the kind "${kind}" (tokenizer.ggml.model); "llama" (SentencePiece BPE), "gpt2" (byte-level BPE), ` +
+          '"bert" (WordPiece) and "t5" (SentencePiece Unigram) are supported.',
         { model: kind },
       );
   }
@@ -92,10 +97,30 @@ function wordPieceParts(fields: GgufFields): TokenizerParts {
   };
 }
 
+function unigramParts(fields: GgufFields): TokenizerParts {
+  const vocabulary = vocabularyOf(fields);
+  const scores = fields.numbers("tokenizer.ggml.scores", vocabulary.texts.length);
+  if (!scores) throw new FormatError("The tokenizer is incomplete: tokenizer.ggml.scores is missing.");
+  const unknownId = fields.id("tokenizer.ggml.unknown_token_id", vocabulary) ?? idOfKind(vocabulary, TokenKind.unknown);
+  const map = fields.bytes("tokenizer.ggml.precompiled_charsmap");
+  const addSpacePrefix = fields.flag("tokenizer.ggml.add_space_prefix") ?? true;
+  const model = new UnigramText({
+    vocabulary,
+    unigram: new Unigram({ vocabulary, scores, unknownId, byteFallback: true }),
+    characters: map && new CharacterMap(map),
+    addSpacePrefix,
+    mergeSpaces: fields.flag("tokenizer.ggml.remove_extra_whitespaces") ?? false,
+  });
+  const bytes = new SpelledTokenBytes({ vocabulary, spelling: "space-mark", stripsLeadingSpace: addSpacePrefix });
+  const defaults = { bosId: undefined, eosId: controlId(vocabulary, "</s>"), addsBos: false, addsEos: true };
+  return { ...commonParts(fields, vocabulary, defaults), model, bytes };
+}
+
 interface Defaults {
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
   readonly addsBos: boolean;
+  readonly addsEos?: boolean;
 }
 
 /** What all kinds read alike: special ids, what is put around a text, added tokens, chat template. */
@@ -108,7 +133,7 @@ function commonParts(
   const bosId = id("bos") ?? defaults.bosId;
   const eosId = id("eos") ?? defaults.eosId;
   const addsBos = fields.flag("tokenizer.ggml.add_bos_token") ?? defaults.addsBos;
-  const addsEos = fields.flag("tokenizer.ggml.add_eos_token") ?? false;
+  const addsEos = fields.flag("tokenizer.ggml.add_eos_token") ?? defaults.addsEos ?? false;
   return {
     vocabulary,
     addedTokens: new AddedTokens(addedTokensOf(vocabulary, fields.text("general.name") ?? "")),

@@ -12,6 +12,7 @@ import { type Fields, fieldsOf, isFields, listOf, nameOf, optionalFields, textOf
 import { PairMergeModel } from "./pair-merge-model.js";
 import type { HfTokenizerSource } from "./source.js";
 import type { Tokenizer } from "./tokenizer.js";
+import { Unigram } from "./unigram-model.js";
 import { makeVocabulary, TokenKind, textsById, type Vocabulary } from "./vocabulary.js";
 import { VocabularyTokenizer } from "./vocabulary-tokenizer.js";
 import { WordPieces } from "./word-piece-model.js";
@@ -71,7 +72,9 @@ function addedTokensOf(json: Fields): HfAddedToken[] {
 }
 
 function vocabularyOf(model: Fields, added: readonly HfAddedToken[], byteFallback: boolean): Vocabulary {
-  const entries = Object.entries(fieldsOf(model.vocab, "tokenizer.json: model.vocab"));
+  const entries = Array.isArray(model.vocab)
+    ? scoredTokens(model.vocab).map(([text], id) => [text, id] as const)
+    : Object.entries(fieldsOf(model.vocab, "tokenizer.json: model.vocab"));
   // Added tokens last: where both name an id, theirs is the text.
   const texts = textsById([...entries, ...added.map((token) => [token.text, token.id] as const)]);
   const kinds = new Uint8Array(texts.length).fill(TokenKind.normal);
@@ -84,21 +87,41 @@ function vocabularyOf(model: Fields, added: readonly HfAddedToken[], byteFallbac
   return makeVocabulary(texts, kinds);
 }
 
+/** Unigram lists its tokens with their scores, in the order of their ids. */
+function scoredTokens(vocab: readonly unknown[]): (readonly [text: string, score: number])[] {
+  return vocab.map((entry, id) => {
+    const [text, score] = Array.isArray(entry) ? entry : [];
+    if (typeof text === "string" && typeof score === "number") return [text, score];
+    throw new FormatError(`tokenizer.json: model.vocab[${id}] must be a text and its score.`, { token: id });
+  });
+}
+
 function hasByteFallback(model: Fields, json: Fields): boolean {
   return model.byte_fallback === true || JSON.stringify(json.decoder ?? null).includes('"ByteFallback"');
 }
 
-/** @throws UnsupportedError for Unigram and others */
-function modelKind(model: Fields): "BPE" | "WordPiece" {
+const MODEL_KINDS = ["BPE", "WordPiece", "Unigram"] as const;
+type ModelKind = (typeof MODEL_KINDS)[number];
+
+/** @throws UnsupportedError for others */
+function modelKind(model: Fields): ModelKind {
   const kind = textOf(model.type) ?? (model.merges === undefined ? "WordPiece" : "BPE");
-  if (kind === "BPE" || kind === "WordPiece") return kind;
-  throw new UnsupportedError(`tokenizer.json: the model is of the type "${kind}"; BPE and WordPiece are supported.`, {
-    type: kind,
-  });
+  const known = MODEL_KINDS.find((name) => name === kind);
+  if (known) return known;
+  throw new UnsupportedError(
+    `tokenizer.json: the model is of the type "${kind}"; ${MODEL_KINDS.join(", ")} are supported.`,
+    { type: kind },
+  );
 }
 
 /** What encodes the words that the pre-tokenizer makes. */
-function wordEncoder(kind: "BPE" | "WordPiece", model: Fields, vocabulary: Vocabulary): MakeWordEncoder {
+function wordEncoder(kind: ModelKind, model: Fields, vocabulary: Vocabulary): MakeWordEncoder {
+  if (kind === "Unigram") {
+    const scores = scoredTokens(listOf(model.vocab, "tokenizer.json: model.vocab")).map(([, score]) => score);
+    const byteFallback = model.byte_fallback === true;
+    const unknown = typeof model.unk_id === "number" ? model.unk_id : undefined;
+    return () => new Unigram({ vocabulary, scores, unknownId: unknown, byteFallback });
+  }
   const unknownId = vocabulary.ids.get(textOf(model.unk_token) ?? "");
   if (kind === "WordPiece") {
     const longest = model.max_input_chars_per_word;

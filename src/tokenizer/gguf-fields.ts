@@ -45,6 +45,15 @@ export class GgufFields {
     return list;
   }
 
+  /** A list of bytes, if it is there. */
+  bytes(key: string): Uint8Array | undefined {
+    const value = this.#metadata.get(key);
+    if (value === undefined) return undefined;
+    const list = numberList(value);
+    if (!list) throw new FormatError(`${key} must be a list of bytes; found ${nameOf(value)}.`);
+    return Uint8Array.from(list);
+  }
+
   /** The id of a special token. Files in use name ids that don't exist (all bits set for "none"): those are none. */
   id(key: string, vocabulary: Vocabulary): number | undefined {
     const value = this.#metadata.get(key);

@@ -3,6 +3,7 @@
 import { SequenceNormalizer, SequencePreTokenizer } from "@huggingface/tokenizers";
 import { UnsupportedError } from "../util/errors.js";
 import { AddedTokens } from "./added-tokens.js";
+import { CharacterMap } from "./character-map.js";
 import type { HfAddedToken } from "./from-hf.js";
 import type { IdList } from "./id-list.js";
 import { type Fields, fieldsOf, listOf, textOf } from "./json-fields.js";
@@ -27,17 +28,15 @@ const PRE_TOKENIZERS = new Set(
 const GPT2_SPLIT = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 export class HfTextModel implements TextModel {
-  readonly #normalizer: SequenceNormalizer;
+  readonly #normalizer: { normalize(text: string): string };
   readonly #preTokenizer: SequencePreTokenizer;
   readonly #normalizedTokens: AddedTokens;
   readonly #encoder: WordEncoder;
   readonly #prefixesSpace: boolean;
 
   constructor(json: Fields, added: readonly HfAddedToken[], makeEncoder: MakeWordEncoder) {
-    this.#normalizer = new SequenceNormalizer({
-      type: "Sequence",
-      normalizers: steps(json.normalizer, "normalizers").map((step) => known(step, NORMALIZERS, "normalizer")),
-    });
+    const normalizers = steps(json.normalizer, "normalizers").map(normalizerOf);
+    this.#normalizer = { normalize: (text) => normalizers.reduce<string>((sum, step) => step.normalize(sum), text) };
     const cuts = steps(json.pre_tokenizer, "pretokenizers");
     const byteLevel = cuts.findLast((step) => step.type === "ByteLevel");
     this.#prefixesSpace = byteLevel?.add_prefix_space === true;
@@ -76,6 +75,14 @@ function steps(value: unknown, list: string, depth = 0): Fields[] {
   const fields = fieldsOf(value, `tokenizer.json: ${list}`);
   if (fields.type !== "Sequence" || depth > 8) return [fields];
   return listOf(fields[list], `tokenizer.json: ${list}`).flatMap((step) => steps(step, list, depth + 1));
+}
+
+/** The library only imitates precompiled maps, so those are read here. */
+function normalizerOf(step: Fields): { normalize(text: string): string } {
+  const map = step.type === "Precompiled" ? textOf(step.precompiled_charsmap) : undefined;
+  if (!map) return new SequenceNormalizer({ type: "Sequence", normalizers: [known(step, NORMALIZERS, "normalizer")] });
+  const characters = new CharacterMap(Uint8Array.from(atob(map), (byte) => byte.charCodeAt(0)));
+  return { normalize: (text) => characters.normalise(text) };
 }
 
 function byteLevelCut(step: Fields): Fields[] {

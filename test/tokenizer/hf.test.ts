@@ -125,6 +125,7 @@ describe("broken files", () => {
     ["a negative id", hfJson({ model: { ...model, vocab: { a: -1 } } })],
     ["merges that are no list", hfJson({ model: { ...model, merges: "a b" } })],
     ["a merge of three", hfJson({ model: { ...model, merges: ["a b c"] } })],
+    ["a Unigram token without a score", hfJson({ model: { type: "Unigram", vocab: [["a"]] } })],
     ["a merge of unknown tokens", hfJson({ model: { ...model, merges: [["a", "z"]] } })],
     ["added tokens without content", hfJson({ added_tokens: [{ id: 1 }] })],
     ["an added token with an absurd id", hfJson({ added_tokens: [{ id: 1e12, content: "<x>" }] })],
@@ -135,7 +136,7 @@ describe("broken files", () => {
   });
 
   const unsupported: readonly (readonly [string, unknown])[] = [
-    ["model", hfJson({ model: { type: "Unigram", vocab: [["a", 0]] } })],
+    ["model", hfJson({ model: { type: "WordLevel", vocab: { a: 0 } } })],
     ["normalizer", hfJson({ normalizer: { type: "Nmt" } })],
     ["pre-tokenizer", hfJson({ pre_tokenizer: { type: "UnicodeScripts" } })],
     ["decoder", hfJson({ decoder: { type: "CTC" } })],

@@ -1,0 +1,103 @@
+/**
+ * SentencePiece Unigram (Kudo 2018, https://arxiv.org/abs/1804.10959), as T5 has it: of all ways to cover a text by pieces
+ * the one with the largest sum of scores (Viterbi). A character in no piece costs ten more than the worst piece;
+ * neighbours of that kind are one unknown token, or byte tokens where the vocabulary has them.
+ */
+import type { WordEncoder } from "./hf-text-model.js";
+import type { IdList } from "./id-list.js";
+import { byteOfToken } from "./score-merge-model.js";
+import { isControl, TokenKind, type Vocabulary } from "./vocabulary.js";
+
+/** What an unknown character costs beyond the worst piece. */
+const UNKNOWN_PENALTY = 10;
+
+export interface UnigramOptions {
+  readonly vocabulary: Vocabulary;
+  /** Log-probability by id. */
+  readonly scores: ArrayLike<number>;
+  readonly unknownId: number | undefined;
+  /** Unknown characters become byte tokens. */
+  readonly byteFallback: boolean;
+}
+
+const encoder = new TextEncoder();
+
+export class Unigram implements WordEncoder {
+  readonly #pieces = new Map<string, number>();
+  readonly #scores: ArrayLike<number>;
+  readonly #bytes = new Map<number, number>();
+  readonly #unknownId: number | undefined;
+  /** UTF-16 units of the longest piece. */
+  #longest = 1;
+  readonly #unknownScore: number;
+
+  constructor({ vocabulary, scores, unknownId, byteFallback }: UnigramOptions) {
+    let worst = 0;
+    vocabulary.texts.forEach((text, id) => {
+      // Added tokens have no score: they are found before.
+      if (text === undefined || isControl(vocabulary.kinds[id]) || id >= scores.length) return;
+      const byte = vocabulary.kinds[id] === TokenKind.byte ? byteOfToken(text) : undefined;
+      if (byte !== undefined) {
+        if (byteFallback) this.#bytes.set(byte, id);
+        return;
+      }
+      if (!this.#pieces.has(text)) this.#pieces.set(text, id);
+      this.#longest = Math.max(this.#longest, text.length);
+      worst = Math.min(worst, scores[id]);
+    });
+    this.#scores = scores;
+    this.#unknownId = unknownId;
+    this.#unknownScore = worst - UNKNOWN_PENALTY;
+  }
+
+  encodeWord(word: string, out: IdList): void {
+    const { ids, starts } = this.#bestPath(word);
+    const path: { readonly id: number; readonly start: number; readonly end: number }[] = [];
+    for (let end = word.length; end > 0; end = starts[end]) path.push({ id: ids[end], start: starts[end], end });
+    path.reverse();
+    path.forEach(({ id, start, end }, i) => {
+      if (id >= 0) out.push(id);
+      else this.#unknown(word.slice(start, end), path.at(i - 1)?.id === -1 && i > 0, out);
+    });
+  }
+
+  /** By end of the piece: its id (-1: an unknown character) and where it starts. */
+  #bestPath(word: string): { readonly ids: Int32Array; readonly starts: Int32Array } {
+    const best = new Float64Array(word.length + 1).fill(Number.NEGATIVE_INFINITY);
+    const ids = new Int32Array(word.length + 1);
+    const starts = new Int32Array(word.length + 1);
+    best[0] = 0;
+    const offer = (start: number, end: number, id: number, score: number) => {
+      if (best[start] + score <= best[end]) return;
+      best[end] = best[start] + score;
+      ids[end] = id;
+      starts[end] = start;
+    };
+    for (let start = 0; start < word.length; ) {
+      const step = characterLength(word, start);
+      const most = Math.min(word.length, start + this.#longest);
+      let single = false;
+      for (let end = start + step; end <= most; end += characterLength(word, end)) {
+        const id = this.#pieces.get(word.slice(start, end));
+        if (id === undefined) continue;
+        single ||= end === start + step;
+        offer(start, end, id, this.#scores[id]);
+      }
+      if (!single) offer(start, start + step, -1, this.#unknownScore);
+      start += step;
+    }
+    return { ids, starts };
+  }
+
+  #unknown(character: string, follows: boolean, out: IdList): void {
+    const bytes = [...encoder.encode(character)].map((byte) => this.#bytes.get(byte));
+    const known = bytes.filter((id) => id !== undefined);
+    if (known.length === bytes.length) out.pushAll(known);
+    else if (!follows && this.#unknownId !== undefined) out.push(this.#unknownId);
+  }
+}
+
+/** UTF-16 units of the character at `at`; at the end 1, so that a loop over ends ends. */
+function characterLength(text: string, at: number): number {
+  return (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1;
+}

@@ -1,0 +1,55 @@
+/** The text model of a GGUF vocabulary of the kind "t5": SentencePiece's normalisation, then Unigram over its words. */
+import type { CharacterMap } from "./character-map.js";
+import type { IdList } from "./id-list.js";
+import { crossesWords, spaceMarkWords } from "./space-mark-words.js";
+import type { TextModel } from "./text-model.js";
+import type { Unigram } from "./unigram-model.js";
+import { SPACE_MARK, type Vocabulary } from "./vocabulary.js";
+import { WordCache } from "./word-cache.js";
+
+export interface UnigramTextOptions {
+  readonly vocabulary: Vocabulary;
+  readonly unigram: Unigram;
+  readonly characters: CharacterMap | undefined;
+  /** A space goes before the text. */
+  readonly addSpacePrefix: boolean;
+  /** Runs of spaces count as one, and those around the text as none. */
+  readonly mergeSpaces: boolean;
+}
+
+export class UnigramText implements TextModel {
+  readonly #options: UnigramTextOptions;
+  readonly #cutsAtSpaces: boolean;
+  readonly #cache = new WordCache();
+
+  constructor(options: UnigramTextOptions) {
+    this.#options = options;
+    this.#cutsAtSpaces = !options.vocabulary.texts.some((text) => text !== undefined && crossesWords(text));
+  }
+
+  encode(text: string, _place: unknown, out: IdList): void {
+    const marked = this.#marked(text);
+    if (marked === "") return;
+    for (const word of this.#cutsAtSpaces ? spaceMarkWords(marked) : [marked]) {
+      const known = this.#cache.get(word);
+      if (known) {
+        out.pushAll(known);
+        continue;
+      }
+      const start = out.size;
+      this.#options.unigram.encodeWord(word, out);
+      if (this.#cutsAtSpaces) this.#cache.set(word, out.from(start));
+    }
+  }
+
+  /** The normalised text with U+2581 for spaces. */
+  #marked(text: string): string {
+    const { characters, addSpacePrefix, mergeSpaces } = this.#options;
+    const normal = characters ? characters.normalise(text) : text.normalize("NFKC");
+    if (mergeSpaces) {
+      const words = normal.split(" ").filter((word) => word !== "");
+      return words.map((word) => SPACE_MARK + word).join("");
+    }
+    return normal === "" ? "" : (addSpacePrefix ? SPACE_MARK : "") + normal.replaceAll(" ", SPACE_MARK);
+  }
+}
