@@ -129,7 +129,7 @@ function mean(a: readonly number[], b: readonly number[]): number {
 }
 
 /** Whose operations are not all on wasm yet; said, not hidden. */
-const NOT_ON_WASM = /^(bloom|mpt|falcon|gemma|gpt|starcoder|mamba|jamba|t5|llama-moe)/;
+const NOT_ON_WASM = /^(gpt-oss|mamba|jamba|llama-moe)/;
 
 describe.each(["reference", "wasm"] as const)("on %s", (backend) => {
   for (const golden of goldens) {

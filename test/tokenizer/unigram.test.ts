@@ -148,6 +148,7 @@ describe("character maps", () => {
       ]),
     );
     const fromHf = tokenizerFromHf({
+      kind: "hf",
       tokenizerJson: {
         model: { type: "Unigram", unk_id: 2, vocab: texts.map((text, id) => [text, scores[id]]) },
         added_tokens: texts.slice(0, 3).map((content, id) => ({ id, content, special: true })),
