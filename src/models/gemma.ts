@@ -3,11 +3,12 @@
  * embedding, GeGLU. Gemma 2 has soft caps and a window in every other layer; gemma 3 has head norms, windows in five of six
  * layers, and another base of RoPE there.
  */
-import type { AttentionSpec, LayerSpec } from "../nn/spec.js";
+import type { AttentionSpec } from "../nn/spec.js";
 import type { Architecture } from "./architecture.js";
 import { attention, type HeadSizes, headNorms, headSizes } from "./attention-parts.js";
+import { decoder } from "./decoder-parts.js";
 import type { ModelMetadata } from "./metadata.js";
-import { blocks, decoder, gatedMlp, rmsNorm } from "./parts.js";
+import { gatedMlp, rmsNorm } from "./parts.js";
 import { plainRope, ropeFromMetadata } from "./rope-metadata.js";
 
 export const gemma2: Architecture = {
@@ -17,16 +18,14 @@ export const gemma2: Architecture = {
     const rope = ropeFromMetadata(meta, "halves", sizes.keyWidth);
     const window = meta.count("attention.sliding_window", 4096);
     const softcap = meta.number("attn_logit_softcapping", 50);
-    const layers = blocks(meta, (block, index) =>
-      layer(meta, block, {
-        ...attention(meta, block, sizes),
-        scale: scaleOf(meta, sizes, 46),
-        rope,
-        softcap,
-        ...(index % 2 === 0 && { window }),
-      }),
-    );
-    return { ...common(meta, vocabulary), layers, logitSoftcap: meta.number("final_logit_softcapping", 30) };
+    const frame = gemma(meta, vocabulary, (block, index) => ({
+      ...attention(meta, block, sizes),
+      scale: scaleOf(meta, sizes, 46),
+      rope,
+      softcap,
+      ...(index % 2 === 0 && { window }),
+    }));
+    return { ...frame, logitSoftcap: meta.number("final_logit_softcapping", 30) };
   },
 };
 
@@ -37,39 +36,27 @@ export const gemma3: Architecture = {
     const rope = ropeFromMetadata(meta, "halves", sizes.keyWidth, undefined, 1_000_000);
     const local = plainRope(meta, rope, meta.number("rope.freq_base_swa", 10_000));
     const window = meta.count("attention.sliding_window", 1024);
-    const [softcap, logitSoftcap] = [
-      meta.number("attn_logit_softcapping", 0),
-      meta.number("final_logit_softcapping", 0),
-    ];
-    const layers = blocks(meta, (block, index) =>
-      layer(meta, block, {
-        ...attention(meta, block, sizes),
-        ...headNorms(meta, block, sizes),
-        scale: scaleOf(meta, sizes, 62),
-        ...(index % 6 < 5 ? { rope: local, window } : { rope }),
-        ...(softcap > 0 && { softcap }),
-      }),
-    );
-    return { ...common(meta, vocabulary), layers, ...(logitSoftcap > 0 && { logitSoftcap }) };
+    const softcap = meta.number("attn_logit_softcapping", 0);
+    const logitSoftcap = meta.number("final_logit_softcapping", 0);
+    const frame = gemma(meta, vocabulary, (block, index) => ({
+      ...attention(meta, block, sizes),
+      ...headNorms(meta, block, sizes),
+      scale: scaleOf(meta, sizes, 62),
+      ...(index % 6 < 5 ? { rope: local, window } : { rope }),
+      ...(softcap > 0 && { softcap }),
+    }));
+    return { ...frame, ...(logitSoftcap > 0 && { logitSoftcap }) };
   },
 };
 
-function layer(meta: ModelMetadata, block: string, body: AttentionSpec): LayerSpec {
-  const norm = (name: string) => rmsNorm(meta, `${block}.${name}`, meta.count("embedding_length"));
-  return {
-    residual: "sequential",
-    mixer: { norm: norm("attn_norm"), body, postNorm: norm("post_attention_norm") },
-    feedForward: { norm: norm("ffn_norm"), body: gatedMlp(meta, block, "gelu"), postNorm: norm("post_ffw_norm") },
-  };
-}
-
-function common(meta: ModelMetadata, vocabulary: number) {
-  const width = meta.count("embedding_length");
-  return {
-    ...decoder(meta, vocabulary),
-    embeddingScale: Math.sqrt(width),
-    norm: rmsNorm(meta, "output_norm", width),
-  };
+/** What both share around their attention. */
+function gemma(meta: ModelMetadata, vocabulary: number, mixer: (block: string, index: number) => AttentionSpec) {
+  const frame = decoder(meta, vocabulary, rmsNorm, (block, index) => ({
+    mixer: mixer(block, index),
+    feedForward: gatedMlp(meta, block, "gelu"),
+    norms: { afterMixer: "post_attention_norm", afterFeedForward: "post_ffw_norm" },
+  }));
+  return { ...frame, embeddingScale: Math.sqrt(frame.width) };
 }
 
 /** The 27B models, known by their number of layers, scale by the width of a head if all shared the model's evenly. */

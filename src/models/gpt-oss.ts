@@ -4,32 +4,25 @@
  */
 import type { Architecture } from "./architecture.js";
 import { attention, headSizes } from "./attention-parts.js";
-import { blocks, decoder, experts, rmsNorm, vector } from "./parts.js";
+import { decoder } from "./decoder-parts.js";
+import { experts, rmsNorm, vector } from "./parts.js";
 import { ropeFromMetadata } from "./rope-metadata.js";
 
 export const gptOss: Architecture = {
   auxiliary: [],
   build(meta, vocabulary) {
     const sizes = headSizes(meta);
-    const width = meta.count("embedding_length");
     const rope = ropeFromMetadata(meta, "halves", sizes.keyWidth);
     const window = meta.count("attention.sliding_window");
-    const layers = blocks(meta, (block, index) => ({
-      residual: "sequential" as const,
+    return decoder(meta, vocabulary, rmsNorm, (block, index) => ({
       mixer: {
-        norm: rmsNorm(meta, `${block}.attn_norm`, width),
-        body: {
-          ...attention(meta, block, sizes),
-          rope,
-          sinks: vector(`${block}.attn_sinks.weight`, sizes.heads),
-          ...(index % 2 === 0 && { window }),
-        },
+        ...attention(meta, block, sizes),
+        rope,
+        sinks: vector(`${block}.attn_sinks.weight`, sizes.heads),
+        ...(index % 2 === 0 && { window }),
       },
-      feedForward: {
-        norm: rmsNorm(meta, `${block}.post_attention_norm`, width),
-        body: experts(meta, block, { gating: "clampedSwiglu", weighting: "chosen" }),
-      },
+      feedForward: experts(meta, block, { gating: "clampedSwiglu", weighting: "chosen" }),
+      norms: { feedForward: "post_attention_norm" },
     }));
-    return { ...decoder(meta, vocabulary), layers, norm: rmsNorm(meta, "output_norm", width) };
   },
 };

@@ -4,27 +4,19 @@
  */
 import type { Architecture } from "./architecture.js";
 import { attention, headSizes } from "./attention-parts.js";
-import type { ModelMetadata } from "./metadata.js";
-import { blocks, decoder, denseMlp, layerNorm, matrix } from "./parts.js";
+import { decoder } from "./decoder-parts.js";
+import { denseMlp, layerNorm, matrix } from "./parts.js";
 
 export const gpt2: Architecture = {
   auxiliary: [],
-  build: (meta, vocabulary) => learnedPositions(meta, vocabulary),
+  build(meta, vocabulary) {
+    const sizes = headSizes(meta);
+    const positions = meta.count("context_length");
+    const table = matrix("position_embd.weight", positions, meta.count("embedding_length"));
+    const frame = decoder(meta, vocabulary, layerNorm, (block) => ({
+      mixer: attention(meta, block, sizes),
+      feedForward: denseMlp(meta, block, "gelu"),
+    }));
+    return { ...frame, positions: { kind: "learned", positions, table } };
+  },
 };
-
-function learnedPositions(meta: ModelMetadata, vocabulary: number) {
-  const sizes = headSizes(meta);
-  const width = meta.count("embedding_length");
-  const positions = meta.count("context_length");
-  const layers = blocks(meta, (block) => ({
-    residual: "sequential" as const,
-    mixer: { norm: layerNorm(meta, `${block}.attn_norm`, width), body: attention(meta, block, sizes) },
-    feedForward: { norm: layerNorm(meta, `${block}.ffn_norm`, width), body: denseMlp(meta, block, "gelu") },
-  }));
-  return {
-    ...decoder(meta, vocabulary),
-    positions: { kind: "learned" as const, positions, table: matrix("position_embd.weight", positions, width) },
-    layers,
-    norm: layerNorm(meta, "output_norm", width),
-  };
-}

@@ -1,14 +1,16 @@
 /** The registry of architectures, by `general.architecture`: adding one is adding its file and a line here. */
 import { UnsupportedError } from "../util/errors.js";
-import { bloom, mpt } from "./alibi-models.js";
 import type { Architecture } from "./architecture.js";
+import { bloom } from "./bloom.js";
 import { falcon } from "./falcon.js";
 import { gemma2, gemma3 } from "./gemma.js";
 import { gptOss } from "./gpt-oss.js";
 import { gpt2 } from "./gpt2.js";
 import { gptneox } from "./gptneox.js";
+import { jamba } from "./jamba.js";
 import { llamaLike } from "./llama.js";
-import { jamba, mamba, mamba2 } from "./mamba.js";
+import { mamba, mamba2 } from "./mamba.js";
+import { mpt } from "./mpt.js";
 import { phi3 } from "./phi3.js";
 import { t5 } from "./t5.js";
 

@@ -5,7 +5,8 @@
 import type { RopeLayout } from "../tensor/backend.js";
 import type { Architecture } from "./architecture.js";
 import { attention, headNorms, headSizes } from "./attention-parts.js";
-import { blocks, decoder, experts, gatedMlp, rmsNorm } from "./parts.js";
+import { decoder } from "./decoder-parts.js";
+import { experts, gatedMlp, rmsNorm } from "./parts.js";
 import { ropeFromMetadata } from "./rope-metadata.js";
 
 export interface LlamaTraits {
@@ -21,27 +22,20 @@ export function llamaLike(traits: LlamaTraits): Architecture {
     auxiliary: ["rope_freqs.weight"],
     build(meta, vocabulary, auxiliary) {
       const sizes = headSizes(meta);
-      const width = meta.count("embedding_length");
       const rope = ropeFromMetadata(meta, traits.rope, sizes.keyWidth, auxiliary.get("rope_freqs.weight"));
       const window = traits.window && meta.has("attention.sliding_window") && meta.count("attention.sliding_window");
       const mixture = meta.number("expert_count", 0) > 0;
-      const layers = blocks(meta, (block) => ({
-        residual: "sequential" as const,
+      return decoder(meta, vocabulary, rmsNorm, (block) => ({
         mixer: {
-          norm: rmsNorm(meta, `${block}.attn_norm`, width),
-          body: {
-            ...attention(meta, block, sizes),
-            rope,
-            ...(traits.headNorms && headNorms(meta, block, sizes)),
-            ...(window && { window }),
-          },
+          ...attention(meta, block, sizes),
+          rope,
+          ...(traits.headNorms && headNorms(meta, block, sizes)),
+          ...(window && { window }),
         },
-        feedForward: {
-          norm: rmsNorm(meta, `${block}.ffn_norm`, width),
-          body: mixture ? experts(meta, block, { gating: "silu", weighting: "chosen" }) : gatedMlp(meta, block, "silu"),
-        },
+        feedForward: mixture
+          ? experts(meta, block, { gating: "silu", weighting: "chosen" })
+          : gatedMlp(meta, block, "silu"),
       }));
-      return { ...decoder(meta, vocabulary), layers, norm: rmsNorm(meta, "output_norm", width) };
     },
   };
 }

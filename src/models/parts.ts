@@ -2,15 +2,7 @@
  * Parts that architectures share, by GGUF's names of tensors: weights and their parts, linear layers, norms, feed-forwards.
  * Biases are taken where the checkpoint has them.
  */
-import type {
-  DenseMlpSpec,
-  ExpertsSpec,
-  GatedMlpSpec,
-  LinearSpec,
-  ModelSpec,
-  NormSpec,
-  WeightRef,
-} from "../nn/spec.js";
+import type { DenseMlpSpec, ExpertsSpec, GatedMlpSpec, LinearSpec, NormSpec, WeightRef } from "../nn/spec.js";
 import type { Activation, ExpertWeighting, Gating } from "../tensor/backend.js";
 import { FormatError, UnsupportedError } from "../util/errors.js";
 import type { ModelMetadata } from "./metadata.js";
@@ -137,33 +129,4 @@ export function experts(
     up: stack("ffn_up_exps", width, hidden),
     down: stack("ffn_down_exps", hidden, width),
   };
-}
-
-/** Embedding and head, which is the embedding where there is no `output.weight`. */
-export function embeddingAndHead(meta: ModelMetadata, vocabulary: number): Pick<ModelSpec, "embedding" | "head"> {
-  const width = meta.count("embedding_length");
-  const head = linear(meta, meta.hasTensor("output.weight") ? "output" : "token_embd", width, vocabulary);
-  return { embedding: matrix("token_embd.weight", vocabulary, width), head };
-}
-
-/** What every decoder has; the rest is the architecture's. */
-export function decoder(meta: ModelMetadata, vocabulary: number): Omit<ModelSpec, "layers" | "norm"> {
-  return {
-    architecture: meta.checkpoint.architecture,
-    width: meta.count("embedding_length"),
-    vocabulary,
-    contextLength: meta.count("context_length"),
-    ...embeddingAndHead(meta, vocabulary),
-  };
-}
-
-/** One of each block, `blk.<index>`. The count is bounded by the tensors that are there, so that a hostile one allocates nothing. */
-export function blocks<L>(meta: ModelMetadata, build: (block: string, index: number) => L): L[] {
-  const count = meta.count("block_count");
-  const { location, tensors } = meta.checkpoint;
-  if (count > tensors.size) {
-    const found = `${count} blocks are announced, but there are only ${tensors.size} tensors`;
-    throw new FormatError(`${location}: ${found}.`, { count });
-  }
-  return Array.from({ length: count }, (_, index) => build(`blk.${index}`, index));
 }

@@ -5,8 +5,9 @@
 import type { RopeSpec } from "../position/rope.js";
 import type { Architecture } from "./architecture.js";
 import { attention, headSizes } from "./attention-parts.js";
+import { decoder } from "./decoder-parts.js";
 import type { ModelMetadata } from "./metadata.js";
-import { blocks, decoder, gatedMlp, rmsNorm } from "./parts.js";
+import { gatedMlp, rmsNorm } from "./parts.js";
 import { checkDivisors, ropeFromMetadata } from "./rope-metadata.js";
 
 const SHORT = "rope_factors_short.weight";
@@ -16,14 +17,11 @@ export const phi3: Architecture = {
   auxiliary: [SHORT, LONG],
   build(meta, vocabulary, auxiliary) {
     const sizes = headSizes(meta);
-    const width = meta.count("embedding_length");
     const rope = longRope(meta, ropeFromMetadata(meta, "halves", sizes.keyWidth), auxiliary);
-    const layers = blocks(meta, (block) => ({
-      residual: "sequential" as const,
-      mixer: { norm: rmsNorm(meta, `${block}.attn_norm`, width), body: { ...attention(meta, block, sizes), rope } },
-      feedForward: { norm: rmsNorm(meta, `${block}.ffn_norm`, width), body: gatedMlp(meta, block, "silu") },
+    return decoder(meta, vocabulary, rmsNorm, (block) => ({
+      mixer: { ...attention(meta, block, sizes), rope },
+      feedForward: gatedMlp(meta, block, "silu"),
     }));
-    return { ...decoder(meta, vocabulary), layers, norm: rmsNorm(meta, "output_norm", width) };
   },
 };
 

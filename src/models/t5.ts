@@ -5,8 +5,9 @@
 import type { AttentionSpec, BranchSpec, FeedForwardSpec } from "../nn/spec.js";
 import type { Architecture } from "./architecture.js";
 import { type HeadSizes, headSizes } from "./attention-parts.js";
+import { blocks, embeddingAndHead } from "./decoder-parts.js";
 import type { ModelMetadata } from "./metadata.js";
-import { blocks, decoder, denseMlp, gatedMlp, linear, rmsNorm, table } from "./parts.js";
+import { denseMlp, gatedMlp, linear, rmsNorm, table } from "./parts.js";
 
 /** Distances from here on share a bucket; GGUF has no key for it. */
 const MAXIMUM_DISTANCE = 128;
@@ -31,7 +32,7 @@ export const t5: Architecture = {
       body: meta.hasTensor(`${block}.ffn_gate.weight`) ? gatedMlp(meta, block, "gelu") : denseMlp(meta, block, "relu"),
     });
     return {
-      ...decoder(meta, vocabulary),
+      ...embeddingAndHead(meta, vocabulary),
       encoder: {
         layers: blocks(meta, (block) => ({
           residual: "sequential" as const,
