@@ -2,7 +2,8 @@
 const RANKS = [
   ["util"],
   ["tensor"],
-  ["formats", "tokenizer", "quant", "position", "platform"],
+  ["quant"],
+  ["formats", "tokenizer", "position", "platform"],
   ["backends", "autograd"],
   ["context"],
   ["nn"],

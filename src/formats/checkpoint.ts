@@ -1,7 +1,7 @@
 /**
  * A checkpoint as every format presents it: metadata in GGUF's vocabulary of keys (`llama.block_count`, ...), tensors
- * under GGUF's names (`blk.0.attn_q.weight`), tokenizer material. HF folders are translated by `hf-config.ts` and
- * `hf-names.ts`, so that models read one vocabulary only.
+ * under GGUF's names (`blk.0.attn_q.weight`), tokenizer material. HF folders are translated in `hf/`, so that models
+ * read one vocabulary only.
  */
 import type { DType } from "../tensor/dtype.js";
 

@@ -5,7 +5,7 @@ import type { Checkpoint } from "./checkpoint.js";
 import { describeForeign, SIGNATURE_BYTES } from "./foreign-file.js";
 import { isGguf } from "./gguf.js";
 import { openGguf } from "./gguf-checkpoint.js";
-import { INDEX_FILE, openHfFolder, readIndex } from "./hf-checkpoint.js";
+import { INDEX_FILE, openHfFolder, readIndex } from "./hf/checkpoint.js";
 import { baseName, joinLocation, parentOf } from "./location.js";
 import { parseShardName } from "./shard-name.js";
 

@@ -4,7 +4,7 @@
  */
 import { ArgumentError, CancelledError, NotFoundError, UnsupportedError } from "../util/errors.js";
 import type { Hub, Platform } from "../util/platform.js";
-import { INDEX_FILE, readIndex } from "./hf-checkpoint.js";
+import { INDEX_FILE, readIndex } from "./hf/checkpoint.js";
 import { chooseFile, chooseGguf, type HubFile, type Listing, sideFiles, summary, weightFiles } from "./hub-files.js";
 import { parentOf } from "./location.js";
 import { parseShardName } from "./shard-name.js";

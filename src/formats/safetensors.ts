@@ -9,7 +9,7 @@ import { ByteCursor } from "./byte-cursor.js";
 import type { UnsupportedTensor } from "./checkpoint.js";
 import { describeForeign, SIGNATURE_BYTES } from "./foreign-file.js";
 import { isObject, parseJson } from "./json-file.js";
-import { type StoredTensor, storedTensor } from "./stored-tensor.js";
+import type { StoredTensor } from "./stored-tensor.js";
 
 /** The format's own limit. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -35,15 +35,23 @@ const ELEMENT_BYTES: Readonly<Record<string, number>> = {
   F64: 8,
 };
 
+/** A tensor of any type, as the file has it. */
+export interface SafetensorsTensor extends UnsupportedTensor, Omit<StoredTensor, "dtype"> {
+  readonly shape: readonly number[];
+  /** Absent for types that Sluice has no kernel for. */
+  readonly dtype?: DType;
+}
+
 export interface SafetensorsFile {
   /** Under the file's own names. */
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
-  readonly unsupported: ReadonlyMap<string, UnsupportedTensor>;
+  readonly tensors: ReadonlyMap<string, SafetensorsTensor & StoredTensor>;
+  readonly unsupported: ReadonlyMap<string, SafetensorsTensor>;
 }
 
 interface Declared {
   readonly name: string;
   readonly type: string;
+  readonly shape: readonly number[];
   readonly rows: number;
   readonly cols: number;
   /** Byte range in the data section. */
@@ -60,15 +68,15 @@ export async function readSafetensors(source: ByteSource): Promise<SafetensorsFi
     .filter(([name]) => name !== "__metadata__")
     .map(([name, value]) => declaration(cursor, name, value));
   checkTiling(cursor, declared, source.size - dataOffset);
-  const tensors = new Map<string, StoredTensor>();
-  const unsupported = new Map<string, UnsupportedTensor>();
-  for (const { name, type, rows, cols, start, end } of declared) {
+  const tensors = new Map<string, SafetensorsTensor & StoredTensor>();
+  const unsupported = new Map<string, SafetensorsTensor>();
+  for (const { name, type, shape, rows, cols, start, end } of declared) {
     const dtype = Object.hasOwn(SUPPORTED, type) ? SUPPORTED[type] : undefined;
-    if (!dtype) unsupported.set(name, { name, type, rows, cols });
-    else {
-      const place = { source, offset: dataOffset + start, bytes: end - start };
-      tensors.set(name, storedTensor({ name, dtype, rows, cols, ...place }));
-    }
+    const offset = dataOffset + start;
+    const read = (at: number, into: Uint8Array) => source.read(offset + at, into);
+    const tensor = { name, type, shape, rows, cols, source, offset, bytes: end - start, read };
+    if (dtype) tensors.set(name, { ...tensor, dtype });
+    else unsupported.set(name, tensor);
   }
   return { tensors, unsupported };
 }
@@ -107,7 +115,7 @@ function declaration(cursor: ByteCursor, name: string, value: unknown): Declared
       8,
     );
   }
-  return { name, type, rows, cols, start, end };
+  return { name, type, shape, rows, cols, start, end };
 }
 
 function isCounts(value: unknown): value is number[] {

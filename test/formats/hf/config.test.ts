@@ -1,11 +1,14 @@
 /** config.json to GGUF keys, and tensor names: the tables and every refusal. */
 import { describe, expect, test } from "vitest";
-import { metadataFromConfig } from "../../src/formats/hf-config.js";
-import { ggufTensorName } from "../../src/formats/hf-names.js";
-import { FormatError, UnsupportedError } from "../../src/util/errors.js";
-import { CONFIG } from "./sample-hf.js";
+import { readHfConfig } from "../../../src/formats/hf/config.js";
+import { HF_ARCHITECTURES } from "../../../src/formats/hf/index.js";
+import { placementsOf } from "../../../src/formats/hf/tensor-table.js";
+import { FormatError, UnsupportedError } from "../../../src/util/errors.js";
+import { CONFIG } from "../sample-hf.js";
 
 type Config = Readonly<Record<string, unknown>>;
+const metadataFromConfig = (config: Config, generation: Config | undefined, location: string) =>
+  readHfConfig(config, generation, location).metadata;
 const convert = (change: Config = {}, generation?: Config) =>
   Object.fromEntries(metadataFromConfig({ ...CONFIG, ...change }, generation, "m/config.json"));
 const without = (...fields: string[]): Config =>
@@ -192,9 +195,17 @@ describe("refusals name the field", () => {
     expect(() => convert({ model_type: "bert" })).toThrow(UnsupportedError);
     expect(() => convert({ model_type: "__proto__" })).toThrow(UnsupportedError);
     expect(() => convert({ hidden_act: "gelu" })).toThrow(UnsupportedError);
+    expect(() => convert({ hidden_act: "gelu" })).toThrow(/hidden_act "gelu"/);
     expect(() => convert({ quantization_config: { quant_method: "gptq" } })).toThrow(/gptq/);
   });
 });
+
+/** GGUF names, "-" for what is not needed; undefined for what the table does not know. */
+const names = (type: string, name: string) =>
+  placementsOf(HF_ARCHITECTURES[type].tensors, name)
+    ?.map((placement) => `${placement.name}${placement.part > 0 ? ` part ${placement.part}` : ""}`)
+    .join(", ") ||
+  (placementsOf(HF_ARCHITECTURES[type].tensors, name) && "-");
 
 test.each([
   ["llama", "model.embed_tokens.weight", "token_embd.weight"],
@@ -202,11 +213,26 @@ test.each([
   ["mistral", "model.layers.31.self_attn.o_proj.weight", "blk.31.attn_output.weight"],
   ["qwen2", "model.layers.0.self_attn.q_proj.bias", "blk.0.attn_q.bias"],
   ["qwen3", "model.layers.7.self_attn.q_norm.weight", "blk.7.attn_q_norm.weight"],
-  ["llama", "model.layers.7.self_attn.q_norm.weight", "model.layers.7.self_attn.q_norm.weight"],
-  ["llama", "model.layers.07.self_attn.q_proj.weight", "model.layers.07.self_attn.q_proj.weight"],
-  ["llama", "model.constructor.weight", "model.constructor.weight"],
-  ["llama", "something.else", "something.else"],
-  ["llama", "model.layers.0.self_attn.rotary_emb.inv_freq", undefined],
-])("%s: %s is %s", (architecture, name, expected) => {
-  expect(ggufTensorName(architecture, name)).toBe(expected);
+  ["llama", "model.layers.7.self_attn.q_norm.weight", undefined],
+  ["llama", "model.layers.07.self_attn.q_proj.weight", undefined],
+  ["llama", "model.layers.#.self_attn.q_proj.weight", undefined],
+  ["llama", "model.constructor.weight", undefined],
+  ["llama", "something.else", undefined],
+  ["llama", "model.layers.0.self_attn.rotary_emb.inv_freq", "-"],
+  ["mixtral", "model.layers.3.block_sparse_moe.experts.12.w1.weight", "blk.3.ffn_gate_exps.weight part 12"],
+  ["mixtral", "model.layers.3.block_sparse_moe.experts.0.w2.weight", "blk.3.ffn_down_exps.weight"],
+  ["mixtral", "model.layers.3.block_sparse_moe.gate.weight", "blk.3.ffn_gate_inp.weight"],
+  ["gpt2", "transformer.h.11.attn.bias", "-"],
+  ["gpt2", "h.11.attn.c_attn.bias", "blk.11.attn_qkv.bias"],
+  ["gpt_neox", "gpt_neox.layers.2.attention.masked_bias", "-"],
+  ["falcon", "transformer.h.0.ln_attn.bias", "blk.0.attn_norm_2.bias"],
+  ["gemma3", "language_model.model.layers.0.post_attention_layernorm.weight", "blk.0.post_attention_norm.weight"],
+  ["gemma3", "model.language_model.norm.weight", "output_norm.weight"],
+  ["gemma3", "vision_tower.vision_model.encoder.layers.0.layer_norm1.weight", "-"],
+  ["mamba2", "model.backbone.layers.0.mixer.dt_bias", "blk.0.ssm_dt.bias"],
+  ["t5", "decoder.block.1.layer.2.DenseReluDense.wi_0.weight", "dec.blk.1.ffn_gate.weight"],
+  ["t5", "decoder.block.1.layer.1.EncDecAttention.o.weight", "dec.blk.1.cross_attn_o.weight"],
+  ["t5", "encoder.block.12.layer.1.layer_norm.weight", "enc.blk.12.ffn_norm.weight"],
+])("%s: %s is %s", (type, name, expected) => {
+  expect(names(type, name)).toBe(expected);
 });

@@ -1,6 +1,6 @@
 /** Typed reading of the fields of a config.json: null counts as absent, and every error names the field. */
-import { FormatError } from "../util/errors.js";
-import { isObject, type JsonObject } from "./json-file.js";
+import { FormatError, UnsupportedError } from "../../util/errors.js";
+import { isObject, type JsonObject } from "../json-file.js";
 
 export class ConfigFields {
   constructor(
@@ -20,8 +20,13 @@ export class ConfigFields {
     return this.has(name) ? (this.config[name] ?? undefined) : undefined;
   }
 
-  text(name: string): string {
-    const value = this.value(name);
+  /** The first of these names that is there (a field's old and new name), or the first of all. */
+  either(...names: [string, ...string[]]): string {
+    return names.find((name) => this.value(name) !== undefined) ?? names[0];
+  }
+
+  text(name: string, fallback?: string): string {
+    const value = this.value(name) ?? fallback;
     if (typeof value === "string") return value;
     throw this.wrong(name, "a string");
   }
@@ -71,6 +76,27 @@ export class ConfigFields {
     const ids = Array.isArray(value) ? value : [value];
     if (ids.every((id) => Number.isInteger(id) && id >= 0 && id < 2 ** 31)) return ids;
     throw this.wrong(name, "a token id or a list of token ids");
+  }
+
+  /** A list of finite numbers. */
+  numbers(name: string): number[] {
+    const value = this.value(name);
+    if (Array.isArray(value) && value.every((n) => Number.isFinite(n))) return value;
+    throw this.wrong(name, "a list of numbers");
+  }
+
+  /** Refuses what Sluice does not run: absent, the field counts as its class's default. @throws UnsupportedError */
+  only(name: string, expected: string | number | boolean | null, fallback = expected): void {
+    const value = this.value(name) ?? fallback;
+    if (value !== expected) throw this.unsupported(name, JSON.stringify(expected));
+  }
+
+  unsupported(name: string, expected: string): UnsupportedError {
+    const field = `${this.path}${name}`;
+    const found = String(JSON.stringify(this.value(name))).slice(0, 60);
+    return new UnsupportedError(`${this.location}: ${field} ${found} is not supported; expected ${expected}.`, {
+      field,
+    });
   }
 
   wrong(name: string, expected: string): FormatError {

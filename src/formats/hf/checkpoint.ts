@@ -1,15 +1,15 @@
 /**
  * A Hugging Face model folder as a Checkpoint: config.json, tokenizer files, and the weights as one safetensors file or as
- * shards listed by `model.safetensors.index.json`. Names and metadata are translated to GGUF's.
+ * shards listed by `model.safetensors.index.json`. Metadata, names and layouts are translated to GGUF's.
  */
-import { FormatError, NotFoundError } from "../util/errors.js";
-import type { ByteSource, Platform } from "../util/platform.js";
-import type { Checkpoint, TensorEntry, TokenizerSource, UnsupportedTensor } from "./checkpoint.js";
-import { metadataFromConfig, tiesEmbeddings } from "./hf-config.js";
-import { ggufTensorName } from "./hf-names.js";
-import { isObject, readJson, readJsonObject, readText } from "./json-file.js";
-import { joinLocation } from "./location.js";
-import { readSafetensors } from "./safetensors.js";
+import { FormatError, NotFoundError } from "../../util/errors.js";
+import type { ByteSource, Platform } from "../../util/platform.js";
+import type { Checkpoint, TokenizerSource } from "../checkpoint.js";
+import { isObject, readJson, readJsonObject, readText } from "../json-file.js";
+import { joinLocation } from "../location.js";
+import { readSafetensors, type SafetensorsTensor } from "../safetensors.js";
+import { readHfConfig } from "./config.js";
+import { translate } from "./translate.js";
 
 export const INDEX_FILE = "model.safetensors.index.json";
 const SINGLE_FILE = "model.safetensors";
@@ -36,26 +36,19 @@ export async function openHfFolder(request: HfFolder, files: Files): Promise<Che
   const generationConfig = entries.includes("generation_config.json")
     ? await readJsonObject(joinLocation(folder, "generation_config.json"), files)
     : undefined;
-  const metadata = metadataFromConfig(config, generationConfig, configLocation);
+  const { metadata, ...translation } = readHfConfig(config, generationConfig, configLocation);
   const tokenizer = await readTokenizer(folder, entries, files);
   const weights = await openWeights(request, files);
   try {
-    const tied = tiesEmbeddings(metadata, configLocation);
-    const architecture = String(metadata.get("general.architecture"));
-    const tensors = translate(weights.tensors, architecture, tied, location);
-    const unsupportedTensors = translate(weights.unsupported, architecture, tied, location);
-    const close = () => closeAll(weights.sources);
-    const format = "safetensors";
     return {
-      format,
+      format: "safetensors",
       location,
-      architecture,
+      architecture: translation.row.architecture,
       metadata,
-      tensors,
-      unsupportedTensors,
+      ...translate({ ...translation, metadata, tensors: weights.tensors.values(), location }),
       tokenizer,
       ropeLayout: "halves",
-      close,
+      close: () => closeAll(weights.sources),
     };
   } catch (error) {
     await closeAll(weights.sources);
@@ -86,8 +79,7 @@ async function readTokenizer(
 
 interface Weights {
   readonly sources: ByteSource[];
-  readonly tensors: Map<string, TensorEntry>;
-  readonly unsupported: Map<string, UnsupportedTensor>;
+  readonly tensors: Map<string, SafetensorsTensor>;
 }
 
 async function openWeights(request: HfFolder, files: Files): Promise<Weights> {
@@ -95,7 +87,7 @@ async function openWeights(request: HfFolder, files: Files): Promise<Weights> {
   const index = request.weightsFile === undefined && entries.includes(INDEX_FILE);
   const placed = index ? await readIndex(joinLocation(folder, INDEX_FILE), files) : undefined;
   const names = placed ? [...new Set(placed.values())].sort() : [singleFile(request)];
-  const weights: Weights = { sources: [], tensors: new Map(), unsupported: new Map() };
+  const weights: Weights = { sources: [], tensors: new Map() };
   try {
     for (const name of names) await addFile(weights, joinLocation(folder, name), files);
     for (const [tensor, file] of placed ?? []) checkPlaced(weights, tensor, file, folder);
@@ -136,13 +128,12 @@ async function addFile(weights: Weights, location: string, files: Files): Promis
   const source = await openWeightsFile(location, files);
   weights.sources.push(source);
   const file = await readSafetensors(source);
-  for (const name of [...file.tensors.keys(), ...file.unsupported.keys()]) {
-    if (weights.tensors.has(name) || weights.unsupported.has(name)) {
+  for (const [name, tensor] of [...file.tensors, ...file.unsupported]) {
+    if (weights.tensors.has(name)) {
       throw new FormatError(`${location}: the tensor "${name}" is in another file of the model too.`, { tensor: name });
     }
+    weights.tensors.set(name, tensor);
   }
-  for (const [name, entry] of file.tensors) weights.tensors.set(name, entry);
-  for (const [name, entry] of file.unsupported) weights.unsupported.set(name, entry);
 }
 
 async function openWeightsFile(location: string, files: Files): Promise<ByteSource> {
@@ -155,26 +146,10 @@ async function openWeightsFile(location: string, files: Files): Promise<ByteSour
 }
 
 function checkPlaced(weights: Weights, tensor: string, file: string, folder: string): void {
-  if (weights.tensors.has(tensor) || weights.unsupported.has(tensor)) return;
+  if (weights.tensors.has(tensor)) return;
   throw new FormatError(`${folder}: the index places the tensor "${tensor}" in ${file}, which does not have it.`, {
     tensor,
   });
-}
-
-function translate<T extends { readonly name: string }>(
-  entries: ReadonlyMap<string, T>,
-  architecture: string,
-  tied: boolean,
-  location: string,
-): Map<string, T> {
-  const translated = new Map<string, T>();
-  for (const [hfName, entry] of entries) {
-    const name = ggufTensorName(architecture, hfName);
-    if (name === undefined || (tied && name === "output.weight")) continue;
-    if (translated.has(name)) throw new FormatError(`${location}: two tensors mean "${name}".`, { tensor: hfName });
-    translated.set(name, { ...entry, name });
-  }
-  return translated;
 }
 
 async function closeAll(sources: readonly ByteSource[]): Promise<void> {
