@@ -59,8 +59,11 @@ function gemma(meta: ModelMetadata, vocabulary: number, mixer: (block: string, i
   return { ...frame, embeddingScale: Math.sqrt(frame.width) };
 }
 
-/** The 27B models, known by their number of layers, scale by the width of a head if all shared the model's evenly. */
+/**
+ * `attention.scale`, which Hugging Face configurations give. GGUF leaves it to the architecture: the 27B models, known by
+ * their number of layers, scale by the width that a head had if all shared the model's evenly.
+ */
 function scaleOf(meta: ModelMetadata, { heads, keyWidth }: HeadSizes, largest: number): number {
   const width = meta.count("block_count") === largest ? meta.count("embedding_length") / heads : keyWidth;
-  return 1 / Math.sqrt(width);
+  return meta.number("attention.scale", 1 / Math.sqrt(width));
 }
