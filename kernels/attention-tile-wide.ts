@@ -1,6 +1,6 @@
 // The two products of attention-tile.ts in register tiles of four rows x 16 lanes, in neighbouring pairs of operations: an
 // engine that joins each pair into one of 256 bits holds the 16 sums in eight registers. Elsewhere they would be spilled.
-import { addQuad, SCORE_STRIDE } from "./attention-tile";
+import { addQuad, scaled, SCORE_STRIDE, store4 } from "./attention-tile";
 import { madd } from "./simd";
 
 /** scores[row][0..16) = q[row] . keys; rows are rounded up to a multiple of four. */
@@ -51,15 +51,6 @@ function score4(q: usize, stride: usize, keys: usize, scores: usize): void {
   store4(scores + SCORE_STRIDE, b0, b1, b2, b3);
   store4(scores + 2 * SCORE_STRIDE, c0, c1, c2, c3);
   store4(scores + 3 * SCORE_STRIDE, d0, d1, d2, d3);
-}
-
-// @ts-ignore: decorator
-@inline
-function store4(at: usize, a: v128, b: v128, c: v128, d: v128): void {
-  v128.store(at, a);
-  v128.store(at, b, 16);
-  v128.store(at, c, 32);
-  v128.store(at, d, 48);
 }
 
 /** As addValues in attention-tile.ts; rows are rounded up to a multiple of four. */
@@ -135,10 +126,4 @@ function add4(out: usize, stride: usize, weights: usize, factors: usize, values:
   store4(second, b0, b1, b2, b3);
   store4(third, c0, c1, c2, c3);
   store4(fourth, d0, d1, d2, d3);
-}
-
-// @ts-ignore: decorator
-@inline
-function scaled(at: usize, factor: v128): v128 {
-  return f32x4.mul(v128.load(at), factor);
 }

@@ -66,9 +66,10 @@ function score1(q: usize, stride: usize, keys: usize, scores: usize): void {
   store4(scores, f32x4.add(a0, b0), f32x4.add(a1, b1), f32x4.add(a2, b2), f32x4.add(a3, b3));
 }
 
+/** Sixteen neighbouring lanes. */
 // @ts-ignore: decorator
 @inline
-function store4(at: usize, a: v128, b: v128, c: v128, d: v128): void {
+export function store4(at: usize, a: v128, b: v128, c: v128, d: v128): void {
   v128.store(at, a);
   v128.store(at, b, 16);
   v128.store(at, c, 32);
@@ -105,9 +106,10 @@ export function addValues(
   }
 }
 
+/** Four sums so far, times the factor by which they shrink. */
 // @ts-ignore: decorator
 @inline
-function scaled(at: usize, factor: v128): v128 {
+export function scaled(at: usize, factor: v128): v128 {
   return f32x4.mul(v128.load(at), factor);
 }
 
