@@ -7,7 +7,7 @@
 //   f32      scale: x = q * scale
 //   i32      -8 * sum of q: what Q4_0's integers, stored with 8 added, must start from
 
-import { blockInverse, round8 } from "./quantise";
+import { blockInverse, QUANTISED_MAX, round8 } from "./quantise";
 import { share } from "./simd";
 
 /** Bytes of one row, padded to 64. */
@@ -35,7 +35,7 @@ function store16(to: usize, a: v128, b: v128): void {
 
 /** The block of 32 floats at x: planes to q, scale and offset to `scales`. */
 function splitBlock(x: usize, q: usize, scales: usize): void {
-  const inverse = blockInverse(x, scales);
+  const inverse = blockInverse(x, scales, QUANTISED_MAX);
   const q0 = round8(x, inverse);
   const q1 = round8(x + 32, inverse);
   const q2 = round8(x + 64, inverse);

@@ -11,6 +11,9 @@
 //   f32 [blocks][8]                 scale * sum of q, for formats whose weights have an offset; and for each half:
 //   f32 [2 * blocks][8]
 
+import { blockInverse, round8 } from "./quantise";
+import { share } from "./simd";
+
 /** Tokens of a group. */
 // @ts-ignore: decorator
 @inline
@@ -38,21 +41,6 @@ export const SUMS_AT: usize = 12;
 @inline
 export const SUMS_HALVES_AT: usize = 13;
 
-/** Blocks whose largest magnitude is below this become zero: its reciprocal would overflow. */
-const SMALLEST_BLOCK: f32 = 1e-30;
-
-/** 1.5 * 2^23: added to a float below 2^22 it leaves the nearest integer in the low bits. */
-const ROUNDING: f32 = 12582912.0;
-
-// @ts-ignore: decorator
-@inline
-function round8(x: usize, inverse: v128): v128 {
-  const magic = f32x4.splat(ROUNDING);
-  const low = f32x4.add(f32x4.mul(v128.load(x), inverse), magic);
-  const high = f32x4.add(f32x4.mul(v128.load(x, 16), inverse), magic);
-  return i16x8.narrow_i32x4_s(i32x4.sub(low, magic), i32x4.sub(high, magic));
-}
-
 /** Sums of the even and of the odd pairs among sixteen bytes, as the i16 halves of the first word. */
 // @ts-ignore: decorator
 @inline
@@ -77,32 +65,19 @@ function scatter(q: v128, to: usize): void {
   v128.store32_lane(to, q, 3, 96);
 }
 
-// @ts-ignore: decorator
-@inline
-function largest(x: usize): f32 {
-  let max = f32x4.abs(v128.load(x));
-  for (let i: usize = 16; i < 128; i += 16) max = f32x4.pmax(max, f32x4.abs(v128.load(x + i)));
-  max = f32x4.pmax(max, v128.shuffle<f32>(max, max, 2, 3, 0, 1));
-  max = f32x4.pmax(max, v128.shuffle<f32>(max, max, 1, 0, 3, 2));
-  return f32x4.extract_lane(max, 0);
-}
-
 /** The block of 32 floats at x, of one token, to its group. `at`: 32 * block + 4 * token. */
 function quantiseBlock(x: usize, group: usize, columns: usize, block: usize, token: usize): void {
-  const magnitude = largest(x);
-  const tiny = magnitude < SMALLEST_BLOCK;
-  const inverse = f32x4.splat(tiny ? 0 : <f32>127.0 / magnitude);
-  const step: f32 = tiny ? 0 : magnitude / 127.0;
+  const at = group + (block << 5) + (token << 2);
+  const inverse = blockInverse(x, at + SCALES_AT * columns, 127);
+  const step = load<f32>(at + SCALES_AT * columns);
   const low = i8x16.narrow_i16x8_s(round8(x, inverse), round8(x + 32, inverse));
   const high = i8x16.narrow_i16x8_s(round8(x + 64, inverse), round8(x + 96, inverse));
   const q = group + (block << 8) + (token << 2);
   scatter(low, q);
   scatter(high, q + 128);
-  const at = group + (block << 5) + (token << 2);
   const half = at + (block << 5);
   const first = pairSums(low);
   const second = pairSums(high);
-  store<f32>(at + SCALES_AT * columns, step);
   v128.store32_lane(at + LESS_AT * columns, i16x8.neg(i16x8.add(first, second)), 0);
   v128.store32_lane(half + LESS_HALVES_AT * columns, i16x8.neg(first), 0);
   v128.store32_lane(half + LESS_HALVES_AT * columns, i16x8.neg(second), 0, 32);
@@ -143,9 +118,8 @@ export function quantiseBytes(args: usize, thread: i32, threads: i32): void {
   const width = <usize>columns;
   const blocks = columns >> 5;
   const groups = (rows + GROUP - 1) / GROUP;
-  const first = <i32>((<i64>groups * blocks * thread) / threads);
-  const end = <i32>((<i64>groups * blocks * (thread + 1)) / threads);
-  for (let i = first; i < end; i++) {
+  const end = share(groups * blocks, thread + 1, threads);
+  for (let i = share(groups * blocks, thread, threads); i < end; i++) {
     const group = i / blocks;
     const block = <usize>(i - group * blocks);
     const to = out + <usize>group * GROUP_BYTES * width;

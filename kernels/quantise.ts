@@ -9,6 +9,8 @@
 // The bound 16383 keeps the i32 sum of a block exact for every format: the largest weight integer is 32 * 128 (q6_k with
 // its sub-scale), and 16383 * 4096 * 32 < 2^31.
 
+import { share } from "./simd";
+
 // @ts-ignore: decorator
 @inline
 export const QUANTISED_MAX: f32 = 16383.0;
@@ -49,23 +51,26 @@ function sum16(low: v128, high: v128): i32 {
   );
 }
 
-/** Stores the scale of the block of 32 floats at x; returns what turns them into integers, in every lane. */
+/**
+ * Stores the scale of the block of 32 floats at x whose largest becomes `most`; returns what turns them into integers, in
+ * every lane.
+ */
 // @ts-ignore: decorator
 @inline
-export function blockInverse(x: usize, scale: usize): v128 {
+export function blockInverse(x: usize, scale: usize, most: f32): v128 {
   let max = f32x4.abs(v128.load(x));
   for (let i: usize = 16; i < 128; i += 16) max = larger(x + i, max);
   max = f32x4.pmax(max, v128.shuffle<f32>(max, max, 2, 3, 0, 1));
   max = f32x4.pmax(max, v128.shuffle<f32>(max, max, 1, 0, 3, 2));
   const magnitude = f32x4.extract_lane(max, 0);
   const tiny = magnitude < SMALLEST_BLOCK;
-  store<f32>(scale, tiny ? 0 : magnitude / QUANTISED_MAX);
-  return f32x4.splat(tiny ? 0 : QUANTISED_MAX / magnitude);
+  store<f32>(scale, tiny ? 0 : magnitude / most);
+  return f32x4.splat(tiny ? 0 : most / magnitude);
 }
 
 /** The block of 32 floats at x becomes 32 integers at q, its scale and two sums. */
 function quantiseBlock(x: usize, q: usize, scale: usize, sums: usize): void {
-  const inverse = blockInverse(x, scale);
+  const inverse = blockInverse(x, scale, QUANTISED_MAX);
   const step = load<f32>(scale);
   const q0 = round8(x, inverse);
   const q1 = round8(x + 32, inverse);
@@ -93,8 +98,8 @@ export function quantise(args: usize, thread: i32, threads: i32): void {
   const out = <usize>load<u32>(args, 16);
   const rowBytes = <usize>quantisedRowBytes(columns);
   const blocks = columns >> 5;
-  const first = <i32>((<i64>rows * blocks * thread) / threads);
-  const end = <i32>((<i64>rows * blocks * (thread + 1)) / threads);
+  const first = share(rows * blocks, thread, threads);
+  const end = share(rows * blocks, thread + 1, threads);
   if (first == end) return;
   let row = first / blocks;
   let block = first - row * blocks;
