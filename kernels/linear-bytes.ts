@@ -56,11 +56,26 @@ export function byteRows(form: i32): i32 {
   return form == BYTES_WIDE ? 16 : 8;
 }
 
-/** The integer sum before the first product: -zero * (sum of the token's activations). `zero`: in 16-bit lanes. */
 // @ts-ignore: decorator
 @inline
-function start(less: usize, zero: v128): v128 {
-  return i32x4.dot_i16x8_s(v128.load32_splat(less), zero);
+function add(words: bool, x: v128, w: v128, sum: v128): v128 {
+  return words ? dot(x, w, sum) : dot16(x, w, sum);
+}
+
+/**
+ * The integer sum before the first product: -zero * (sum of the token's activations); if not `words`, of the even and of the
+ * odd pairs of columns apart. `zero`: in 16-bit lanes.
+ */
+// @ts-ignore: decorator
+@inline
+function start(words: bool, less: usize, zero: v128): v128 {
+  return words ? i32x4.dot_i16x8_s(v128.load32_splat(less), zero) : i16x8.mul(v128.load32_splat(less), zero);
+}
+
+// @ts-ignore: decorator
+@inline
+function widened(words: bool, sum: v128): v128 {
+  return words ? sum : i32x4.extadd_pairwise_i16x8_s(sum);
 }
 
 /** sums += integers * weight scales * activation scale, for the eight rows of one token. */
@@ -76,105 +91,66 @@ function scaleInto(a: v128, b: v128, wa: v128, wb: v128, s: v128, sums: usize, a
 // The forms add panel times activations to the sums of four tokens, for `blocks` blocks of `span` / 8 columns (32 or 16).
 // x, xScales and less point at the first token in its group; the scale of the activations changes every 2^shift blocks.
 
+/** `words`: 32-bit sums; else 16-bit ones (see dot16), widened once a block. The switch is a constant to the compiler. */
+// @ts-ignore: decorator
+@inline
+function addProducts4(
+  words: bool, panel: usize, scales: usize, blocks: i32, span: usize, shift: i32, x: usize, xScales: usize, less: usize,
+  zero: i32, sums: usize,
+): void {
+  const z = i16x8.splat(<i16>zero);
+  for (let block = 0; block < blocks; block++) {
+    let a0 = start(words, less, z);
+    let a1 = a0;
+    let b0 = start(words, less + 4, z);
+    let b1 = b0;
+    let c0 = start(words, less + 8, z);
+    let c1 = c0;
+    let d0 = start(words, less + 12, z);
+    let d1 = d0;
+    for (const end = panel + span; panel < end; panel += 32) {
+      const wa = v128.load(panel);
+      const wb = v128.load(panel, 16);
+      let v = v128.load32_splat(x);
+      a0 = add(words, v, wa, a0);
+      a1 = add(words, v, wb, a1);
+      v = v128.load32_splat(x, 4);
+      b0 = add(words, v, wa, b0);
+      b1 = add(words, v, wb, b1);
+      v = v128.load32_splat(x, 8);
+      c0 = add(words, v, wa, c0);
+      c1 = add(words, v, wb, c1);
+      v = v128.load32_splat(x, 12);
+      d0 = add(words, v, wa, d0);
+      d1 = add(words, v, wb, d1);
+      x += 32;
+    }
+    const sa = v128.load(scales);
+    const sb = v128.load(scales, 16);
+    const s = xScales + (<usize>(block >> shift) << 5);
+    scaleInto(widened(words, a0), widened(words, a1), sa, sb, v128.load32_splat(s), sums, 0);
+    scaleInto(widened(words, b0), widened(words, b1), sa, sb, v128.load32_splat(s, 4), sums, 32);
+    scaleInto(widened(words, c0), widened(words, c1), sa, sb, v128.load32_splat(s, 8), sums, 64);
+    scaleInto(widened(words, d0), widened(words, d1), sa, sb, v128.load32_splat(s, 12), sums, 96);
+    scales += 32;
+    less += 32;
+  }
+}
+
 /** 32-bit sums, 8 rows x 4 tokens: as many as 16 registers of 128 bits hold. */
 function products4(
   panel: usize, scales: usize, blocks: i32, span: usize, shift: i32, x: usize, xScales: usize, less: usize, zero: i32,
   sums: usize,
 ): void {
-  const z = i16x8.splat(<i16>zero);
-  for (let block = 0; block < blocks; block++) {
-    let a0 = start(less, z);
-    let a1 = a0;
-    let b0 = start(less + 4, z);
-    let b1 = b0;
-    let c0 = start(less + 8, z);
-    let c1 = c0;
-    let d0 = start(less + 12, z);
-    let d1 = d0;
-    for (const end = panel + span; panel < end; panel += 32) {
-      const wa = v128.load(panel);
-      const wb = v128.load(panel, 16);
-      let v = v128.load32_splat(x);
-      a0 = dot(v, wa, a0);
-      a1 = dot(v, wb, a1);
-      v = v128.load32_splat(x, 4);
-      b0 = dot(v, wa, b0);
-      b1 = dot(v, wb, b1);
-      v = v128.load32_splat(x, 8);
-      c0 = dot(v, wa, c0);
-      c1 = dot(v, wb, c1);
-      v = v128.load32_splat(x, 12);
-      d0 = dot(v, wa, d0);
-      d1 = dot(v, wb, d1);
-      x += 32;
-    }
-    const sa = v128.load(scales);
-    const sb = v128.load(scales, 16);
-    const s = xScales + (<usize>(block >> shift) << 5);
-    scaleInto(a0, a1, sa, sb, v128.load32_splat(s), sums, 0);
-    scaleInto(b0, b1, sa, sb, v128.load32_splat(s, 4), sums, 32);
-    scaleInto(c0, c1, sa, sb, v128.load32_splat(s, 8), sums, 64);
-    scaleInto(d0, d1, sa, sb, v128.load32_splat(s, 12), sums, 96);
-    scales += 32;
-    less += 32;
-  }
+  addProducts4(true, panel, scales, blocks, span, shift, x, xScales, less, zero, sums);
 }
 
-/** As `start`, for 16-bit sums: of the even and of the odd pairs of columns apart. */
-// @ts-ignore: decorator
-@inline
-function start16(less: usize, zero: v128): v128 {
-  return i16x8.mul(v128.load32_splat(less), zero);
-}
-
-/** 16-bit sums, widened once a block, 8 rows x 4 tokens: for engines that multiply twice for a 32-bit sum. */
+/** 16-bit sums, 8 rows x 4 tokens: for engines that multiply twice for a 32-bit sum. */
 function nibbles4(
   panel: usize, scales: usize, blocks: i32, span: usize, shift: i32, x: usize, xScales: usize, less: usize, zero: i32,
   sums: usize,
 ): void {
-  const z = i16x8.splat(<i16>zero);
-  for (let block = 0; block < blocks; block++) {
-    let a0 = start16(less, z);
-    let a1 = a0;
-    let b0 = start16(less + 4, z);
-    let b1 = b0;
-    let c0 = start16(less + 8, z);
-    let c1 = c0;
-    let d0 = start16(less + 12, z);
-    let d1 = d0;
-    for (const end = panel + span; panel < end; panel += 32) {
-      const wa = v128.load(panel);
-      const wb = v128.load(panel, 16);
-      let v = v128.load32_splat(x);
-      a0 = dot16(v, wa, a0);
-      a1 = dot16(v, wb, a1);
-      v = v128.load32_splat(x, 4);
-      b0 = dot16(v, wa, b0);
-      b1 = dot16(v, wb, b1);
-      v = v128.load32_splat(x, 8);
-      c0 = dot16(v, wa, c0);
-      c1 = dot16(v, wb, c1);
-      v = v128.load32_splat(x, 12);
-      d0 = dot16(v, wa, d0);
-      d1 = dot16(v, wb, d1);
-      x += 32;
-    }
-    const sa = v128.load(scales);
-    const sb = v128.load(scales, 16);
-    const s = xScales + (<usize>(block >> shift) << 5);
-    scaleInto(widen(a0), widen(a1), sa, sb, v128.load32_splat(s), sums, 0);
-    scaleInto(widen(b0), widen(b1), sa, sb, v128.load32_splat(s, 4), sums, 32);
-    scaleInto(widen(c0), widen(c1), sa, sb, v128.load32_splat(s, 8), sums, 64);
-    scaleInto(widen(d0), widen(d1), sa, sb, v128.load32_splat(s, 12), sums, 96);
-    scales += 32;
-    less += 32;
-  }
-}
-
-// @ts-ignore: decorator
-@inline
-function widen(sum: v128): v128 {
-  return i32x4.extadd_pairwise_i16x8_s(sum);
+  addProducts4(false, panel, scales, blocks, span, shift, x, xScales, less, zero, sums);
 }
 
 /** Adds offsets [count][8 rows] times sums of activations [count][8 tokens] to the sums of four tokens. */
