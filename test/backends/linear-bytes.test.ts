@@ -13,8 +13,9 @@ import {
   inTurns,
   KernelMemory,
   linearKernels,
+  type Problem,
+  problem,
   randomWeights,
-  uniform,
 } from "./linear-kernels.js";
 
 const memory = new KernelMemory(48);
@@ -31,26 +32,13 @@ const FACTORS: Partial<Record<DType, readonly number[]>> = {
   q6_k: span(192, 16),
 };
 
-interface Problem {
-  readonly dtype: DType;
-  readonly tokens: number;
-  readonly columns: number;
-  readonly rows: number;
-  readonly x: Float32Array;
-  readonly weights: Uint8Array;
-  /** Laid out by eights. */
-  readonly eights?: boolean;
-}
-
-function problem(dtype: DType, tokens: number, columns: number, rows: number): Problem {
-  const seed = tokens * 7919 + columns * 31 + rows;
-  const next = uniform(seed);
-  const x = Float32Array.from({ length: tokens * columns }, (_, i) => next() * (1 + ((i >> 5) % 7)));
-  return { dtype, tokens, columns, rows, x, weights: randomWeights(dtype, rows, columns, seed) };
-}
-
-/** Products [T, rows] with memory around them that must stay untouched; threads take turns. */
-function multiply(form: number, p: Problem, threads = 1, bias?: Float32Array): Float32Array {
+/** Products [T, rows], the weight by eights if asked, with memory around them that must stay untouched; threads take turns. */
+function multiply(
+  form: number,
+  p: Problem & { readonly eights?: boolean },
+  threads = 1,
+  bias?: Float32Array,
+): Float32Array {
   const { dtype, tokens, columns, rows } = p;
   memory.clear();
   const kernels = linearKernels("relaxed", memory.memory);

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { EIGHTS, PLANES, PLANES_WORDS, SCRATCH_BYTES, SIXTEEN_BITS } from "../../kernels/abi.js";
 import { createWasmBackend } from "../../src/backends/wasm/index.js";
 import { dequantiseRow } from "../../src/quant/index.js";
-import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
+import { DTYPES, rowBytes } from "../../src/tensor/dtype.js";
 import { relaxedSimd } from "../support/test-platform.js";
 import {
   byteForms,
@@ -11,27 +11,12 @@ import {
   type Kernel,
   KernelMemory,
   linearKernels,
+  type Problem,
+  problem,
   randomWeights,
-  uniform,
 } from "./linear-kernels.js";
 
 const memory = new KernelMemory(32);
-
-interface Problem {
-  readonly dtype: DType;
-  readonly tokens: number;
-  readonly columns: number;
-  readonly rows: number;
-  readonly x: Float32Array;
-  readonly weights: Uint8Array;
-}
-
-function problem(dtype: DType, tokens: number, columns: number, rows: number): Problem {
-  const seed = tokens * 7919 + columns * 31 + rows;
-  const next = uniform(seed);
-  const x = Float32Array.from({ length: tokens * columns }, (_, i) => next() * (1 + ((i >> 5) % 7)));
-  return { dtype, tokens, columns, rows, x, weights: randomWeights(dtype, rows, columns, seed) };
-}
 
 /** Products [T, rows], in one of LINEAR's forms; by eights or in the file's layout. Threads take turns. */
 function multiply(p: Problem, form: number, eights: boolean, threads = 1): Float32Array {

@@ -178,3 +178,21 @@ export function randomWeights(dtype: DType, rows: number, columns: number, seed:
   }
   return bytes;
 }
+
+/** A matrix product: x [T, columns] times the stored weights [rows, columns], transposed. */
+export interface Problem {
+  readonly dtype: DType;
+  readonly tokens: number;
+  readonly columns: number;
+  readonly rows: number;
+  readonly x: Float32Array;
+  readonly weights: Uint8Array;
+}
+
+export function problem(dtype: DType, tokens: number, columns: number, rows: number): Problem {
+  const seed = tokens * 7919 + columns * 31 + rows;
+  const next = uniform(seed);
+  // Magnitudes differ from block to block, as activations' do.
+  const x = Float32Array.from({ length: tokens * columns }, (_, i) => next() * (1 + ((i >> 5) % 7)));
+  return { dtype, tokens, columns, rows, x, weights: randomWeights(dtype, rows, columns, seed) };
+}
