@@ -11,7 +11,7 @@ import { kvLayouts } from "./kv-layout.js";
 import { LayerState } from "./layer-state.js";
 import type { AttentionShape, AttentionState } from "./mixer-state.js";
 import type { ContextPolicy } from "./policy.js";
-import { RetentionGroup } from "./retention.js";
+import { type PageRun, RetentionGroup } from "./retention.js";
 import { StepInputs } from "./step-inputs.js";
 import { StepPlan } from "./step-plan.js";
 
@@ -121,11 +121,8 @@ export class KvCache {
     const { policy } = this.options;
     const needed = this.seen + count;
     this.admit(count);
-    for (const group of this.groups) {
-      if (this.pending > 0) group.truncate(this.seen);
-      group.evict(this.seen);
-    }
-    this.pending = 0;
+    this.settle();
+    for (const group of this.groups) group.evict(this.seen);
     for (const group of this.groups) group.store.reserve(group.missingPages(needed));
     this.pending = count;
     for (const group of this.groups) group.extend(needed);
@@ -135,6 +132,21 @@ export class KvCache {
 
   end(): void {
     this.seen += this.pending;
+    this.pending = 0;
+  }
+
+  /** Drops what a step that failed has left. */
+  settle(): void {
+    if (this.pending > 0) for (const group of this.groups) group.truncate(this.seen);
+    this.pending = 0;
+  }
+
+  /** Takes pages for a text of `seen` tokens, of which each group holds the runs given. @throws MemoryError */
+  hold(seen: number, runs: readonly (readonly PageRun[])[]): void {
+    this.groups.forEach((group, index) => {
+      group.hold(runs[index], seen);
+    });
+    this.seen = seen;
     this.pending = 0;
   }
 

@@ -9,6 +9,12 @@ import { InternalError } from "../util/errors.js";
 import { clipBelow, newest, overlaps, type Range, totalLength } from "../util/ranges.js";
 import type { ContextPolicy } from "./policy.js";
 
+/** Text pages [first, first + count). */
+export interface PageRun {
+  readonly first: number;
+  readonly count: number;
+}
+
 export class RetentionGroup {
   readonly store: KvStore;
   readonly table: PageTable;
@@ -52,6 +58,40 @@ export class RetentionGroup {
   /** Tokens of a text of `seen` tokens that are held and visible. */
   kept(seen: number): number {
     return seen === 0 ? 0 : totalLength(this.visible(seen - 1));
+  }
+
+  /** The text pages that are held, in the order of the table. */
+  get held(): PageRun[] {
+    const runs: { first: number; count: number }[] = [];
+    for (const page of this.textPages) {
+      const last = runs.at(-1);
+      if (last && last.first + last.count === page) last.count++;
+      else runs.push({ first: page, count: 1 });
+    }
+    return runs;
+  }
+
+  /** What of `held` the token after `seen` and later ones cannot do without. */
+  needed(seen: number): PageRun[] {
+    const end = Math.ceil(seen / PAGE_TOKENS);
+    return this.retained(seen).flatMap((range) => {
+      const first = Math.floor(range.start / PAGE_TOKENS);
+      const count = Math.min(end, Math.ceil(range.end / PAGE_TOKENS)) - first;
+      return count > 0 ? [{ first, count }] : [];
+    });
+  }
+
+  /** Takes pages for these runs of a text of `seen` tokens, in place of what was held. @throws MemoryError */
+  hold(runs: readonly PageRun[], seen: number): void {
+    this.truncate(0);
+    this.store.reserve(runs.reduce((sum, { count }) => sum + count, 0));
+    for (const { first, count } of runs) {
+      for (let page = first; page < first + count; page++) {
+        this.textPages.push(page);
+        this.table.push(this.store.alloc());
+      }
+    }
+    this.nextPage = Math.ceil(seen / PAGE_TOKENS);
   }
 
   /** Pages that must be added for positions up to `end`. */

@@ -18,8 +18,8 @@ import { WholeMemory } from "./whole-memory.js";
 
 export class SequenceMemory implements SequenceState {
   readonly cache: KvCache;
-  private readonly states: RecurrentMemory;
-  private readonly source: WholeMemory;
+  readonly states: RecurrentMemory;
+  readonly source: WholeMemory;
 
   /** @throws MemoryError */
   constructor(backend: Backend, shapes: MixerShapes, options: KvCacheOptions) {

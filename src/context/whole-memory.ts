@@ -5,7 +5,7 @@
 import { relativeBuckets } from "../position/relative.js";
 import type { AttentionBias, Backend } from "../tensor/backend.js";
 import type { KvType } from "../tensor/dtype.js";
-import { type KvSlice, type KvStore, PAGE_TOKENS } from "../tensor/kv.js";
+import { type KvSlice, type KvStore, PAGE_TOKENS, type PagesInUse, type PageTable } from "../tensor/kv.js";
 import type { StepInput, Tensor, Weight } from "../tensor/tensor.js";
 import { InternalError } from "../util/errors.js";
 import type { AttendCall, AttentionShape, AttentionState, WholeAttentionState } from "./mixer-state.js";
@@ -33,6 +33,16 @@ export class WholeMemory {
     return [...this.layers.values()].reduce((sum, { store }) => sum + store.usedBytes, 0);
   }
 
+  /** By layer. */
+  get parts(): readonly PagesInUse[] {
+    return [...this.layers.values()];
+  }
+
+  /** Tokens that are held. */
+  get held(): number {
+    return [...this.layers.values()].at(0)?.held ?? 0;
+  }
+
   /** Makes room for `count` tokens, which replace what was held. @throws MemoryError; then nothing is held */
   hold(count: number): void {
     for (const layer of this.layers.values()) layer.hold(count);
@@ -46,8 +56,8 @@ export class WholeMemory {
 
 class WholeAttention implements WholeAttentionState, AttentionState {
   readonly store: KvStore;
+  held = 0;
   private readonly slice: KvSlice;
-  private held = 0;
 
   constructor(
     private readonly backend: Backend,
@@ -57,6 +67,10 @@ class WholeAttention implements WholeAttentionState, AttentionState {
     const { kvHeads, keyWidth, valueWidth, layer } = shape;
     this.store = backend.kvStore({ members: kvHeads, keyWidth, valueWidth, keyType, valueType }, layer);
     this.slice = { store: this.store, table: this.store.table(), member: 0, head: 0, heads: kvHeads };
+  }
+
+  get table(): PageTable {
+    return this.slice.table;
   }
 
   hold(count: number): void {

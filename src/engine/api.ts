@@ -78,12 +78,19 @@ export interface ModelInfo {
   readonly backend: "wasm" | "reference";
   readonly threads: number;
   readonly hasChatTemplate: boolean;
+  /** Tells models apart: of the architecture, all sizes, and the beginning of every weight; 16 hexadecimal digits. */
+  readonly fingerprint: string;
 }
 
 export interface Model {
   readonly info: ModelInfo;
   /** A new empty session. @throws PolicyError, ArgumentError at once */
   session(options?: SessionOptions): Session;
+  /**
+   * A session from what `Session.save` gave: it writes on as the saved one would have, bit for bit with the same options of
+   * `load`. @throws SnapshotError for damaged bytes, another model, backend or version; MemoryError
+   */
+  restore(saved: Uint8Array): Promise<Session>;
   encode(text: string, options?: EncodeOptions): Promise<Int32Array>;
   decode(ids: ArrayLike<number>, options?: { readonly special?: boolean }): Promise<string>;
   /** Each token as the vocabulary writes it. */
@@ -226,6 +233,11 @@ export interface Session {
   score(text: string | ArrayLike<number>, options?: ScoreOptions): AsyncGenerator<ScorePart, void, undefined>;
   /** The conversation of `chat` so far. */
   readonly messages: readonly ChatMessage[];
+  /**
+   * All of it as bytes, for `Model.restore`: options, cache, states, the conversation. As large as `usage.cacheBytes` and a
+   * little more. @throws ArgumentError while something is being written
+   */
+  save(): Promise<Uint8Array>;
   /** Empties it; options stay. */
   reset(): Promise<void>;
   dispose(): Promise<void>;

@@ -13,7 +13,7 @@ export interface Turn {
 
 export class ChatText {
   /** Rendered text that the session holds, with the answers as they were written; undefined when that is not known. */
-  private held: string | undefined = "";
+  held: string | undefined = "";
 
   constructor(private readonly tokenizer: Tokenizer) {}
 

@@ -21,6 +21,14 @@ export interface ContextReader {
   admit(count: number): void;
   /** Reads ids; `use` sees the logits of the last or of all, [n, V], valid during the call only. */
   read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R): Promise<R>;
+  /** Where it keeps things. */
+  readonly memory: SequenceMemory;
+  /** The tokens that are read again for every token; empty where a cache is kept. */
+  readonly newest: Int32Array;
+  /** Drops from the memory what a step that failed has left, and what the next one reads anew. Between two steps. */
+  settle(): void;
+  /** The memory was filled: goes on with a text of `seen` tokens. False where that cannot be. */
+  resume(seen: number, newest: Int32Array): boolean;
   dispose(): void;
 }
 
@@ -35,7 +43,8 @@ export function contextReader(runner: StepRunner, options: ReaderOptions): Conte
 
 /** Keys and values are kept as the policy says. */
 class CacheReader implements ContextReader {
-  private readonly memory: SequenceMemory;
+  readonly memory: SequenceMemory;
+  readonly newest = new Int32Array(0);
 
   constructor(
     private readonly runner: StepRunner,
@@ -76,6 +85,14 @@ class CacheReader implements ContextReader {
     return this.runner.run(this.memory, ids, wanted, use);
   }
 
+  settle(): void {
+    this.memory.cache.settle();
+  }
+
+  resume(seen: number, newest: Int32Array): boolean {
+    return seen === this.memory.seen && newest.length === 0;
+  }
+
   dispose(): void {
     this.memory.dispose();
   }
@@ -87,8 +104,8 @@ class RecomputeReader implements ContextReader {
   seen = 0;
   private readonly window: number;
   private readonly chunk: number;
-  private readonly memory: SequenceMemory;
-  private newest = new Int32Array(0);
+  readonly memory: SequenceMemory;
+  newest = new Int32Array(0);
 
   constructor(
     private readonly runner: StepRunner,
@@ -151,6 +168,16 @@ class RecomputeReader implements ContextReader {
       }
       await this.runner.run(this.memory, rows, "last", () => undefined);
     }
+  }
+
+  settle(): void {
+    this.memory.clear();
+  }
+
+  resume(seen: number, newest: Int32Array): boolean {
+    this.seen = seen;
+    this.newest = newest.slice();
+    return this.memory.seen === 0 && newest.length === Math.min(seen, this.window);
   }
 
   dispose(): void {

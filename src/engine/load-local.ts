@@ -16,6 +16,7 @@ import { createTokenizer } from "../tokenizer/create-tokenizer.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { CancelledError, FormatError } from "../util/errors.js";
 import { platform } from "../util/platform.js";
+import { xxhash32 } from "../util/xxhash32.js";
 import type { LoadOptions, LoadProgress, ModelInfo } from "./api.js";
 import { checkLoadOptions, checkMemoryOfThreads } from "./load-options.js";
 import {
@@ -79,13 +80,16 @@ async function loadCheckpoint(
     const bytes = weightBytes(entries);
     const { limit, plan, shapes, settings } = planMemory(checkpoint, spec, bytes, backend, options);
     await backend.planWeights(weightPlan(backend, spec, shapes, weightRequests(entries), settings, plan));
-    const weights = await loadWeights(backend, entries, {
+    const { weights, checksum } = await loadWeights(backend, entries, {
       onProgress: (doneBytes, totalBytes) => report({ phase: "weights", doneBytes, totalBytes, plan }),
       signal: options.signal,
     });
     const decoder = new Decoder(spec, weights);
     report({ phase: "ready", doneBytes: bytes, totalBytes: bytes, plan });
-    const info = infoOf(checkpoint, spec, entries, tokenizer, backend);
+    const info = {
+      ...infoOf(checkpoint, spec, entries, tokenizer, backend),
+      fingerprint: fingerprintOf(spec, checksum),
+    };
     const endIds = endIdsOf(checkpoint, tokenizer);
     return new LocalModel({
       endIds,
@@ -145,13 +149,19 @@ function endIdsOf(checkpoint: Checkpoint, tokenizer: Tokenizer): ReadonlySet<num
   return new Set([...tokenizer.endIds, ...(named instanceof Int32Array ? named : [])]);
 }
 
+/** The spec says all of a model but the numbers of its weights. */
+function fingerprintOf(spec: ModelSpec, weights: number): string {
+  const shape = xxhash32(new TextEncoder().encode(JSON.stringify(spec)));
+  return [shape, weights].map((hash) => hash.toString(16).padStart(8, "0")).join("");
+}
+
 function infoOf(
   checkpoint: Checkpoint,
   spec: ModelSpec,
   entries: readonly WeightEntry[],
   tokenizer: Tokenizer,
   backend: Backend,
-): ModelInfo {
+): Omit<ModelInfo, "fingerprint"> {
   const dtypes: Partial<Record<DType, number>> = {};
   for (const { dtype } of new Set(entries.map(({ entry }) => entry))) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
   const name = checkpoint.metadata.get("general.name");

@@ -11,6 +11,7 @@ import type { Backend, WeightRequest } from "../tensor/backend.js";
 import { rowBytes } from "../tensor/dtype.js";
 import type { Weight } from "../tensor/tensor.js";
 import { CancelledError, FormatError, UnsupportedError } from "../util/errors.js";
+import { xxhash32 } from "../util/xxhash32.js";
 
 const CHUNK_BYTES = 8 * 2 ** 20;
 const PARALLEL_READS = 4;
@@ -75,24 +76,36 @@ export interface WeightLoading {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface LoadedWeights {
+  readonly weights: Weights;
+  /** A checksum of the beginning of every weight. */
+  readonly checksum: number;
+}
+
+/** Enough to tell checkpoints of the same sizes apart, at no cost. */
+const SAMPLE_BYTES = 1024;
+
 /** @throws MemoryError, FormatError, CancelledError */
 export async function loadWeights(
   backend: Backend,
   entries: readonly WeightEntry[],
   options: WeightLoading,
-): Promise<Weights> {
+): Promise<LoadedWeights> {
   const weights = new Map<string, Weight>();
+  const samples: Uint8Array[] = [];
   const reads: Read[] = [];
   const requests = weightRequests(entries);
   for (const [index, pair] of entries.entries()) {
     const slot = backend.allocWeight(requests[index]);
     weights.set(pair.use.name, slot.weight);
+    samples.push(slot.bytes.subarray(0, SAMPLE_BYTES));
     if (pair.use.ref.exact) reads.push({ bytes: slot.bytes.length, run: () => readExact(pair, slot.bytes) });
     else splitReads(pair, slot.bytes, reads);
   }
   await runReads(reads, options);
+  const checksum = samples.reduce((seed, sample) => xxhash32(sample, seed), 0);
   backend.weightsLoaded();
-  return new Weights(weights);
+  return { weights: new Weights(weights), checksum };
 }
 
 /** Reads a whole vector of any type as f32 numbers. */

@@ -7,6 +7,7 @@ import type { MemoryPlan, Model, ModelInfo, SessionOptions } from "./api.js";
 import { LocalSession } from "./local-session.js";
 import { memoryPlan, requireMemory, requirePlaces } from "./memory-plan.js";
 import { type SessionSettings, sessionSettings } from "./session-options.js";
+import { restoreSession } from "./session-snapshot.js";
 import type { StepRunner } from "./step-runner.js";
 
 export interface LocalModelParts {
@@ -40,14 +41,23 @@ export class LocalModel implements Model {
   }
 
   session(options?: SessionOptions): LocalSession {
-    if (this.disposed) throw new ArgumentError("The model was disposed of; load it again.");
+    this.requireLive();
     const session = new LocalSession(this, sessionSettings(options));
     this.sessions.add(session);
     return session;
   }
 
+  async restore(bytes: Uint8Array): Promise<LocalSession> {
+    this.requireLive();
+    return this.runner.inTurn(() => restoreSession(this, bytes));
+  }
+
   forgetSession(session: LocalSession): void {
     this.sessions.delete(session);
+  }
+
+  private requireLive(): void {
+    if (this.disposed) throw new ArgumentError("The model was disposed of; load it again.");
   }
 
   async encode(text: string, options?: EncodeOptions): Promise<Int32Array> {

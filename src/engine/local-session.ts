@@ -14,6 +14,7 @@ import { RecentIds } from "./recent-ids.js";
 import { SAMPLING_RANGES } from "./sampling.js";
 import { scoreText } from "./score.js";
 import type { SessionSettings } from "./session-options.js";
+import { saveSession } from "./session-snapshot.js";
 import { Speed } from "./speed.js";
 
 /** Events wait at most about this long, plus one step. */
@@ -34,8 +35,9 @@ export class LocalSession implements Session {
   /** The newest tokens of the text, for penalties. */
   readonly history = new RecentIds(SAMPLING_RANGES.penaltyWindow.most);
   private logitsBuffer = new Float32Array(0);
-  private reader: ContextReader | undefined;
-  private readonly chatText: ChatText;
+  /** Undefined until something is read. */
+  reader: ContextReader | undefined;
+  readonly chatText: ChatText;
   private busy = false;
   private disposed = false;
   private lastBreath = 0;
@@ -51,7 +53,7 @@ export class LocalSession implements Session {
 
   /** The reader is made on first use, so that a session costs nothing before. @throws MemoryError with figures */
   get text(): ContextReader {
-    if (this.disposed) throw new ArgumentError("The session was disposed of; make a new one.");
+    this.requireLive();
     if (!this.reader) {
       this.model.requireCache(this.settings);
       const { policy, keyType, valueType, contextLength, chunk } = this.settings;
@@ -203,13 +205,21 @@ export class LocalSession implements Session {
 
   /** One text cannot be written by two at once. */
   private async *exclusively<T>(work: () => AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
-    if (this.busy) throw new ArgumentError("The session is busy: finish or cancel the running generation first.");
+    this.requireIdle();
     this.busy = true;
     try {
       yield* work();
     } finally {
       this.busy = false;
     }
+  }
+
+  private requireLive(): void {
+    if (this.disposed) throw new ArgumentError("The session was disposed of; make a new one.");
+  }
+
+  private requireIdle(): void {
+    if (this.busy) throw new ArgumentError("The session is busy: finish or cancel the running generation first.");
   }
 
   private checked(ids: ArrayLike<number>): Int32Array {
@@ -247,8 +257,19 @@ export class LocalSession implements Session {
     this.waiting = undefined;
   }
 
+  async save(): Promise<Uint8Array<ArrayBuffer>> {
+    this.requireLive();
+    this.requireIdle();
+    this.busy = true;
+    try {
+      return await this.model.runner.inTurn(() => saveSession(this));
+    } finally {
+      this.busy = false;
+    }
+  }
+
   async reset(): Promise<void> {
-    if (this.busy) throw new ArgumentError("The session is busy: finish or cancel the running generation first.");
+    this.requireIdle();
     await this.model.runner.idle();
     this.forget();
     this.chatText.clear();
@@ -264,6 +285,12 @@ export class LocalSession implements Session {
     // From here on a generation that is under way ends with a typed error at its next step.
     this.disposed = true;
     await this.model.runner.idle();
+    this.abandon();
+  }
+
+  /** Gives everything back at once. No step may be running. */
+  abandon(): void {
+    this.disposed = true;
     this.forget();
     this.model.forgetSession(this);
   }

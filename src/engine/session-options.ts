@@ -28,6 +28,24 @@ export function sessionSettings(options: SessionOptions = {}): SessionSettings {
   return { policy, ...kvTypes(options.kv ?? "f16"), contextLength, chunk, source };
 }
 
+/** Options that give these settings again. */
+export function optionsOf({
+  policy,
+  keyType,
+  valueType,
+  contextLength,
+  chunk,
+  source,
+}: SessionSettings): SessionOptions {
+  return {
+    context: policy.text,
+    kv: `${keyType}/${valueType}`,
+    chunk,
+    ...(contextLength !== undefined && { contextLength }),
+    ...(source !== undefined && { source }),
+  };
+}
+
 /** "q8" or "q8/f16" (keys / values). */
 function kvTypes(text: string): { keyType: KvType; valueType: KvType } {
   const parts = String(text).split("/");

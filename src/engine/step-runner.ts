@@ -32,7 +32,8 @@ export class StepRunner {
     return this.inTurn(() => this.readSource(memory, ids));
   }
 
-  private inTurn<R>(work: () => Promise<R>): Promise<R> {
+  /** Runs work that needs the backend for itself between two steps. */
+  inTurn<R>(work: () => Promise<R>): Promise<R> {
     const result = this.tail.then(work);
     this.tail = result.catch(() => undefined);
     return result;

@@ -10,6 +10,9 @@ export interface RelativeSpec {
   readonly bidirectional: boolean;
 }
 
+/** A distance on the border of two buckets is in the upper one, however the logarithms were rounded. */
+const ROUNDING = 1e-9;
+
 /** The bucket of a distance query - key. */
 export function relativeBucket({ buckets, maximum, bidirectional }: RelativeSpec, distance: number): number {
   const count = bidirectional ? buckets / 2 : buckets;
@@ -18,7 +21,7 @@ export function relativeBucket({ buckets, maximum, bidirectional }: RelativeSpec
   const exact = Math.floor(count / 2);
   if (far < exact) return start + far;
   const share = Math.log(far / exact) / Math.log(maximum / exact);
-  return start + Math.min(count - 1, exact + Math.floor(share * (count - exact)));
+  return start + Math.min(count - 1, exact + Math.floor(share * (count - exact) + ROUNDING));
 }
 
 /** Buckets of the distances -maximum .. maximum, i32 [2 maximum + 1]; farther ones are in those of the ends. */

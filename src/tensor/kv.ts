@@ -35,6 +35,10 @@ export interface KvStore {
   /** A zeroed or stale page: readers mask what was not appended. @throws MemoryError */
   alloc(): Page;
   free(page: Page): void;
+  /** A copy of the page's `pageBytes` bytes, in the backend's own layout, once all dispatched work is done. */
+  readPage(page: Page): Promise<Uint8Array>;
+  /** Replaces the page by what `readPage` gave. No step may be running. */
+  writePage(page: Page, bytes: Uint8Array): void;
   /** An empty page table in the backend's memory. */
   table(): PageTable;
   /** Gives all slabs and tables back. */
@@ -52,6 +56,12 @@ export interface PageTable {
   /** Removes entries [start, start + count); later entries move down. Does not free the pages. */
   remove(start: number, count: number): void;
   dispose(): void;
+}
+
+/** The pages of one table, and the store that they are of. */
+export interface PagesInUse {
+  readonly store: KvStore;
+  readonly table: PageTable;
 }
 
 /** The members of one layer in one table: KV heads [head, head + heads) are members [member, member + heads). */

@@ -89,6 +89,14 @@ export class NetworkError extends SluiceError {
   }
 }
 
+/** A saved session that is damaged, or that this model, backend or version cannot go on with. */
+export class SnapshotError extends SluiceError {
+  override readonly name = "SnapshotError";
+  constructor(message: string, details?: ErrorDetails, options?: ErrorOptions) {
+    super("bad_snapshot", message, details, options);
+  }
+}
+
 /** Results that are not numbers: damaged weights, or values beyond the range of their type. */
 export class NumericError extends SluiceError {
   override readonly name = "NumericError";

@@ -17,7 +17,7 @@ import type {
 } from "../../src/engine/api.js";
 import { sessionSettings } from "../../src/engine/session-options.js";
 import type { ChatMessage } from "../../src/tokenizer/tokenizer.js";
-import { CancelledError, ContextFullError, MemoryError, NotFoundError } from "../../src/util/errors.js";
+import { CancelledError, ContextFullError, MemoryError, NotFoundError, SnapshotError } from "../../src/util/errors.js";
 
 /** What happened on the engine's side. */
 export class FakeLog {
@@ -51,6 +51,7 @@ export const INFO: ModelInfo = {
   backend: "reference",
   threads: 1,
   hasChatTemplate: true,
+  fingerprint: "0123456789abcdef",
 };
 
 const ZERO: Usage = {
@@ -84,6 +85,13 @@ function fakeModel(log: FakeLog): Model {
   return {
     info: INFO,
     session: (options) => new FakeSession(options ?? {}, log),
+    restore: async (saved) => {
+      if (saved[0] !== 7) throw new SnapshotError("This is not a saved session.");
+      const session = new FakeSession({ context: "recent:8" }, log);
+      session.usage = { ...ZERO, seen: saved[1] };
+      session.messages = [{ role: "user", content: "saved" }];
+      return session;
+    },
     // A view of a larger buffer: only its own numbers may cross.
     encode: async (text) => Int32Array.from([9, ...text].map((_, i) => i)).subarray(1),
     decode: async (ids, options) => `${Array.from(ids).join(",")}${options?.special ? "!" : ""}`,
@@ -174,6 +182,11 @@ class FakeSession implements Session {
       this.log.parts++;
       yield { start, count: 2, logprobs: all.subarray(start, start + 2), elapsedMs: 1, usage: this.usage };
     }
+  }
+
+  /** A view of a larger buffer: only its own bytes may cross. */
+  async save(): Promise<Uint8Array> {
+    return Uint8Array.of(9, 7, this.usage.seen).subarray(1);
   }
 
   async reset(): Promise<void> {

@@ -13,6 +13,7 @@ const EACH: readonly errors.SluiceError[] = [
   new errors.CancelledError("m", { done: true }),
   new errors.NetworkError("m", { status: 503 }),
   new errors.NumericError("m", { id: null }),
+  new errors.SnapshotError("m", { found: "x" }),
   new errors.InternalError("m", { a: 1 }),
   new errors.SluiceError("some_code", "m", { a: 1 }),
 ];

@@ -12,6 +12,7 @@ import {
   MemoryError,
   NotFoundError,
   PolicyError,
+  SnapshotError,
 } from "../../src/util/errors.js";
 import type { Thread } from "../../src/util/platform.js";
 import { FakeLog, fakeLoader, INFO } from "./fake-model.js";
@@ -332,6 +333,24 @@ describe("a session in a thread", () => {
     await session.reset();
     expect(session.messages).toEqual([]);
     expect(session.usage.seen).toBe(0);
+  });
+
+  it("saves and restores, with bytes that stay the caller's", async () => {
+    const { model } = await start();
+    const session = model.session();
+    await textOf(session.generate("hello"));
+    const saved = await session.save();
+    expect([...saved]).toEqual([7, 5]);
+    expect(saved.buffer.byteLength).toBe(2);
+    const restored = await model.restore(saved);
+    expect([...saved]).toEqual([7, 5]);
+    expect(restored).toMatchObject({ context: "recent:8", usage: { seen: 5 }, messages: [{ content: "saved" }] });
+    expect(await textOf(restored.generate("abc"))).toBe("abc");
+    expect(restored.usage.seen).toBe(8);
+    expect(session.usage.seen).toBe(5);
+    await restored.dispose();
+    await expect(restored.save()).rejects.toThrow(ArgumentError);
+    await expect(model.restore(Uint8Array.of(1))).rejects.toThrow(SnapshotError);
   });
 
   it("scores, with numbers that share no memory", async () => {

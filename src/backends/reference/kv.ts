@@ -6,6 +6,7 @@
 import { roundToF16 } from "../../quant/f16.js";
 import type { KvType } from "../../tensor/dtype.js";
 import { type KvLayout, type KvStore, PAGE_TOKENS, type Page, type PageTable } from "../../tensor/kv.js";
+import { InternalError } from "../../util/errors.js";
 
 /** Dims that share one scale in a q8 cache. */
 const Q8_GROUP = 32;
@@ -43,6 +44,20 @@ export class ReferenceKvStore implements KvStore {
   free(page: Page): void {
     this.used--;
     this.unused.push(page);
+  }
+
+  async readPage(page: Page): Promise<Uint8Array> {
+    return this.bytes(page).slice();
+  }
+
+  writePage(page: Page, bytes: Uint8Array): void {
+    this.bytes(page).set(bytes);
+  }
+
+  private bytes(page: Page): Uint8Array {
+    const numbers = this.pages[page];
+    if (!numbers) throw new InternalError(`There is no page ${page}.`);
+    return new Uint8Array(numbers.buffer);
   }
 
   /** Keys [D][P] then values [P][Dv] of one member. */

@@ -79,6 +79,19 @@ export class WasmKvStore implements KvStore {
     this.unused.push(page);
   }
 
+  async readPage(page: Page): Promise<Uint8Array> {
+    this.owner.flush();
+    return this.owner.space.u8.slice(page, page + this.pageBytes);
+  }
+
+  writePage(page: Page, bytes: Uint8Array): void {
+    if (bytes.length !== this.pageBytes) {
+      throw new InternalError(`A page of ${this.pageBytes} bytes was given ${bytes.length}.`);
+    }
+    this.owner.flush();
+    this.owner.space.u8.set(bytes, page);
+  }
+
   table(): PageTable {
     const table = new WasmPageTable(this.owner, (gone) => this.tables.delete(gone));
     this.tables.add(table);

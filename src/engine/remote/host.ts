@@ -7,7 +7,7 @@ import type { ThreadPort } from "../../util/platform.js";
 import type { LoadOptions, Model, Session } from "../api.js";
 import { asToHost, type FromHost, type ReplyBody, type Request, type SessionView } from "./wire.js";
 import { toWireError } from "./wire-error.js";
-import { ownIds } from "./wire-values.js";
+import { ownBytes, ownIds } from "./wire-values.js";
 import { startWork, type Work } from "./work.js";
 
 /** Loads a model in place, in the thread that calls it. */
@@ -50,8 +50,7 @@ class Host {
     }
     const isPart = body.type === "part" || body.type === "scorePart";
     const view = session === undefined ? undefined : this.#sessions.get(session)?.view(isPart);
-    const transfer = body.type === "ids" && body.ids.buffer instanceof ArrayBuffer ? [body.ids.buffer] : [];
-    this.#post({ ...body, id: request.id, ...(view ? { view } : {}) }, transfer);
+    this.#post({ ...body, id: request.id, ...(view ? { view } : {}) }, transferOf(body));
   }
 
   #post(message: FromHost, transfer: readonly ArrayBuffer[] = []): void {
@@ -84,16 +83,22 @@ class Host {
   }
 
   async #serveSession(
-    request: Extract<Request, { readonly type: "open" | "start" | "reset" | "close" }>,
+    request: Extract<Request, { readonly type: "open" | "restore" | "save" | "start" | "reset" | "close" }>,
   ): Promise<ReplyBody> {
     if (request.type === "open") {
       const session = this.#loaded().session(request.options);
       this.#sessions.set(request.session, new HostedSession(request.session, session));
       return { type: "done" };
     }
+    if (request.type === "restore") {
+      const session = await this.#loaded().restore(request.saved);
+      this.#sessions.set(request.session, new HostedSession(request.session, session));
+      return { type: "restored", context: session.context, notes: session.notes };
+    }
     const hosted = this.#sessions.get(request.session);
     if (!hosted) throw new InternalError(`The engine's thread has no session ${request.session}.`);
     if (request.type === "start") return this.#start(request, hosted.session);
+    if (request.type === "save") return { type: "saved", saved: ownBytes(await hosted.session.save()) };
     if (request.type === "reset") {
       await hosted.session.reset();
       return { type: "done" };
@@ -174,6 +179,12 @@ class Host {
     if (request.type === "next" || request.type === "stop") return this.#works.get(request.work)?.session;
     return "session" in request ? request.session : undefined;
   }
+}
+
+/** Buffers that move to the proxy instead of being copied. */
+function transferOf(body: ReplyBody): ArrayBuffer[] {
+  if (body.type === "saved") return [body.saved.buffer];
+  return body.type === "ids" && body.ids.buffer instanceof ArrayBuffer ? [body.ids.buffer] : [];
 }
 
 /** A session, and what of it the proxy has been told. */

@@ -54,7 +54,11 @@ class RemoteModel implements Model {
     this.#line.check();
     const settings = sessionSettings(options);
     const notes = fitNotes(settings, this.info);
-    return new RemoteSession(this.#line, ++this.#sessions, options, { policy: settings.policy, notes });
+    return RemoteSession.open(this.#line, ++this.#sessions, options, { policy: settings.policy, notes });
+  }
+
+  restore(saved: Uint8Array): Promise<Session> {
+    return RemoteSession.restore(this.#line, ++this.#sessions, saved);
   }
 
   async encode(text: string, options: EncodeOptions = {}): Promise<Int32Array> {

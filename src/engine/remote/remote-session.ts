@@ -8,7 +8,7 @@ import { ArgumentError } from "../../util/errors.js";
 import type { GenerateOptions, Part, ScoreOptions, ScorePart, Session, SessionOptions, Usage } from "../api.js";
 import type { EngineLine } from "./line.js";
 import { expectReply, type Notice, type Reply, type WireWork } from "./wire.js";
-import { ownPrompt } from "./wire-values.js";
+import { ownBytes, ownPrompt } from "./wire-values.js";
 
 /** Work ready to be sent. */
 interface Outgoing {
@@ -21,6 +21,15 @@ interface PullOptions {
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
 }
 
+/** What the proxy of a session begins with. */
+interface Opening {
+  readonly context: string;
+  readonly notes: readonly string[];
+  readonly opened: Promise<unknown>;
+  readonly usage: Usage;
+  readonly messages: readonly ChatMessage[];
+}
+
 export class RemoteSession implements Session {
   readonly context: string;
   readonly notes: readonly string[];
@@ -30,30 +39,49 @@ export class RemoteSession implements Session {
   readonly #opened: Promise<unknown>;
   readonly #stopMirror: () => void;
   #usage: Usage;
-  #messages: readonly ChatMessage[] = [];
+  #messages: readonly ChatMessage[];
   #disposed: Promise<void> | undefined;
 
-  /** @param options checked by the caller: `policy` is what their context means, `notes` what is to be said of them */
-  constructor(
-    line: EngineLine,
-    id: number,
-    options: SessionOptions,
-    { policy, notes }: { readonly policy: ContextPolicy; readonly notes: readonly string[] },
-  ) {
-    this.context = policy.text;
+  constructor(line: EngineLine, id: number, { context, notes, opened, usage, messages }: Opening) {
+    this.context = context;
     this.notes = notes;
     this.#line = line;
     this.#id = id;
-    this.#usage = { ...UNUSED, sinks: policy.sinks };
+    this.#usage = usage;
+    this.#messages = messages;
     this.#stopMirror = line.onView(id, ({ usage, messages }) => {
       this.#usage = usage;
       if (messages) this.#messages = messages;
     });
-    const { source } = options;
-    const crossing = source === undefined ? options : { ...options, source: ownPrompt(source).value };
-    this.#opened = line.request({ type: "open", session: id, options: crossing });
+    this.#opened = opened;
     // Told by the first call that needs the session.
     this.#opened.catch(() => {});
+  }
+
+  /**
+   * Asks the other side for a session.
+   * @param options checked by the caller: `policy` is what their context means, `notes` what is to be said of them
+   */
+  static open(
+    line: EngineLine,
+    id: number,
+    options: SessionOptions,
+    { policy, notes }: { readonly policy: ContextPolicy; readonly notes: readonly string[] },
+  ): RemoteSession {
+    const { source } = options;
+    const crossing = source === undefined ? options : { ...options, source: ownPrompt(source).value };
+    const opened = line.request({ type: "open", session: id, options: crossing });
+    const usage = { ...UNUSED, sinks: policy.sinks };
+    return new RemoteSession(line, id, { context: policy.text, notes, opened, usage, messages: [] });
+  }
+
+  /** Lets the other side restore a session. @throws SnapshotError, MemoryError */
+  static async restore(line: EngineLine, id: number, saved: Uint8Array): Promise<RemoteSession> {
+    const own = ownBytes(saved);
+    const request = line.request({ type: "restore", session: id, saved: own }, { transfer: [own.buffer] });
+    const reply = expectReply(await request, "restored");
+    const { usage = UNUSED, messages = [] } = reply.view ?? {};
+    return new RemoteSession(line, id, { ...reply, opened: Promise.resolve(), usage, messages });
   }
 
   get usage(): Usage {
@@ -98,6 +126,11 @@ export class RemoteSession implements Session {
       (reply) => expectReply(reply, "scorePart").part,
       { signal },
     );
+  }
+
+  async save(): Promise<Uint8Array> {
+    await this.#ready();
+    return expectReply(await this.#line.request({ type: "save", session: this.#id }), "saved").saved;
   }
 
   async reset(): Promise<void> {

@@ -15,6 +15,7 @@ import {
   NumericError,
   PolicyError,
   SluiceError,
+  SnapshotError,
   UnsupportedError,
 } from "../../util/errors.js";
 
@@ -42,6 +43,7 @@ const REVIVE: Readonly<Record<string, Revive>> = {
   bad_argument: (message, details) => new ArgumentError(message, details),
   cancelled: (message, details) => new CancelledError(message, details),
   network: (message, details, options) => new NetworkError(message, details, options),
+  bad_snapshot: (message, details, options) => new SnapshotError(message, details, options),
   not_a_number: (message, details) => new NumericError(message, details),
   internal: (message, details, options) => new InternalError(message, details, options),
 };

@@ -15,6 +15,13 @@ export function ownIds(ids: ArrayLike<number>): Int32Array<ArrayBuffer> {
   return own;
 }
 
+/** A copy that owns its buffer, to be transferred: the caller's stays. */
+export function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const own = new Uint8Array(bytes.length);
+  own.set(bytes);
+  return own;
+}
+
 /** The prompt as it crosses, and the buffer to transfer. */
 export function ownPrompt(prompt: string | ArrayLike<number>): {
   readonly value: string | Int32Array;

@@ -39,6 +39,9 @@ export type RequestBody =
   | { readonly type: "renderChat"; readonly messages: readonly ChatMessage[] }
   | { readonly type: "plan"; readonly options: SessionOptions }
   | { readonly type: "open"; readonly session: number; readonly options: SessionOptions }
+  /** Opens a session from what `save` gave. */
+  | { readonly type: "restore"; readonly session: number; readonly saved: Uint8Array }
+  | { readonly type: "save"; readonly session: number }
   /** Begins work and asks for its first part. */
   | {
       readonly type: "start";
@@ -78,6 +81,8 @@ export type ReplyBody =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "texts"; readonly texts: string[] }
   | { readonly type: "plan"; readonly plan: MemoryPlan }
+  | { readonly type: "saved"; readonly saved: Uint8Array<ArrayBuffer> }
+  | { readonly type: "restored"; readonly context: string; readonly notes: readonly string[] }
   | { readonly type: "part"; readonly part: Part }
   | { readonly type: "scorePart"; readonly part: ScorePart }
   /** The work has ended, or there was nothing to tell. */
@@ -102,6 +107,8 @@ const TO_HOST: ReadonlySet<string> = new Set<ToHost["type"]>([
   "renderChat",
   "plan",
   "open",
+  "restore",
+  "save",
   "start",
   "next",
   "stop",
@@ -116,6 +123,8 @@ const FROM_HOST: ReadonlySet<string> = new Set<FromHost["type"]>([
   "text",
   "texts",
   "plan",
+  "saved",
+  "restored",
   "part",
   "scorePart",
   "done",

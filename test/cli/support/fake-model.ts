@@ -55,6 +55,7 @@ const INFO: ModelInfo = {
   backend: "wasm",
   threads: 1,
   hasChatTemplate: true,
+  fingerprint: "0123456789abcdef",
 };
 
 export class FakeModel implements Model {
@@ -70,6 +71,9 @@ export class FakeModel implements Model {
     const session = new FakeSession(this, options);
     this.sessions.push(session);
     return session;
+  }
+  async restore(saved: Uint8Array): Promise<FakeSession> {
+    return this.session({ context: new TextDecoder().decode(saved) });
   }
   async encode(text: string, options: EncodeOptions = {}): Promise<Int32Array> {
     const ids = Array.from(text, (character) => character.codePointAt(0) ?? 0);
@@ -187,6 +191,9 @@ export class FakeSession implements Session {
     }
   }
 
+  async save(): Promise<Uint8Array> {
+    return new TextEncoder().encode(this.context);
+  }
   async reset(): Promise<void> {
     this.resets += 1;
     this.seen = 0;

@@ -1,0 +1,148 @@
+/**
+ * A session as bytes, and back: text, policy, cache, states and conversation, so that one that was restored writes on as the
+ * one that was saved would have, bit for bit where backend and options of the model are the same.
+ */
+import {
+  checkFacts,
+  type MemoryFacts,
+  memoryBytes,
+  memoryFacts,
+  readMemory,
+  writeMemory,
+} from "../context/snapshot.js";
+import { ArgumentError, PolicyError, SnapshotError } from "../util/errors.js";
+import type { ContextReader } from "./context-reader.js";
+import type { LocalModel } from "./local-model.js";
+import type { LocalSession } from "./local-session.js";
+import { optionsOf } from "./session-options.js";
+import { SnapshotReader, SnapshotWriter } from "./snapshot-file.js";
+import { parseHeader, type SnapshotHeader } from "./snapshot-header.js";
+
+/** Between two steps. */
+export async function saveSession(session: LocalSession): Promise<Uint8Array<ArrayBuffer>> {
+  const { reader } = session;
+  reader?.settle();
+  const memory = reader && memoryFacts(reader.memory);
+  const logits = session.nextLogits ?? new Float32Array(0);
+  const history = Int32Array.from(session.history.values);
+  const newest = reader?.newest ?? new Int32Array(0);
+  const { architecture, name, fingerprint, backend } = session.model.info;
+  const header: SnapshotHeader = {
+    model: { architecture, name, fingerprint, backend },
+    options: optionsOf(session.settings),
+    waiting: session.waiting ?? null,
+    promptTokens: session.promptTokens,
+    generatedTokens: session.generatedTokens,
+    logits: logits.length,
+    history: history.length,
+    newest: newest.length,
+    messages: session.messages,
+    chatText: session.chatText.held ?? null,
+    text: reader && memory ? { seen: reader.seen, memory } : null,
+  };
+  const numbers = 4 * (logits.length + history.length + newest.length);
+  const writer = new SnapshotWriter(
+    withNulls(header),
+    numbers + (reader && memory ? memoryBytes(reader.memory, memory) : 0),
+  );
+  writer.putNumbers(logits);
+  writer.putNumbers(history);
+  writer.putNumbers(newest);
+  if (reader && memory) await writeMemory(reader.memory, memory, writer);
+  return writer.finish();
+}
+
+/** JSON has no undefined: an option that was not given is null. */
+function withNulls(header: SnapshotHeader): unknown {
+  const { contextLength = null, source = null } = header.options;
+  return { ...header, options: { ...header.options, contextLength, source: asPlain(source) } };
+}
+
+function asPlain(source: string | ArrayLike<number> | null): string | number[] | null {
+  return source === null || typeof source === "string" ? source : Array.from(source);
+}
+
+/**
+ * Between two steps. Everything is checked before any memory is taken.
+ * @throws SnapshotError, and what `Model.session` throws; MemoryError where the cache does not fit
+ */
+export async function restoreSession(model: LocalModel, bytes: Uint8Array): Promise<LocalSession> {
+  const file = new SnapshotReader(bytes);
+  const header = parseHeader(file.header);
+  checkModel(header, model);
+  const session = openAgain(model, header);
+  try {
+    fill(session, header, file);
+    return session;
+  } catch (error) {
+    session.abandon();
+    throw error;
+  }
+}
+
+function checkModel({ model: saved }: SnapshotHeader, { info }: LocalModel): void {
+  const shown = (name: string | null, architecture: string) => `${name ?? "a model without a name"} (${architecture})`;
+  if (saved.fingerprint !== info.fingerprint) {
+    throw new SnapshotError(
+      `The session was saved with another model: ${shown(saved.name, saved.architecture)}, not ` +
+        `${shown(info.name, info.architecture)}, or with another file of it.`,
+      { found: saved.fingerprint, expected: info.fingerprint },
+    );
+  }
+  if (saved.backend !== info.backend) {
+    throw new SnapshotError(
+      `The session was saved with the ${saved.backend} backend, whose pages are laid out otherwise than those of ` +
+        `${info.backend}. Load the model with backend: "${saved.backend}".`,
+      { found: saved.backend, expected: info.backend },
+    );
+  }
+}
+
+function openAgain(model: LocalModel, { options }: SnapshotHeader): LocalSession {
+  try {
+    return model.session(options);
+  } catch (cause) {
+    if (!(cause instanceof ArgumentError || cause instanceof PolicyError)) throw cause;
+    throw new SnapshotError(`The options of the saved session are damaged: ${cause.message}`, {}, { cause });
+  }
+}
+
+function fill(session: LocalSession, header: SnapshotHeader, file: SnapshotReader): void {
+  const { vocabulary } = session.model.info;
+  const { waiting, text } = header;
+  if (header.logits !== 0 && header.logits !== vocabulary) throw new SnapshotError("The saved logits are incomplete.");
+  if (waiting !== null && waiting >= vocabulary) throw new SnapshotError("The saved token is not in the vocabulary.");
+  const logits = file.takeFloats(header.logits);
+  const history = known(file.takeInts(header.history), vocabulary);
+  const newest = known(file.takeInts(header.newest), vocabulary);
+  if (text) resume(session.text, text, newest, file);
+  if (file.left > 0) throw new SnapshotError("The saved session is longer than its header says.");
+  for (const id of history) session.history.push(id);
+  if (header.logits > 0) session.keepLogits(logits);
+  session.waiting = waiting ?? undefined;
+  session.promptTokens = header.promptTokens;
+  session.generatedTokens = header.generatedTokens;
+  for (const message of header.messages) session.messages.push(message);
+  session.chatText.held = header.chatText ?? undefined;
+}
+
+function resume(
+  reader: ContextReader,
+  { seen, memory: facts }: { readonly seen: number; readonly memory: MemoryFacts },
+  newest: Int32Array,
+  file: SnapshotReader,
+): void {
+  const { memory } = reader;
+  checkFacts(memory, facts);
+  if (memoryBytes(memory, facts) !== file.left)
+    throw new SnapshotError("The saved memory has another size than its header says.");
+  readMemory(memory, facts, file);
+  if (!reader.resume(seen, newest))
+    throw new SnapshotError(`The saved text of ${seen} tokens does not fit its memory.`, { seen });
+}
+
+/** @throws SnapshotError for ids that no embedding has */
+function known(ids: Int32Array, vocabulary: number): Int32Array {
+  if (ids.every((id) => id >= 0 && id < vocabulary)) return ids;
+  throw new SnapshotError(`The saved session has tokens that are not in the vocabulary of ${vocabulary}.`);
+}

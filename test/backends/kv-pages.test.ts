@@ -1,0 +1,48 @@
+/** Pages as bytes, on every backend: what is read from one page and written to another attends as the first did. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Backend } from "../../src/tensor/backend.js";
+import { KV_TYPES } from "../../src/tensor/dtype.js";
+import type { KvLayout, KvSlice } from "../../src/tensor/kv.js";
+import { Random } from "../../src/util/random.js";
+import { DEVICES, numbers, tensorOf } from "./devices.js";
+
+describe.each(DEVICES)("pages as bytes on $label", (device) => {
+  let ops: Backend;
+  beforeAll(async () => {
+    ops = await device.create();
+  });
+  afterAll(() => ops.dispose());
+
+  function sliceOf(layout: KvLayout): KvSlice {
+    const store = ops.kvStore(layout);
+    const table = store.table();
+    table.push(store.alloc());
+    return { store, table, member: 1, head: 0, heads: 2 };
+  }
+
+  async function attended(slice: KvSlice, queries: Float32Array): Promise<Float32Array> {
+    const out = ops.empty(1, 2 * slice.store.layout.valueWidth);
+    const query = tensorOf(ops, 1, queries.length, queries);
+    ops.attention({ out, queries: [query], spans: ops.input(Int32Array.of(2, 13)), slice, group: 1, scale: 0.3 });
+    return (await ops.read(out)).slice();
+  }
+
+  it.each(KV_TYPES)("%s", async (type) => {
+    const random = new Random(4);
+    const layout = { members: 3, keyWidth: 12, valueWidth: 36, keyType: type, valueType: type };
+    const [first, second] = [sliceOf(layout), sliceOf(layout)];
+    // Written, but not run before the page is read.
+    ops.beginStep();
+    const [keys, values] = [12, 36].map((width) => tensorOf(ops, 13, 2 * width, numbers(random, 26 * width)));
+    ops.append({ keys, values, slice: first, slot: 0 });
+    const bytes = await first.store.readPage(first.table.page(0));
+    expect(bytes).toHaveLength(first.store.pageBytes);
+    second.store.writePage(second.table.page(0), bytes);
+    ops.beginStep();
+    const queries = numbers(random, 24);
+    const expected = await attended(first, queries);
+    expect(Math.max(...expected)).toBeGreaterThan(0);
+    expect(await attended(second, queries)).toEqual(expected);
+    expect(await second.store.readPage(second.table.page(0))).toEqual(bytes);
+  });
+});
