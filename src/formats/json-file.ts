@@ -22,7 +22,24 @@ export function parseJson(bytes: Uint8Array, name: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
+    const repaired = withInfinities(text);
+    if (repaired !== undefined) return repaired;
     throw new FormatError(`${name} is not valid JSON: ${error instanceof Error ? error.message : "unknown error"}.`);
+  }
+}
+
+/** Python's json module writes Infinity and NaN, which JSON does not have; undefined for text that is wrong otherwise too. */
+function withInfinities(text: string): unknown {
+  if (!/\b(Infinity|NaN)\b/.test(text)) return undefined;
+  // Strings are matched first, so that what they hold stays.
+  const plain = text.replace(/"(?:[^"\\]|\\.)*"|\bInfinity\b|\bNaN\b/g, (token) => {
+    if (token === "Infinity") return "1e999";
+    return token === "NaN" ? "null" : token;
+  });
+  try {
+    return JSON.parse(plain);
+  } catch {
+    return undefined;
   }
 }
 

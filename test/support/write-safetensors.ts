@@ -7,7 +7,8 @@ const TYPES = { F32: "f32", F16: "f16", BF16: "bf16" } as const;
 
 export interface SafetensorsTensorSpec {
   readonly name: string;
-  readonly dtype: keyof typeof TYPES;
+  /** U8: the values are bytes. */
+  readonly dtype: keyof typeof TYPES | "U8";
   readonly shape: readonly number[];
   readonly values: Float32Array;
 }
@@ -21,13 +22,19 @@ export function writeSafetensors(
   const parts: Uint8Array[] = [];
   let start = 0;
   for (const { name, dtype, shape, values } of tensors) {
-    const bytes = new Uint8Array(rowBytes(TYPES[dtype], values.length));
-    BLOCK_FORMATS[TYPES[dtype]].quantise(values, bytes, 0, values.length);
+    const bytes = stored(dtype, values);
     header[name] = { dtype, shape, data_offsets: [start, start + bytes.length] };
     start += bytes.length;
     parts.push(bytes);
   }
   return writeSafetensorsRaw(JSON.stringify(header), parts);
+}
+
+function stored(dtype: SafetensorsTensorSpec["dtype"], values: Float32Array): Uint8Array {
+  if (dtype === "U8") return Uint8Array.from(values);
+  const bytes = new Uint8Array(rowBytes(TYPES[dtype], values.length));
+  BLOCK_FORMATS[TYPES[dtype]].quantise(values, bytes, 0, values.length);
+  return bytes;
 }
 
 /** A file with this header text, true or not, and these data bytes. */

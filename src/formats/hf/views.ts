@@ -29,16 +29,21 @@ export interface View {
 }
 
 /** Element type of a part that is not packed. */
-export function dtypeOf({ name, type, dtype }: SafetensorsTensor): DType {
+export function dtypeOf({ name, type, dtype, source }: SafetensorsTensor): DType {
   if (dtype) return dtype;
-  throw new FormatError(`The tensor "${name}" is stored as ${type}, which this architecture does not have there.`);
+  throw new FormatError(
+    `${source.name}: the tensor "${name}" is stored as ${type}, which this architecture does not have there.`,
+  );
 }
 
 /** @throws FormatError that names the tensor */
-export function wrongShape({ name, shape }: SafetensorsTensor, expected: string): FormatError {
-  return new FormatError(`The tensor "${name}" has the shape [${shape.join(", ")}], expected ${expected}.`, {
-    tensor: name,
-  });
+export function wrongShape({ name, shape, source }: SafetensorsTensor, expected: string): FormatError {
+  return new FormatError(
+    `${source.name}: the tensor "${name}" has the shape [${shape.join(", ")}], expected ${expected}.`,
+    {
+      tensor: name,
+    },
+  );
 }
 
 /** Where a segment lies: which part, and the byte in it. */

@@ -4,6 +4,7 @@
  * that translates back is not used here. The numbers are random, or those of a golden file.
  */
 import { Random } from "../../../src/util/random.js";
+import { type GgufValue, writeGguf } from "../../support/write-gguf.js";
 import { type SafetensorsTensorSpec, writeSafetensors } from "../../support/write-safetensors.js";
 
 /** Metadata without the architecture in front. */
@@ -100,12 +101,28 @@ export function hfFolderOf(
   keys: Keys,
   tensors: ReadonlyMap<string, Matrix>,
   more: Readonly<Record<string, unknown>> = {},
+  dtype: SafetensorsTensorSpec["dtype"] = "F32",
 ): Record<string, Uint8Array | string> {
   const config = { ...twin.config(keys, (name) => tensors.has(name)), ...more };
+  const stored = hfTensors(twin, keys, tensors).map((tensor) => ({ ...tensor, dtype }));
   return {
     "config.json": JSON.stringify(config),
-    "model.safetensors": writeSafetensors(hfTensors(twin, keys, tensors)),
+    "model.safetensors": writeSafetensors(stored),
   };
+}
+
+/** The GGUF file. `activation` is the folder's `hidden_act`, which files of llama.cpp do not have. */
+export function ggufOf(
+  twin: Twin,
+  keys: Keys,
+  tensors: ReadonlyMap<string, Matrix>,
+  activation: unknown,
+  more: Readonly<Record<string, GgufValue>> = {},
+): Uint8Array {
+  const all = { ...keys, ...(typeof activation === "string" && { hidden_act: activation }) };
+  const prefixed = Object.entries(all).map(([key, value]) => [`${twin.architecture}.${key}`, value]);
+  const metadata = { "general.architecture": twin.architecture, ...Object.fromEntries(prefixed), ...more };
+  return writeGguf({ metadata, tensors: [...tensors].map(([name, matrix]) => ({ name, dtype: "f32", ...matrix })) });
 }
 
 export function hfTensors(twin: Twin, keys: Keys, tensors: ReadonlyMap<string, Matrix>): SafetensorsTensorSpec[] {

@@ -8,7 +8,7 @@ const TINY: Keys = {
   block_count: 2,
   feed_forward_length: 96,
   "attention.head_count": 4,
-  "attention.layer_norm_epsilon": 1e-5,
+  "attention.layer_norm_epsilon": 2 ** -17,
 };
 const VOCABULARY = 37;
 

@@ -11,7 +11,7 @@ const TINY: Keys = {
   "attention.head_count_kv": 2,
   "attention.key_length": 6,
   "attention.value_length": 6,
-  "attention.layer_norm_rms_epsilon": 1e-6,
+  "attention.layer_norm_rms_epsilon": 2 ** -20,
   "rope.dimension_count": 6,
   "rope.freq_base": 5000,
 };

@@ -8,27 +8,12 @@ import { specOf } from "../../../src/engine/load-local.js";
 import type { Checkpoint, TensorEntry } from "../../../src/formats/checkpoint.js";
 import { openCheckpoint } from "../../../src/formats/open.js";
 import { requireTensor } from "../../../src/formats/require-tensor.js";
+import { dequantiseRow, quantiseRow } from "../../../src/quant/index.js";
+import { type DType, rowBytes } from "../../../src/tensor/dtype.js";
 import { MemoryFiles } from "../../support/memory-files.js";
 import { SHARED, SharedFiles } from "../../support/shared-files.js";
-import { writeGguf } from "../../support/write-gguf.js";
-import { hfFolderOf, type Keys, type Matrix, randomTensors, type Twin } from "./twin.js";
-import { GPT_TWINS } from "./twins-gpt.js";
-import { LLAMA_TWINS } from "./twins-llama.js";
-import { STATE_TWINS } from "./twins-state.js";
-
-const TWINS: [string, Twin][] = Object.entries({ ...GPT_TWINS, ...LLAMA_TWINS, ...STATE_TWINS });
-
-/** What the folder has beside its twin: the long RoPE's factors are numbers of config.json. */
-const FACTORS = { short: [1, 1.1, 1.2], long: [2, 3.5, 4.25] };
-const longRope = (short: readonly number[], long: readonly number[], factor?: number) => ({
-  original_max_position_embeddings: 20,
-  rope_scaling: {
-    type: "longrope",
-    short_factor: short,
-    long_factor: long,
-    ...(factor && { attention_factor: factor }),
-  },
-});
+import { ggufOf, hfFolderOf, type Keys, type Matrix, type Twin } from "./twin.js";
+import { longRope, TWINS, tinyModel } from "./twins.js";
 
 async function bytesOf(entry: TensorEntry, chunk = entry.bytes): Promise<Uint8Array> {
   const bytes = new Uint8Array(entry.bytes);
@@ -71,6 +56,15 @@ async function expectChunks(entry: TensorEntry): Promise<void> {
   }
 }
 
+/** The nearest numbers of a type. */
+function rounded(dtype: DType, values: Float32Array): Float32Array {
+  const stored = new Uint8Array(rowBytes(dtype, values.length));
+  quantiseRow(dtype, values, stored, 0, values.length);
+  const out = new Float32Array(values.length);
+  dequantiseRow(dtype, stored, 0, values.length, out);
+  return out;
+}
+
 /** RoPE by halves keeps the order of rows of queries and keys that `transformers` has. */
 const keptInHalves = ({ architecture }: Twin, name: string) => architecture === "llama" && /attn_[qk]\./.test(name);
 
@@ -96,19 +90,7 @@ async function expectTwin(twin: Twin, hf: Checkpoint, keys: Keys, tensors: Reado
 }
 
 describe.each(TWINS)("%s", (name, twin) => {
-  const factors: [string, readonly number[]][] =
-    name === "phi3-longrope"
-      ? [
-          ["rope_factors_long.weight", FACTORS.long],
-          ["rope_factors_short.weight", FACTORS.short],
-        ]
-      : [];
-  const more = factors.length > 0 ? longRope(FACTORS.short, FACTORS.long) : {};
-  const tensors = randomTensors(twin, 7);
-  const all = new Map(tensors);
-  for (const [factor, values] of factors) {
-    all.set(factor, { rows: 1, cols: values.length, values: Float32Array.from(values) });
-  }
+  const { tensors, all, more } = tinyModel(name, twin, twin.keys);
 
   test("metadata and tensors are GGUF's", async () => {
     const hf = await open(hfFolderOf(twin, twin.keys, tensors, more));
@@ -116,24 +98,29 @@ describe.each(TWINS)("%s", (name, twin) => {
     for (const entry of hf.tensors.values()) await expectChunks(entry);
   });
 
+  test.each(["BF16", "F16"] as const)("the same from %s, which matrices keep", async (type) => {
+    const hf = await open(hfFolderOf(twin, twin.keys, tensors, more, type));
+    const dtype = type === "BF16" ? "bf16" : "f16";
+    for (const [tensor, { rows, cols, values }] of tensors) {
+      const entry = requireTensor(hf, tensor);
+      if (/attn_qkv\.weight|exps\.weight|ffn_\w+\.weight/.test(tensor) && rows > 1) expect(entry.dtype).toBe(dtype);
+      if (keptInHalves(twin, tensor) || /ssm_a$/.test(tensor) || /^gemma.*norm/.test(twin.architecture + tensor))
+        continue;
+      const found = new Float32Array(rows * cols);
+      dequantiseRow(entry.dtype, await bytesOf(entry), 0, found.length, found);
+      expect(difference(found, rounded(dtype, values)), tensor).toBe(-1);
+      await expectChunks(entry);
+    }
+  });
+
   test("makes the same model as the GGUF file", async () => {
     const hf = await open(hfFolderOf(twin, twin.keys, tensors, more));
-    const prefixed = Object.entries(twin.keys).map(([key, value]) => [`${twin.architecture}.${key}`, value]);
-    const act = hf.metadata.get(`${twin.architecture}.hidden_act`);
-    const metadata = {
-      "general.architecture": twin.architecture,
-      ...Object.fromEntries(prefixed),
-      ...(typeof act === "string" && { [`${twin.architecture}.hidden_act`]: act }),
-    };
-    const stored = [...all].map(([tensor, matrix]) => ({ name: tensor, dtype: "f32" as const, ...matrix }));
-    const gguf = await openCheckpoint(
-      "m.gguf",
-      new MemoryFiles({ "m.gguf": writeGguf({ metadata, tensors: stored }) }),
-    );
+    const bytes = ggufOf(twin, twin.keys, all, hf.metadata.get(`${twin.architecture}.hidden_act`));
+    const gguf = await openCheckpoint("m.gguf", new MemoryFiles({ "m.gguf": bytes }));
     const layout = (spec: unknown) => JSON.parse(JSON.stringify(spec).replaceAll("interleaved", "halves"));
-    const rounded = (spec: unknown) =>
+    const inF32 = (spec: unknown) =>
       JSON.parse(JSON.stringify(spec), (_, v) => (typeof v === "number" ? Math.fround(v) : v));
-    expect(rounded(layout(await specOf(hf)))).toEqual(rounded(layout(await specOf(gguf))));
+    expect(inF32(layout(await specOf(hf)))).toEqual(inF32(layout(await specOf(gguf))));
   });
 });
 
