@@ -10,7 +10,10 @@ import { readOptions, usageError } from "./lib/options.mjs";
 import { plotSpeed } from "./lib/plot.mjs";
 import { figure, machine, saveJson, table } from "./lib/report.mjs";
 
-/** Parts in their order: script, options, and whether --quick has it. */
+/** Other architectures than llama, in both formats. */
+const FAMILY = ["--formats", "f32,q8_0"];
+
+/** Parts in their order: script, options, whether --quick has it, and whether --models runs it alone. */
 const PARTS = {
   kernels: { script: "kernels", args: [], quick: true },
   small: { script: "small", args: [], quick: true },
@@ -19,12 +22,20 @@ const PARTS = {
   length: { script: "length", args: [], quick: true },
   "decode-1.1b-q4_k": { script: "decode", args: ["--formats", "q4_k", "--rounds", "2"], quick: false },
   "decode-0.5b": { script: "decode", args: ["--shape", "0.5b", "--rounds", "2"], quick: false },
+  "decode-neox-160m": { script: "decode", args: [...FAMILY, "--shape", "neox-160m"], quick: false, models: true },
+  "decode-mamba-130m": {
+    script: "decode",
+    args: [...FAMILY, "--shape", "mamba-130m", "--prefill", "512,2048"],
+    quick: false,
+    models: true,
+  },
   million: { script: "million", args: [], quick: false },
 };
 
 const HELP = `Usage: npm run bench [-- options]
 
   --quick          fewer rounds, shorter contexts, no repeats: at most 5 minutes; the whole takes up to 30
+  --models         other architectures alone: decode-neox-160m and decode-mamba-130m
   --parts LIST     of ${Object.keys(PARTS).join(", ")}
   --plot FILE      SVG of speed against context length (bench/results/speed.svg)
   --docs           plot into docs/speed.svg
@@ -38,11 +49,13 @@ const inFolder = (path) => fileURLToPath(new URL(path, import.meta.url));
 function readRunOptions() {
   const values = readOptions(HELP, {
     quick: { type: "boolean", default: false },
+    models: { type: "boolean", default: false },
     parts: { type: "string" },
     plot: { type: "string" },
     docs: { type: "boolean", default: false },
   });
-  const all = Object.keys(PARTS).filter((name) => !values.quick || PARTS[name].quick);
+  const has = ({ quick, models = false }) => (values.models ? models : !values.quick || quick);
+  const all = Object.keys(PARTS).filter((name) => has(PARTS[name]));
   const names = values.parts?.split(",") ?? all;
   const unknown = names.find((name) => !Object.hasOwn(PARTS, name));
   if (unknown !== undefined) usageError(`--parts: there is no '${unknown}'; expected ${Object.keys(PARTS).join(", ")}`);
@@ -56,12 +69,18 @@ function readRunOptions() {
 
 /** Runs one part. @returns its figures and how it ended, or undefined when it left none */
 function runPart(name, quick) {
-  const { script, args, quick: hasQuick } = PARTS[name];
+  const { script, args, quick: hasQuick, models = false } = PARTS[name];
   const file = inFolder(`results/${name}.json`);
   rmSync(file, { force: true });
   process.stdout.write(`\n== ${name}\n`);
   const start = performance.now();
-  const all = [inFolder(`${script}.mjs`), ...args, ...(quick && hasQuick ? ["--quick"] : []), "--json", file];
+  const all = [
+    inFolder(`${script}.mjs`),
+    ...args,
+    ...(quick && (hasQuick || models) ? ["--quick"] : []),
+    "--json",
+    file,
+  ];
   const { status } = spawnSync(process.execPath, all, { stdio: "inherit" });
   const seconds = (performance.now() - start) / 1000;
   // Null: the system could not start it, or a signal ended it.
@@ -86,7 +105,7 @@ function printGoals(goals) {
     `${verdict}${disturbed && verdict !== "not measured" ? ", DISTURBED" : ""}`,
   ]);
   const head = [
-    "1.1B parameters, Sluice / llama.cpp, unless another model is named",
+    "Sluice / llama.cpp, 1.1B parameters unless another model is named",
     "measured",
     "must",
     "aim",
@@ -114,7 +133,7 @@ for (const name of options.names) {
   else broken.push(name);
 }
 
-const goals = judge(figures);
+const goals = judge(figures).filter(({ part }) => options.names.includes(part));
 const { cpu, cores, node, date } = machine();
 process.stdout.write(`\n== Result: ${cpu}, ${cores} cores, Node ${node}, ${date}\n`);
 printGoals(goals);

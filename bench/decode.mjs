@@ -12,8 +12,8 @@ import { bytesPerToken, makeModel, randomPrompt, SHAPES, warmPageCache } from ".
 
 const HELP = `Usage: npm run bench -- decode [options]
 
-  --shape NAME     1.1b or 0.5b (1.1b)
-  --formats LIST   q8_0,q4_0,q4_k (q8_0,q4_0); 0.5b has no q4_k
+  --shape NAME     1.1b, 0.5b, neox-160m or mamba-130m (1.1b)
+  --formats LIST   f32,q8_0,q4_0,q4_k (q8_0,q4_0); q4_k only for 1.1b
   --context LIST   tokens of context at which decoding is timed (256)
   --prefill LIST   prompt lengths of which only the prefill is timed (512)
   --tokens N       tokens decoded after the first (32)
@@ -37,8 +37,9 @@ function readJobOptions() {
     quick: { type: "boolean", default: false },
   });
   const formats = values.formats.split(",");
-  if (formats.includes("q4_k") && SHAPES[values.shape]?.width % 256 !== 0)
-    usageError(`--formats: q4_k needs rows of 256, which ${values.shape} has not`);
+  if (!Object.hasOwn(SHAPES, values.shape)) usageError(`--shape: expected ${Object.keys(SHAPES).join(", ")}`);
+  if (formats.includes("q4_k") && values.shape !== "1.1b")
+    usageError(`--formats: q4_k needs rows of 256, which ${values.shape} has not everywhere`);
   return {
     shape: values.shape,
     formats,
@@ -106,7 +107,7 @@ function measures(runs, results) {
   ];
 }
 
-/** Bytes of weights and cache that decoding at this length reads a second: key, label, gigabytes per engine. */
+/** Bytes of weights, states and cache that decoding at this length reads a second: key, label, gigabytes per engine. */
 function readRates(rows, shape, format) {
   const { weights, cache } = bytesPerToken(shape, format);
   return rows

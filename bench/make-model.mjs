@@ -1,11 +1,12 @@
 /**
- * Makes the benchmark's models once, in bench/cache: llamas of known shapes with seeded random weights in Q8_0, Q4_0 or
- * Q4_K, F32 norms and a made-up SentencePiece vocabulary. What they write means nothing; speed does not depend on it.
+ * Makes the benchmark's models once, in bench/cache: known shapes with seeded random weights in F32, Q8_0, Q4_0 or Q4_K,
+ * F32 norms and a made-up SentencePiece vocabulary. What they write means nothing; speed does not depend on it.
  * Run on its own: `node bench/make-model.mjs [SHAPE-FORMAT ...]`, as in 1.1b-q4_0.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { writeGguf } from "./lib/gguf-writer.mjs";
+import { FAMILIES } from "./lib/model-families.mjs";
 import { bytesOf, FORMATS, randomBits, randomBlocks } from "./lib/random-blocks.mjs";
 
 const CACHE = fileURLToPath(new URL("cache/", import.meta.url));
@@ -14,13 +15,59 @@ const REVISION = 1;
 const SEED = 20_231_004;
 
 /**
- * TinyLlama's shape; Qwen2 0.5B's (a group of 7 heads, widths that are no powers of two) with llama's layers; and two
- * layers with the 1.1B shape's heads and groups, small enough to read 100,000 tokens.
+ * TinyLlama's shape; Qwen2 0.5B's (a group of 7 heads, widths that are no powers of two) with llama's layers; two layers
+ * with the 1.1B shape's heads and groups, small enough to read 100,000 tokens; Pythia-160m's and Mamba-130m's.
  */
 export const SHAPES = {
-  "1.1b": { layers: 22, width: 2048, heads: 32, kvHeads: 4, headWidth: 64, feedForward: 5632, vocabulary: 32_000 },
-  "0.5b": { layers: 24, width: 896, heads: 14, kvHeads: 2, headWidth: 64, feedForward: 4864, vocabulary: 32_000 },
-  "two-layers": { layers: 2, width: 1024, heads: 16, kvHeads: 2, headWidth: 64, feedForward: 2816, vocabulary: 4_000 },
+  "1.1b": {
+    family: "llama",
+    layers: 22,
+    width: 2048,
+    heads: 32,
+    kvHeads: 4,
+    headWidth: 64,
+    feedForward: 5632,
+    vocabulary: 32_000,
+  },
+  "0.5b": {
+    family: "llama",
+    layers: 24,
+    width: 896,
+    heads: 14,
+    kvHeads: 2,
+    headWidth: 64,
+    feedForward: 4864,
+    vocabulary: 32_000,
+  },
+  "two-layers": {
+    family: "llama",
+    layers: 2,
+    width: 1024,
+    heads: 16,
+    kvHeads: 2,
+    headWidth: 64,
+    feedForward: 2816,
+    vocabulary: 4_000,
+  },
+  "neox-160m": {
+    family: "gptneox",
+    layers: 12,
+    width: 768,
+    heads: 12,
+    rotated: 16,
+    feedForward: 3072,
+    vocabulary: 50_304,
+  },
+  "mamba-130m": {
+    family: "mamba",
+    layers: 24,
+    width: 768,
+    inner: 1536,
+    state: 16,
+    convolution: 4,
+    rank: 48,
+    vocabulary: 50_280,
+  },
 };
 const TRAINED_CONTEXT = 2048;
 
@@ -47,21 +94,17 @@ function vocabulary(size) {
 
 function metadata(name, shape, format) {
   const { tokens, scores, types } = vocabulary(shape.vocabulary);
+  const { family } = shape;
   return [
-    ["general.architecture", "string", "llama"],
-    ["general.name", "string", `random llama ${name.toUpperCase()} ${format}`],
+    ["general.architecture", "string", family],
+    ["general.name", "string", `random ${family} ${name.toUpperCase()} ${format}`],
     ["general.file_type", "u32", FORMATS[format].fileType],
     ["general.quantization_version", "u32", 2],
-    ["llama.block_count", "u32", shape.layers],
-    ["llama.context_length", "u32", TRAINED_CONTEXT],
-    ["llama.embedding_length", "u32", shape.width],
-    ["llama.feed_forward_length", "u32", shape.feedForward],
-    ["llama.vocab_size", "u32", shape.vocabulary],
-    ["llama.attention.head_count", "u32", shape.heads],
-    ["llama.attention.head_count_kv", "u32", shape.kvHeads],
-    ["llama.attention.layer_norm_rms_epsilon", "f32", 1e-5],
-    ["llama.rope.dimension_count", "u32", shape.headWidth],
-    ["llama.rope.freq_base", "f32", 10_000],
+    [`${family}.block_count`, "u32", shape.layers],
+    [`${family}.context_length`, "u32", TRAINED_CONTEXT],
+    [`${family}.embedding_length`, "u32", shape.width],
+    [`${family}.vocab_size`, "u32", shape.vocabulary],
+    ...FAMILIES[family].keys(shape).map(([key, type, value]) => [`${family}.${key}`, type, value]),
     ["tokenizer.ggml.model", "string", "llama"],
     ["tokenizer.ggml.tokens", "string[]", tokens],
     ["tokenizer.ggml.scores", "f32[]", scores],
@@ -74,12 +117,8 @@ function metadata(name, shape, format) {
   ];
 }
 
-/**
- * Deviations keep every branch near one: 1/sqrt(inputs). The embedding is larger by sqrt(2 * layers), so that no branch
- * drowns it (scaling the branches down instead would make their f16 scales subnormal, unlike a trained model's).
- */
+/** The tensors of a shape; random numbers are drawn when a tensor is written, but for vectors and small tables at once. */
 function tensors(shape, format) {
-  const { layers, width, heads, kvHeads, headWidth, feedForward } = shape;
   const next = randomBits(SEED);
   const matrix = (name, rows, cols, sigma) => ({
     name: `${name}.weight`,
@@ -88,29 +127,19 @@ function tensors(shape, format) {
     byteLength: bytesOf(format, rows * cols),
     chunks: () => randomBlocks(format, rows * cols, sigma, next),
   });
-  const linear = (name, rows, cols, gain = 1) => matrix(name, rows, cols, gain / Math.sqrt(cols));
-  const norm = (name) => {
-    const gains = Float32Array.from({ length: width }, () => 0.75 + (next() / 2 ** 32) * 0.5);
-    const bytes = new Uint8Array(gains.buffer);
-    return { name: `${name}.weight`, shape: [width], ggmlType: 0, byteLength: bytes.length, chunks: () => [bytes] };
+  /** f32 whatever the format: `value` of a random number from [0, 1) and the element's index. */
+  const exact = (name, sizes, value) => {
+    const count = sizes.reduce((product, size) => product * size, 1);
+    const bytes = new Uint8Array(Float32Array.from({ length: count }, (_, i) => value(next() / 2 ** 32, i)).buffer);
+    return { name, shape: sizes, ggmlType: FORMATS.f32.ggmlType, byteLength: bytes.length, chunks: () => [bytes] };
   };
-  const layer = (index) => [
-    norm(`blk.${index}.attn_norm`),
-    linear(`blk.${index}.attn_q`, heads * headWidth, width),
-    linear(`blk.${index}.attn_k`, kvHeads * headWidth, width),
-    linear(`blk.${index}.attn_v`, kvHeads * headWidth, width),
-    linear(`blk.${index}.attn_output`, width, heads * headWidth),
-    norm(`blk.${index}.ffn_norm`),
-    linear(`blk.${index}.ffn_gate`, feedForward, width),
-    linear(`blk.${index}.ffn_up`, feedForward, width),
-    linear(`blk.${index}.ffn_down`, width, feedForward),
-  ];
-  return [
-    matrix("token_embd", shape.vocabulary, width, Math.sqrt(2 * layers)),
-    ...Array.from({ length: layers }, (_, index) => layer(index)).flat(),
-    norm("output_norm"),
-    linear("output", shape.vocabulary, width, 2),
-  ];
+  return FAMILIES[shape.family].tensors(shape, {
+    matrix,
+    exact,
+    linear: (name, rows, cols, gain = 1) => matrix(name, rows, cols, gain / Math.sqrt(cols)),
+    gains: (name, width, mean = 1) => exact(`${name}.weight`, [width], (random) => mean * (0.75 + random * 0.5)),
+    biases: (name, width) => exact(`${name}.bias`, [width], (random) => 0.2 * (random - 0.5)),
+  });
 }
 
 function requireOne(what, all, found) {
@@ -127,7 +156,7 @@ function requireOne(what, all, found) {
 export function makeModel(shape, format) {
   requireOne("shape", SHAPES, shape);
   requireOne("format", FORMATS, format);
-  const path = `${CACHE}llama-${shape}-${format}-r${REVISION}.gguf`;
+  const path = `${CACHE}${SHAPES[shape].family}-${shape}-${format}-r${REVISION}.gguf`;
   if (existsSync(path)) return path;
   mkdirSync(CACHE, { recursive: true });
   const start = performance.now();
@@ -146,18 +175,18 @@ export function warmPageCache(path) {
 }
 
 /**
- * Bytes of weights that one decoded token reads (all matrices but the embedding, of which it takes one row), and bytes of
- * f16 keys and values per token of context.
+ * What one decoded token reads: bytes of weights (all matrices but an embedding that is not the head as well, of which it
+ * takes one row) and of recurrent states, and bytes of f16 keys and values per token of context.
  * @param {keyof typeof SHAPES} shape
  * @param {keyof typeof FORMATS} format
  */
 export function bytesPerToken(shape, format) {
-  const { layers, kvHeads, headWidth } = SHAPES[shape];
-  const read = tensors(SHAPES[shape], format).filter(({ name }) => name !== "token_embd.weight");
-  return {
-    weights: read.reduce((sum, { byteLength }) => sum + byteLength, 0),
-    cache: layers * kvHeads * headWidth * 2 * 2,
-  };
+  const { cacheBytes, stateBytes } = FAMILIES[SHAPES[shape].family];
+  const all = tensors(SHAPES[shape], format);
+  const tied = all.every(({ name }) => name !== "output.weight");
+  const read = all.filter(({ name }) => tied || name !== "token_embd.weight");
+  const weights = read.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  return { weights: weights + stateBytes(SHAPES[shape]), cache: cacheBytes(SHAPES[shape]) };
 }
 
 /** The start token, then ordinary tokens at random. */

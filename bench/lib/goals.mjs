@@ -62,6 +62,22 @@ function readShare(what) {
  * @property {boolean} [atMost] smaller is better
  */
 
+/** Decode and prefill of another family's shape, in both formats. */
+function familyGoals(shape, prefills) {
+  const keys = [
+    ["decode at 256", "decode@256"],
+    ...prefills.map((length) => [`prefill of ${length}`, `prefill@${length}`]),
+  ];
+  return ["f32", "q8_0"].flatMap((format) =>
+    keys.map(([what, key]) => ({
+      label: `${shape}, ${what}, ${format.toUpperCase()}`,
+      part: `decode-${shape}`,
+      value: decodeRow(format, key),
+      aim: 1,
+    })),
+  );
+}
+
 /** @type {Goal[]} */
 export const GOALS = [
   { label: "decode at 256, Q8_0", part: "decode-1.1b", value: decodeRow("q8_0", "decode@256"), must: 1, aim: 1.25 },
@@ -101,11 +117,13 @@ export const GOALS = [
     must: 1.05,
     atMost: true,
   },
+  ...familyGoals("neox-160m", [512]),
+  ...familyGoals("mamba-130m", [512, 2048]),
 ];
 
 /**
  * @param {Record<string, object>} figures of the parts that were run
- * @returns {{label: string, value: number | undefined, must?: number, aim?: number, verdict: string, disturbed: boolean}[]}
+ * @returns {{label: string, part: string, value: number | undefined, must?: number, aim?: number, verdict: string, disturbed: boolean}[]}
  */
 export function judge(figures) {
   return GOALS.map(({ label, part, value: measure, must, aim, atMost = false }) => {
@@ -117,6 +135,6 @@ export function judge(figures) {
       if (must === undefined) return "aim not met";
       return reaches(must) ? "must met" : "MUST MISSED";
     };
-    return { label, value, must, aim, verdict: verdict(), disturbed: figures[part]?.disturbed ?? false };
+    return { label, part, value, must, aim, verdict: verdict(), disturbed: figures[part]?.disturbed ?? false };
   });
 }

@@ -1,7 +1,8 @@
 /**
- * Seeded random weights made directly as quantised blocks: no floats are ever quantised, so a gigabyte takes seconds.
+ * Seeded random weights made directly as blocks of their format: no floats are ever quantised, so a gigabyte takes seconds.
  * Elements are the sum of two uniform integers (a triangle around zero, as quantised weights look), scales vary by a
- * factor of three. Block layouts: ggml's block_q8_0 and block_q4_0 (f16 scale, then 32 elements) and block_q4_K.
+ * factor of three. Block layouts: ggml's block_q8_0 and block_q4_0 (f16 scale, then 32 elements) and block_q4_K; f32 is
+ * written by 32 too.
  */
 
 /** sfc32 by Chris Doty-Humphrey (PractRand): 32 random bits a call. */
@@ -87,8 +88,27 @@ function superBlocks(sigma) {
   };
 }
 
+/** A writer of 32 floats; the sum of two uniform numbers has a deviation of 1/sqrt(6). */
+function floats(sigma) {
+  const scale = (sigma * Math.sqrt(6)) / 2 ** 32;
+  const values = new Float32Array(32);
+  const halves = new Uint16Array(values.buffer);
+  return (out, at, next) => {
+    for (let i = 0; i < values.length; i++) values[i] = (next() + next() - 2 ** 32) * scale;
+    out.set(halves, at);
+    return at + halves.length;
+  };
+}
+
 /** Per format: ids of tensor type and file type, elements and bytes of a block, and a writer of random blocks. */
 export const FORMATS = {
+  f32: {
+    ggmlType: 0,
+    fileType: 0,
+    blockElements: 32,
+    blockBytes: 128,
+    writer: floats,
+  },
   q8_0: {
     ggmlType: 8,
     fileType: 7,
