@@ -26,9 +26,15 @@ export const nodeRuntime: Runtime = {
 
   pull: resolve,
 
-  async architectures() {
-    const { ARCHITECTURES } = await import("../models/index.js");
-    return Object.keys(ARCHITECTURES);
+  async spec(checkpoint) {
+    const { specOf } = await import("../engine/load-local.js");
+    const { SluiceError } = await import("../util/errors.js");
+    try {
+      return { spec: await specOf(checkpoint) };
+    } catch (error) {
+      if (error instanceof SluiceError) return { reason: error.message };
+      throw error;
+    }
   },
 };
 

@@ -4,12 +4,17 @@
  */
 import type { LoadOptions, LoadProgress, Model } from "../engine/api.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
+import type { ModelSpec } from "../nn/spec.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 
 export interface FetchOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
 }
+
+export type SpecOrReason =
+  | { readonly spec: ModelSpec; readonly reason?: undefined }
+  | { readonly spec?: undefined; readonly reason: string };
 
 export interface Runtime {
   /** @throws SluiceError of every kind */
@@ -20,8 +25,8 @@ export interface Runtime {
   openTokenizer(checkpoint: Checkpoint): Promise<Tokenizer>;
   /** Fetches a hub model into the cache; resolves to its local path. */
   pull(reference: string, options: FetchOptions): Promise<string>;
-  /** Architectures (`general.architecture`) that Sluice runs. */
-  architectures(): Promise<readonly string[]>;
+  /** What the model is, from its metadata; for those that Sluice cannot run, why. */
+  spec(checkpoint: Checkpoint): Promise<SpecOrReason>;
   /** The machine's cores, for reports. */
   readonly cores: number;
 }

@@ -30,6 +30,15 @@ export function tableLines(
   return [emphasise(line(columns.map((column) => column.header))), ...rows.map(line)];
 }
 
+/** Rows of a name and a text, without a header. */
+export function pairLines(rows: readonly (readonly string[])[]): string[] {
+  const columns = [
+    { header: "", align: "left" },
+    { header: "", align: "left" },
+  ] as const;
+  return tableLines(columns, rows).slice(1);
+}
+
 /** Code points, not UTF-16 units; wide scripts may still stand a little off. */
 function displayWidth(text: string): number {
   return [...text].length;

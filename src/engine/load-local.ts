@@ -29,6 +29,7 @@ import {
 } from "./load-weights.js";
 import { LocalModel } from "./local-model.js";
 import { memoryPlan, requireMemory, weightPlan } from "./memory-plan.js";
+import { fitTraits } from "./policy-fit.js";
 import { sessionSettings } from "./session-options.js";
 import { StepRunner } from "./step-runner.js";
 
@@ -169,20 +170,16 @@ function infoOf(
   return {
     location: checkpoint.location,
     format: checkpoint.format,
-    architecture: spec.architecture,
+    ...fitTraits(spec),
     name: typeof name === "string" ? name : null,
     parameters: entries.reduce((sum, { use: { ref } }) => sum + ref.rows * ref.cols, 0),
     weightBytes: weightBytes(entries),
-    layers: spec.layers.length,
-    attentionLayers: attention.length,
-    encoderDecoder: spec.encoder !== undefined,
     heads: attention.at(0)?.heads ?? 0,
     kvHeads: attention.at(0)?.kvHeads ?? 0,
     headWidth: attention.at(0)?.keyWidth ?? 0,
     width: spec.width,
     vocabulary: spec.vocabulary,
     trainedContext: spec.contextLength,
-    positions: spec.positions?.kind === "learned" ? spec.positions.positions : null,
     dtypes,
     backend: backend.name,
     threads: backend.threads,

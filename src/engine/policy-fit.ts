@@ -1,13 +1,27 @@
 /** Whether session options make sense for a model: what would be wrong is refused, what works in part is said. */
+import type { ModelSpec } from "../nn/spec.js";
 import { ArgumentError, PolicyError } from "../util/errors.js";
 import type { ModelInfo } from "./api.js";
 import type { SessionSettings } from "./session-options.js";
+
+/** What of a model decides. */
+export type FitTraits = Pick<ModelInfo, "architecture" | "layers" | "attentionLayers" | "encoderDecoder" | "positions">;
+
+export function fitTraits({ architecture, layers, encoder, positions }: ModelSpec): FitTraits {
+  return {
+    architecture,
+    layers: layers.length,
+    attentionLayers: layers.filter(({ mixer: { body } }) => body.kind === "attention").length,
+    encoderDecoder: encoder !== undefined,
+    positions: positions?.kind === "learned" ? positions.positions : null,
+  };
+}
 
 /**
  * What a user should know of these options with this model; mostly nothing.
  * @throws PolicyError, ArgumentError saying what would work
  */
-export function fitNotes(settings: SessionSettings, model: ModelInfo): string[] {
+export function fitNotes(settings: SessionSettings, model: FitTraits): string[] {
   checkSource(settings, model);
   checkPositions(settings, model);
   const { policy } = settings;
@@ -22,12 +36,12 @@ export function fitNotes(settings: SessionSettings, model: ModelInfo): string[] 
     );
   }
   return [
-    `${policy.text} applies to the ${attentionLayers} attention layers of ${layers}; ` +
+    `${policy.text} applies to the layers with attention, ${attentionLayers} of ${layers}; ` +
       "the others keep a state of constant size.",
   ];
 }
 
-function checkSource({ source }: SessionSettings, { encoderDecoder, architecture }: ModelInfo): void {
+function checkSource({ source }: SessionSettings, { encoderDecoder, architecture }: FitTraits): void {
   if (source === undefined || encoderDecoder) return;
   throw new ArgumentError(`${architecture} has no encoder that could read a source; give the text as the prompt.`, {
     option: "source",
@@ -37,7 +51,7 @@ function checkSource({ source }: SessionSettings, { encoderDecoder, architecture
 /** Learned positions end with their table, and none can be moved. */
 function checkPositions(
   { policy, contextLength }: SessionSettings,
-  { positions: most, architecture }: ModelInfo,
+  { positions: most, architecture }: FitTraits,
 ): void {
   if (most === null) return;
   if (contextLength !== undefined && contextLength > most) {

@@ -31,6 +31,19 @@ describe("sluice chat through a pipe", () => {
     expect(chosen.model.sessions[0].lastGenerate.maxTokens).toBe(5);
   });
 
+  test.each([
+    ["without attention", { attentionLayers: 0 }, "full"],
+    ["with learned positions", { positions: 256 }, "recompute:256"],
+    ["with attention in some layers", { attentionLayers: 1 }, "sinks:4,recent:508"],
+  ])("a model %s has a policy that fits it by default", async (_, info, context) => {
+    const { code, model, err } = await cli(["chat", "m.gguf"], { stdin: "Hi\n", model: new FakeModel({ info }) });
+    expect(code).toBe(0);
+    expect(model.sessions[0].options).toEqual({ context });
+    expect(err.includes("note: sinks:4,recent:508 applies to the layers with attention")).toBe(
+      context.startsWith("sinks"),
+    );
+  });
+
   test("a failure is told, the next message is still answered, the exit code is 1", async () => {
     let calls = 0;
     const beforePart = (index: number) => {

@@ -1,28 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { Checkpoint, MetadataValue, TensorEntry } from "../../src/formats/checkpoint.js";
+import { layerNumbers } from "../../src/cli/inspect/layer-groups.js";
+import { checkpoint, familyCheckpoint } from "./support/checkpoints.js";
 import { cli } from "./support/fake-io.js";
-
-const read = async () => Promise.reject(new Error("weights were read"));
-
-function tensor(name: string, dtype: TensorEntry["dtype"], rows: number, cols: number, bytes: number): TensorEntry {
-  return { name, dtype, rows, cols, bytes, read };
-}
-
-function checkpoint(metadata: Record<string, MetadataValue>, rest: Partial<Checkpoint> = {}): Checkpoint {
-  const entries = new Map(Object.entries(metadata));
-  const tensors = [tensor("token_embd.weight", "q8_0", 100, 32, 3400), tensor("output_norm.weight", "f32", 1, 32, 128)];
-  return {
-    format: "gguf",
-    location: "m.gguf",
-    architecture: String(metadata["general.architecture"] ?? "llama"),
-    metadata: entries,
-    tensors: new Map(tensors.map((entry) => [entry.name, entry])),
-    tokenizer: undefined,
-    ropeLayout: undefined,
-    close: async () => {},
-    ...rest,
-  };
-}
 
 const LLAMA = {
   "general.architecture": "llama",
@@ -32,6 +11,7 @@ const LLAMA = {
   "llama.feed_forward_length": 64,
   "llama.attention.head_count": 4,
   "llama.attention.head_count_kv": 2,
+  "llama.attention.layer_norm_rms_epsilon": 1e-5,
   "llama.context_length": 512,
   "llama.rope.freq_base": 10000,
   "tokenizer.ggml.tokens": Array.from({ length: 100 }, (_, index) => `t${index}`),
@@ -39,20 +19,25 @@ const LLAMA = {
   big: 2n ** 60n,
 };
 
+/** Lines of a name and a text, by name. */
+const facts = (out: string) => Object.fromEntries(out.split("\n").map((line) => line.split(/ {2,}/, 2)));
+
 describe("sluice inspect", () => {
   test("summarises for people, and does not pass on escapes", async () => {
     const { code, out, err } = await cli(["inspect", "m.gguf"], { checkpoint: checkpoint(LLAMA) });
     expect({ code, err }).toEqual({ code: 0, err: "" });
-    const facts = Object.fromEntries(out.split("\n").map((line) => line.split(/ {2,}/, 2)));
-    expect(facts).toMatchObject({
+    expect(facts(out)).toMatchObject({
       model: "Small\\u001b[31m",
       architecture: "llama",
       parameters: "3,232",
-      layers: "2",
+      layers: "2, attention",
       heads: "4, KV heads 2, head width 8",
-      vocabulary: "100",
+      positions: "RoPE interleaved, base 10,000",
+      "feed-forward": "gated silu, 64",
+      residual: "sequential",
+      norms: "RMSNorm, epsilon 1e-5",
+      embedding: "100 tokens; the head is the same matrix",
       "trained for": "512 tokens",
-      rope: "base 10,000",
       weights: "3.53 kB",
     });
     expect(out).toMatch(/^q8_0 +1 +3,200 +3\.40 kB$/m);
@@ -75,7 +60,7 @@ describe("sluice inspect", () => {
     expect(await memory("--context", "sinks:4,recent:60")).toMatchObject({ tokens: 64, bytes: 128 * (64 + 256 + 32) });
   });
 
-  test("figures that are missing are unknown, and the rest is still shown", async () => {
+  test("an architecture that is not run: why, and the metadata's figures, which may be missing", async () => {
     const file = checkpoint({
       "general.architecture": "weird",
       "weird.block_count": 1e12,
@@ -83,18 +68,19 @@ describe("sluice inspect", () => {
     });
     const { code, out } = await cli(["inspect", "m.gguf"], { checkpoint: file });
     expect(code).toBe(0);
-    expect(out).toMatch(/^architecture +weird \(not supported yet\)$/m);
-    expect(out).toMatch(/^cache +unknown for an unknown number of tokens/m);
-    const json = await cli(["inspect", "m.gguf", "--json"], { checkpoint: file });
-    expect(JSON.parse(json.out)).toMatchObject({ supported: false, width: null, memory: { cache: { bytes: null } } });
+    expect(out).toMatch(/^not run +The architecture "weird" is not supported yet; supported are .*llama/m);
+    expect(out).toMatch(/^heads +4, KV heads unknown, head width unknown$/m);
+    expect(out).not.toMatch(/^cache/m);
+    const json = JSON.parse((await cli(["inspect", "m.gguf", "--json"], { checkpoint: file })).out);
+    expect(json).toMatchObject({ supported: false, figures: { width: null }, memory: { cache: null } });
+    expect(json.model).toBeUndefined();
   });
 
-  test("KV heads may differ by layer; layers without any keep no cache", async () => {
-    const file = checkpoint({ ...LLAMA, "llama.attention.head_count_kv": Int32Array.of(0, 4) });
-    const { out } = await cli(["inspect", "m.gguf"], { checkpoint: file });
-    expect(out).toContain("KV heads 0 to 4 by layer");
-    const json = await cli(["inspect", "m.gguf", "--json"], { checkpoint: file });
-    expect(JSON.parse(json.out).memory.cache.bytesPerToken).toBe(4 * 32);
+  test("a file of a supported architecture that cannot be run says why too", async () => {
+    const file = checkpoint({ ...LLAMA, "llama.attention.head_count_kv": 3 });
+    const { code, out } = await cli(["inspect", "m.gguf"], { checkpoint: file });
+    expect(code).toBe(0);
+    expect(out).toMatch(/^not run +m\.gguf: 4 heads cannot share 3 KV heads evenly\.$/m);
   });
 
   test("tensors of unsupported types are listed and counted", async () => {
@@ -124,5 +110,125 @@ describe("sluice inspect", () => {
   test("an absent file and a wrong policy", async () => {
     expect((await cli(["inspect", "nowhere.gguf"])).code).toBe(1);
     expect((await cli(["inspect", "m.gguf", "--context", "x"], { checkpoint: checkpoint(LLAMA) })).code).toBe(2);
+  });
+});
+
+describe("sluice inspect of each family", () => {
+  test.each([
+    [
+      "gptneox",
+      {
+        positions: "RoPE halves, 4 of 16 dims, base 10,000",
+        "feed-forward": "dense gelu, 128",
+        residual: "parallel",
+        norms: "LayerNorm, epsilon 1e-5",
+        embedding: "100 tokens; the head is a matrix of its own",
+      },
+    ],
+    ["gpt2", { positions: "learned, for 512 positions", residual: "sequential" }],
+    // 6 heads: those of 4, then every other of 8.
+    ["bloom", { positions: "ALiBi, slopes from 0.5 to 0.00391", embedding: /^100 tokens, then LayerNorm/ }],
+    ["mpt", { positions: "none", clamp: "queries, keys and values cut off at 8" }],
+    [
+      "gemma2",
+      {
+        heads: "4, KV heads 2, head width 32",
+        window: "32 tokens (layers 0, 2); none (layer 1)",
+        scores: "capped at 8",
+        norms: "RMSNorm, epsilon 1e-6, before and behind each branch",
+        embedding: "100 tokens, scaled by 8; the head is the same matrix",
+        logits: "capped at 30",
+      },
+    ],
+    [
+      "gpt-oss",
+      {
+        positions: "RoPE halves, base 10,000, yarn x4 from 128 tokens",
+        scores: "with a learned sink per head",
+        "feed-forward": "8 experts, 2 used, weights renormalised, gated clampedSwiglu, 128 each",
+      },
+    ],
+    [
+      "mamba",
+      {
+        layers: "4, Mamba",
+        "state space": "128 channels with states of 16, convolution of 4, time step of rank 4",
+        "feed-forward": "none",
+        positions: "none",
+      },
+    ],
+    ["mamba2", { layers: "4, Mamba-2", "state space": /, 8 heads in 2 groups$/ }],
+    [
+      "jamba",
+      {
+        layers: "4: attention x 1 (layer 1), Mamba x 3",
+        heads: "4, KV heads 2, head width 16",
+        "state space": /RMSNorm of dt, B and C$/,
+        "feed-forward":
+          "gated silu, 128 (layers 0-2); " +
+          "8 experts, 2 used, weights not renormalised, gated silu, 128 each (layer 3)",
+      },
+    ],
+    [
+      "t5",
+      {
+        positions: "relative, 32 buckets up to a distance of 128",
+        scores: "not scaled",
+        "cross attention": "4, KV heads 4, head width 16",
+        "encoder layers": "4, attention",
+      },
+    ],
+  ])("%s", async (architecture, expected) => {
+    const { code, out, err } = await cli(["inspect", "m.gguf"], { checkpoint: familyCheckpoint(architecture) });
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    const found = facts(out);
+    for (const [name, text] of Object.entries(expected)) {
+      if (typeof text === "string") expect(found[name]).toBe(text);
+      else expect(found[name]).toMatch(text);
+    }
+  });
+
+  const memory = async (architecture: string, ...flags: string[]) => {
+    const setup = { checkpoint: familyCheckpoint(architecture) };
+    return JSON.parse((await cli(["inspect", "m.gguf", "--json", ...flags], setup)).out).memory.cache;
+  };
+
+  test("windows hold what they see, in pages, beside the chunk that is read", async () => {
+    // Each layer: 2 KV heads x (32 + 32) numbers of 2 bytes a token.
+    const each = 2 * 64 * 2;
+    expect(await memory("gemma2")).toMatchObject({
+      bytesPerToken: 3 * each,
+      bytesPerTokenBeyondWindows: each,
+      bytes: each * 512 + 2 * each * (32 + 256 + 32),
+    });
+  });
+
+  test("states have one size; of a mixed model only the attention layers keep tokens", async () => {
+    // Per layer 3 inputs and a state of 16 for each of 128 channels, f32, twice: before and after a step.
+    const state = 2 * 4 * 128 * (3 + 16);
+    expect(await memory("mamba")).toMatchObject({ bytesPerToken: 0, stateBytes: 4 * state, bytes: 4 * state });
+    const full = await memory("jamba");
+    expect(full).toMatchObject({ bytesPerToken: 128, stateBytes: 3 * state, bytes: 128 * 512 + 3 * state, notes: [] });
+    const bounded = await memory("jamba", "--context", "sinks:4,recent:60");
+    expect(bounded.bytes).toBe(128 * (64 + 256 + 32) + 3 * state);
+    expect(bounded.notes).toEqual([expect.stringContaining("layers with attention, 1 of 4")]);
+  });
+
+  test("an encoder's source is held beside the decoder's text", async () => {
+    const each = 4 * 4 * 32 * 2;
+    expect(await memory("t5")).toMatchObject({ sourceBytes: each * 512, bytes: each * 512 * 2 });
+  });
+
+  test("a policy that makes no sense for the model is refused, as a session would", async () => {
+    const refused = async (architecture: string) =>
+      cli(["inspect", "m.gguf", "--context", "sinks:4,recent:60"], { checkpoint: familyCheckpoint(architecture) });
+    expect(await refused("mamba")).toMatchObject({ code: 2, err: expect.stringContaining("it has no attention") });
+    expect(await refused("gpt2")).toMatchObject({ code: 2, err: expect.stringContaining("are learned") });
+  });
+
+  test("lists of layers: runs, and long lists shortened", () => {
+    expect(layerNumbers([5])).toBe("layer 5");
+    expect(layerNumbers([0, 1, 2, 4, 5, 7])).toBe("layers 0-2, 4, 5, 7");
+    expect(layerNumbers(Array.from({ length: 20 }, (_, index) => 2 * index))).toBe("layers 0, 2, 4, ... 38");
   });
 });

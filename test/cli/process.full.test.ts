@@ -208,13 +208,13 @@ describe.skipIf(!existsSync(GGUF))("sluice on a real model (../shared)", () => {
       expect(JSON.parse(out)).toMatchObject({
         architecture: "llama",
         supported: true,
-        layers: 5,
-        width: 64,
-        heads: 8,
-        kvHeads: [4, 4, 4, 4, 4],
-        keyWidth: 8,
-        vocabulary: 512,
-        trainedContext: 512,
+        model: {
+          layers: 5,
+          width: 64,
+          mixers: [{ layers: [0, 1, 2, 3, 4], value: { kind: "attention", heads: 8, kvHeads: 4, keyWidth: 8 } }],
+          vocabulary: 512,
+          contextLength: 512,
+        },
         // 5 layers x 4 KV heads x (8 + 8) numbers of 4 bytes.
         memory: { cache: { bytesPerToken: 1280, tokens: 512 } },
       });
@@ -232,10 +232,11 @@ describe.skipIf(!existsSync(GGUF))("sluice on a real model (../shared)", () => {
   });
 
   test("inspect shows files that Sluice cannot run", async () => {
-    const { code, out } = await sluice(["inspect", join(SHARED, "golden/gpt-oss-mxfp4.gguf"), "--tensors"]);
+    const { code, out } = await sluice(["inspect", join(SHARED, "vocab/ggml-vocab-bert-bge.gguf")]);
     expect(code).toBe(0);
-    expect(out).toContain("gpt-oss (not supported yet)");
-    expect(out).toMatch(/mxfp4.*not supported yet/);
+    expect(out).toMatch(/^architecture +bert$/m);
+    expect(out).toMatch(/^not run +The architecture "bert" is not supported yet/m);
+    expect(out).toMatch(/^width +384$/m);
   });
 
   test("a truncated model is refused with a message", async () => {

@@ -16,6 +16,16 @@ describe("sluice run", () => {
     expect(out).toBe("Hello, world\n");
   });
 
+  test("what the session has to say of the policy stands on standard error, not under --quiet", async () => {
+    const setup = () => ({ model: new FakeModel({ info: { attentionLayers: 1 } }) });
+    const argv = ["run", "m.gguf", "--prompt", "Hi", "--context", "sinks:1,recent:8"];
+    const { out, err } = await cli(argv, setup());
+    expect(out).toBe("Hello, world");
+    expect(err).toMatch(/^note: sinks:1,recent:8 applies to the layers with attention, 1 of 2;.*\n$/);
+    expect((await cli([...argv, "--quiet"], setup())).err).toBe("");
+    expect((await cli(["run", "m.gguf", "--prompt", "Hi"], setup())).err).toBe("");
+  });
+
   test("an empty prompt is a prompt", async () => {
     const { code, model } = await cli(["run", "m.gguf", "--prompt", ""], { stdinTTY: true });
     expect(code).toBe(0);

@@ -131,6 +131,15 @@ describe("sluice stream", () => {
     expect(short.err).not.toContain("note:");
   });
 
+  test("what a policy's session has to say is told before it is measured", async () => {
+    const model = new FakeModel({ info: { attentionLayers: 1 } });
+    const argv = ["stream", "m.gguf", "--file", "a.txt", "--context", "full", "--context", "recent:8"];
+    const { code, err } = await cli(argv, { files, model });
+    expect(code).toBe(0);
+    expect(err.match(/^note: recent:8 applies to the layers with attention, 1 of 2;/gm)).toHaveLength(1);
+    expect(err.indexOf("note: recent:8")).toBeLessThan(err.indexOf("recent:8  "));
+  });
+
   test("--json writes everything to a file, with a curve of at most 200 points", async () => {
     const argv = ["stream", "m.gguf", ...both, "--context", "recompute:64", "--context", "full", "--json", "o.json"];
     const { code, io } = await cli(argv, { model: new FakeModel(script), files });

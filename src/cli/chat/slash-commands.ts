@@ -3,7 +3,8 @@ import { parsePolicy } from "../../context/policy-text.js";
 import { ArgumentError } from "../../util/errors.js";
 import { formatCount } from "../figures.js";
 import type { Io } from "../io.js";
-import { tableLines } from "../table.js";
+import { writeNotes } from "../notes.js";
+import { pairLines } from "../table.js";
 import { readTextFile } from "../text-input.js";
 import { describeContext, describeSpeed } from "../usage-line.js";
 import type { Conversation } from "./conversation.js";
@@ -61,22 +62,19 @@ export async function runSlashCommand(message: string, context: SlashContext): P
 }
 
 export function helpText(): string {
-  const columns = [
-    { header: "", align: "left" },
-    { header: "", align: "left" },
-  ] as const;
   const rows = COMMANDS.map(({ name, parameters, help }) => [`/${name} ${parameters}`.trimEnd(), help]);
   return [
-    ...tableLines(columns, rows).slice(1),
+    ...pairLines(rows),
     'A backslash at the end of a line goes on with the next; """ opens and closes a message of several lines.',
     "Ctrl-C stops an answer. // at the start writes a plain slash.",
   ].join("\n");
 }
 
-async function context(parameter: string, { conversation, tell }: SlashContext): Promise<void> {
+async function context(parameter: string, { conversation, io, tell }: SlashContext): Promise<void> {
   if (parameter !== "") {
     await conversation.changeContext(parameter);
     await tell(`Started over under ${conversation.session.context}: what was said before is forgotten.`);
+    await writeNotes(io, conversation.session, false);
     return;
   }
   const { context: policy, usage } = conversation.session;

@@ -1,6 +1,6 @@
 /** `sluice chat`: a conversation without end, in constant memory. */
 import type { Command } from "commander";
-import type { GenerateOptions, Model, SessionOptions } from "../../engine/api.js";
+import type { GenerateOptions, Model, ModelInfo, SessionOptions } from "../../engine/api.js";
 import { Conversation } from "../chat/conversation.js";
 import { MessageInput } from "../chat/message-input.js";
 import { isSlashCommand, runSlashCommand } from "../chat/slash-commands.js";
@@ -21,6 +21,7 @@ import {
   type SessionFlags,
   sessionOptions,
 } from "../model-options.js";
+import { writeNotes } from "../notes.js";
 import { PipedLines } from "../piped-lines.js";
 import { plainText, styles } from "../style.js";
 
@@ -45,7 +46,8 @@ export function chatCommand(command: Command): Command {
     maxTokensDefault: `${MAX_ANSWER}; ${MAX_CONTINUATION} without a chat template`,
     seedHelp: "same seed, same conversation; the second message draws with n + 1, and so on",
   });
-  addSessionOptions(command, `sinks:${SINKS},recent:N with N = trained length - ${SINKS}`);
+  const usual = `sinks:${SINKS},recent:N with N = trained length - ${SINKS}`;
+  addSessionOptions(command, `${usual}; with learned positions recompute:N, without attention full`);
   return addLoadOptions(command)
     .option("-q, --quiet", "only the answers")
     .addHelpText(
@@ -81,9 +83,15 @@ export async function chat(args: ChatArguments, io: Io): Promise<number> {
   }
 }
 
-function chatSession(model: Model, args: ChatArguments): SessionOptions {
-  const recent = Math.max(1, (model.info.trainedContext || 2048) - SINKS);
-  return { context: `sinks:${SINKS},recent:${recent}`, ...sessionOptions(args) };
+function chatSession({ info }: Model, args: ChatArguments): SessionOptions {
+  return { context: endlessPolicy(info), ...sessionOptions(args) };
+}
+
+/** A state of constant size needs no policy; learned positions cannot be moved, so the text is read anew. */
+function endlessPolicy({ trainedContext, attentionLayers, positions }: ModelInfo): string {
+  if (attentionLayers === 0) return "full";
+  if (positions !== null) return `recompute:${Math.min(trainedContext || positions, positions)}`;
+  return `sinks:${SINKS},recent:${Math.max(1, (trainedContext || 2048) - SINKS)}`;
 }
 
 class ChatLoop {
@@ -133,6 +141,7 @@ class ChatLoop {
         `${plainText(model.info.name ?? model.info.location)}, context ${session.context}. /help lists the commands.`,
       );
     }
+    await writeNotes(this.io, session, false);
     if (!templated) {
       await this.#tell("This model has no chat template: what you write is a text, and the model goes on with it.");
     }

@@ -19,6 +19,7 @@ import {
   type SessionFlags,
   sessionOptions,
 } from "../model-options.js";
+import { writeNotes } from "../notes.js";
 import { integerIn } from "../option-values.js";
 import { StatusLines } from "../status-line.js";
 import { readText } from "../text-input.js";
@@ -94,6 +95,7 @@ export async function run(args: RunArguments, io: Io): Promise<number> {
 
 async function goOn(model: Model, prompt: string, args: RunArguments, io: Io, signal: AbortSignal): Promise<number> {
   const session = model.session(sessionOptions(args));
+  await writeNotes(io, session, args.quiet === true);
   const gathered: Gathered = { text: "", finish: null, error: null, ids: [], logprobs: [] };
   try {
     await write(session, prompt, gathered, args, io, signal);

@@ -173,6 +173,7 @@ async function measure(
       // A session reads at most a chunk at once.
       ...(args.batch > DEFAULT_CHUNK && { chunk: args.batch }),
     });
+    await live.note(session);
     for await (const part of session.score(ids, {
       batch: args.batch,
       every: partLength(tokens, args.batch),

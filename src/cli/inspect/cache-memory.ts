@@ -1,20 +1,36 @@
-/** What a session's cache takes, computed from a checkpoint's figures: layers x KV heads x widths x tokens, in the Wasm pages. */
+/**
+ * What a session takes, computed from the shapes of a model's layers as the Wasm backend lays them out: pages of keys and
+ * values under the policy, windows by layer, states of state-space layers, and what an encoder's source takes.
+ */
 import { pageBytes } from "../../backends/wasm/kv-layout.js";
 import { kvCacheBytes, kvLayouts } from "../../context/kv-layout.js";
-import { cacheExtent } from "../../engine/memory-plan.js";
-import { sessionSettings } from "../../engine/session-options.js";
+import type { AttentionShape } from "../../context/mixer-state.js";
+import { recurrentBytes } from "../../context/recurrent-memory.js";
+import { sequenceBytes } from "../../context/sequence-memory.js";
+import { cacheExtent, cacheTokens } from "../../engine/memory-plan.js";
+import { fitNotes, fitTraits } from "../../engine/policy-fit.js";
+import { type SessionSettings, sessionSettings } from "../../engine/session-options.js";
+import { mixerShapes } from "../../nn/mixer.js";
+import type { ModelSpec } from "../../nn/spec.js";
 import { PAGE_TOKENS } from "../../tensor/kv.js";
-import type { CheckpointSummary } from "./summary.js";
 
 export interface CacheMemory {
   /** The policy in its canonical text form. */
   readonly context: string;
   readonly kv: string;
-  /** Tokens held at most; null when neither the policy nor the checkpoint tells. */
-  readonly tokens: number | null;
-  /** Null when a figure that it takes is missing. */
-  readonly bytes: number | null;
-  readonly bytesPerToken: number | null;
+  /** Tokens held at most. */
+  readonly tokens: number;
+  /** All of the following, at most. */
+  readonly bytes: number;
+  /** Keys and values, of a token that every attention layer still sees, and of one beyond the windows that layers have. */
+  readonly bytesPerToken: number;
+  readonly bytesPerTokenBeyondWindows: number;
+  /** State-space layers, whatever the length of the text. */
+  readonly stateBytes: number;
+  /** Keys and values of an encoder's source, of the trained length. */
+  readonly sourceBytes: number;
+  /** What one should know of the policy with this model. */
+  readonly notes: readonly string[];
 }
 
 export interface CacheQuestion {
@@ -24,35 +40,30 @@ export interface CacheQuestion {
   readonly contextLength?: number | undefined;
 }
 
-/** @throws PolicyError, ArgumentError */
-export function cacheMemory(summary: CheckpointSummary, question: CacheQuestion): CacheMemory {
-  const settings = sessionSettings({ context: question.context, kv: question.kv });
-  const { policy } = settings;
-  const tokens = policy.budget ?? question.contextLength ?? summary.trainedContext;
-  const common = { context: policy.text, kv: question.kv, tokens };
-  const shapes = attentionShapes(summary);
-  if (!shapes) return { ...common, bytes: null, bytesPerToken: null };
-  const layouts = kvLayouts(shapes, settings);
-  const bytesPerToken = layouts.reduce((sum, { layout }) => sum + pageBytes(layout) / PAGE_TOKENS, 0);
-  const extent = tokens === null ? null : cacheExtent(settings, tokens);
-  const bytes = extent && kvCacheBytes({ kvPageBytes: pageBytes, placeOf: () => 0 }, shapes, settings, extent);
-  return { ...common, bytes, bytesPerToken };
+/** One memory of any size. */
+const PLACE = { kvPageBytes: pageBytes, placeOf: () => 0 };
+
+/** @throws PolicyError, ArgumentError, as a session with these options would */
+export function cacheMemory(spec: ModelSpec, { context, kv, contextLength }: CacheQuestion): CacheMemory {
+  const settings = sessionSettings({ context, kv, ...(contextLength !== undefined && { contextLength }) });
+  const notes = fitNotes(settings, fitTraits(spec));
+  const shapes = mixerShapes(spec);
+  const tokens = cacheTokens(spec, settings);
+  const source = { tokens: spec.contextLength, chunk: 0, limit: spec.contextLength };
+  const unlimited = shapes.attention.filter(({ window }) => window === undefined);
+  return {
+    context: settings.policy.text,
+    kv,
+    tokens,
+    bytes: sequenceBytes(PLACE, shapes, settings, cacheExtent(settings, tokens), spec.contextLength),
+    bytesPerToken: tokenBytes(shapes.attention, settings),
+    bytesPerTokenBeyondWindows: tokenBytes(unlimited, settings),
+    stateBytes: recurrentBytes(shapes.recurrent),
+    sourceBytes: kvCacheBytes(PLACE, shapes.cross, settings, source),
+    notes,
+  };
 }
 
-/** Layers without KV heads keep no cache. */
-function attentionShapes(summary: CheckpointSummary) {
-  const { kvHeads, keyWidth, valueWidth, window } = summary;
-  if (!kvHeads || keyWidth === null || valueWidth === null) return undefined;
-  return kvHeads
-    .map((count, layer) => ({
-      layer,
-      heads: count,
-      kvHeads: count,
-      keyWidth,
-      valueWidth,
-      scale: 1,
-      // Only mistral's window holds for every layer, as the models have it.
-      window: summary.architecture === "mistral" && window !== null ? window : undefined,
-    }))
-    .filter((shape) => shape.kvHeads > 0);
+function tokenBytes(shapes: readonly AttentionShape[], settings: SessionSettings): number {
+  return kvLayouts(shapes, settings).reduce((sum, { layout }) => sum + pageBytes(layout) / PAGE_TOKENS, 0);
 }

@@ -1,6 +1,8 @@
 /** How far each policy is: lines redrawn in place at a terminal, a plain line now and then elsewhere. */
+import type { Session } from "../../engine/api.js";
 import { formatCount, formatDuration, formatPerplexity, formatRate } from "../figures.js";
 import type { Io } from "../io.js";
+import { writeNotes } from "../notes.js";
 import { StatusLines } from "../status-line.js";
 import type { Measurement } from "./measurement.js";
 
@@ -39,6 +41,13 @@ export class LiveProgress {
     if (this.quiet) return;
     if (this.#status.visible) await this.#status.draw(this.#lines());
     else await this.io.stderr.write(`${current.context}  ${describe(current)}\n`);
+  }
+
+  /** What a policy's session has to say of this model, above the lines. */
+  async note(session: Pick<Session, "notes">): Promise<void> {
+    if (session.notes.length === 0) return;
+    await this.clear();
+    await writeNotes(this.io, session, this.quiet);
   }
 
   async clear(): Promise<void> {

@@ -3,6 +3,7 @@
 import type { Io, LineEvent, LineSource, Output } from "../../../src/cli/io.js";
 import { runCli } from "../../../src/cli/program.js";
 import type { Runtime } from "../../../src/cli/runtime.js";
+import { nodeRuntime } from "../../../src/cli/runtime-node.js";
 import type { LoadOptions, LoadProgress } from "../../../src/engine/api.js";
 import type { Checkpoint } from "../../../src/formats/checkpoint.js";
 import type { Tokenizer } from "../../../src/tokenizer/tokenizer.js";
@@ -165,7 +166,8 @@ function fakeRuntime(io: FakeIo, setup: FakeSetup): Runtime {
       onProgress?.({ phase: "download", doneBytes: 10, totalBytes: 20 });
       return `/cache/${reference.replace("hf:", "")}`;
     },
-    architectures: async () => ["llama"],
+    // The specs are the real ones: they are made of metadata alone.
+    spec: nodeRuntime.spec,
   };
 }
 

@@ -15,6 +15,8 @@ import type {
   SessionOptions,
   Usage,
 } from "../../../src/engine/api.js";
+import { fitNotes } from "../../../src/engine/policy-fit.js";
+import { sessionSettings } from "../../../src/engine/session-options.js";
 import type { ChatMessage, EncodeOptions } from "../../../src/tokenizer/tokenizer.js";
 
 export interface FakeScript {
@@ -99,7 +101,7 @@ export class FakeModel implements Model {
 }
 
 export class FakeSession implements Session {
-  readonly notes: readonly string[] = [];
+  readonly notes: readonly string[];
   readonly context: string;
   readonly prompts: (string | readonly ChatMessage[] | readonly number[])[] = [];
   readonly messages: ChatMessage[] = [];
@@ -117,6 +119,7 @@ export class FakeSession implements Session {
     readonly options: SessionOptions,
   ) {
     this.context = parsePolicy(options.context ?? "full").text;
+    this.notes = fitNotes(sessionSettings(options), model.info);
   }
 
   get usage(): Usage {
