@@ -11,6 +11,8 @@ export interface HfArchitecture {
   readonly architecture: string;
   /** `tie_word_embeddings` of the class, where config.json does not say. */
   readonly tied: boolean;
+  /** A head that was saved counts even where the configuration ties it: newer versions rewrite that field. */
+  readonly keepsHead?: true;
   /** The object of config.json that has the text model's fields, where it is not config.json itself. */
   readonly textConfig?: string;
   /** The `quant_method` that it reads. */

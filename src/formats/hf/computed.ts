@@ -38,6 +38,16 @@ export const F32: View = { apply: (context) => inF32(context, context.parts[0]) 
 /** Gemma multiplies by 1 + weight; GGUF has the sum. */
 export const PLUS_ONE: View = { apply: (context) => inF32(context, context.parts[0], (w) => Math.fround(w + 1)) };
 
+/** The numbers times the one that the metadata has under `key`. */
+export function scaledBy(key: string): View {
+  return {
+    apply(context) {
+      const factor = context.size(key);
+      return inF32(context, context.parts[0], (value) => value * factor);
+    },
+  };
+}
+
 /** A of the state space: -exp(A_log). */
 export const NEGATIVE_EXP: View = {
   apply: (context) => inF32(context, context.parts[0], (log) => -Math.exp(log)),

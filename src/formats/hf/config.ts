@@ -3,7 +3,8 @@
  * class in `transformers`; what has none there, and the sizes of a model, are required here.
  *
  * Keys of our own, which no GGUF file has: `<architecture>.hidden_act` (Sluice's name of the activation, where the class
- * leaves a choice), `<architecture>.tie_word_embeddings`, `tokenizer.ggml.eos_token_ids`.
+ * leaves a choice), `<architecture>.tie_word_embeddings`, `tokenizer.ggml.eos_token_ids`, `t5.decoder_norm_scale`; and
+ * `attention.scale`, which llama.cpp has for other architectures than gemma.
  */
 import { UnsupportedError } from "../../util/errors.js";
 import type { MetadataValue } from "../checkpoint.js";
@@ -15,7 +16,7 @@ import { HF_ARCHITECTURES } from "./index.js";
 export interface HfConfig {
   readonly row: HfArchitecture;
   readonly metadata: Map<string, MetadataValue>;
-  /** Whether the head shares the embedding's weights, whatever else the files hold. */
+  /** Whether a head in the files is a copy of the embedding that nobody needs. */
   readonly tied: boolean;
   /** Numbers that GGUF keeps as tensors, under GGUF's names. */
   readonly vectors: Readonly<Record<string, readonly number[]>>;
@@ -40,7 +41,7 @@ export function readHfConfig(config: JsonObject, generationConfig: JsonObject | 
   }
   const generationLocation = location.replace(/config\.json$/, "generation_config.json");
   putTokenIds(metadata, [fields, text, new ConfigFields(generationConfig ?? {}, generationLocation)]);
-  return { row, metadata, tied, vectors: row.vectors?.(text) ?? {} };
+  return { row, metadata, tied: tied && !row.keepsHead, vectors: row.vectors?.(text) ?? {} };
 }
 
 function rowOf(fields: ConfigFields, location: string): HfArchitecture {

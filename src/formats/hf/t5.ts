@@ -1,13 +1,16 @@
 /**
  * T5: configuration_t5.py, modeling_t5.py of `transformers`; conversion/t5.py of llama.cpp. The embedding is saved under up
- * to three names. Where it is tied to the head, T5 divides the logits by sqrt(width): `logit_scale`, a key that llama.cpp has
- * for other architectures (it runs tied T5 without). "gated-gelu" means the tanh form.
+ * to three names. Where it is tied to the head (or `scale_decoder_outputs` says so), the decoder's output is divided by
+ * sqrt(width), which GGUF cannot say: so its last norm is. "gated-gelu" means the tanh form.
  */
 import { activationNamed } from "./activation.js";
 import type { HfArchitecture } from "./architecture.js";
-import { F32 } from "./computed.js";
+import { F32, scaledBy } from "./computed.js";
 import type { ConfigFields } from "./config-fields.js";
 import type { Targets, TensorTable } from "./tensor-table.js";
+
+/** A key of our own: what `dec.output_norm.weight` was multiplied by, and need not be again. */
+const NORM_SCALE = "decoder_norm_scale";
 
 function activation(config: ConfigFields): string {
   const field = "feed_forward_proj";
@@ -47,6 +50,7 @@ const TENSORS: TensorTable = {
     lm_head: "output",
     ...stack("encoder", "enc", 1),
     ...stack("decoder", "dec", 2),
+    "decoder.final_layer_norm": { to: "dec.output_norm", view: scaledBy(NORM_SCALE) },
     ...attention("decoder.block.#.layer.1.EncDecAttention", "dec.blk.#.cross_attn"),
     "decoder.block.#.layer.1.layer_norm": "dec.blk.#.cross_attn_norm",
   },
@@ -56,12 +60,13 @@ const TENSORS: TensorTable = {
 export const t5: HfArchitecture = {
   architecture: "t5",
   tied: true,
+  keepsHead: true,
   metadata: (config) => {
     config.only("relative_attention_max_distance", 128);
     const width = config.count(config.either("d_model", "hidden_size"));
     const epsilon = config.positive("layer_norm_epsilon", 1e-6);
     const layers = config.count(config.either("num_layers", "num_hidden_layers"));
-    const tied = config.flag("tie_word_embeddings") ?? true;
+    const scaled = config.flag("scale_decoder_outputs") ?? config.flag("tie_word_embeddings") ?? true;
     return {
       vocab_size: config.count("vocab_size"),
       context_length: config.count("n_positions", 512),
@@ -77,7 +82,7 @@ export const t5: HfArchitecture = {
       "attention.relative_buckets_count": config.count("relative_attention_num_buckets", 32),
       decoder_start_token_id: config.whole("decoder_start_token_id", 0),
       hidden_act: activation(config),
-      logit_scale: tied ? 1 / Math.sqrt(width) : undefined,
+      [NORM_SCALE]: scaled ? 1 / Math.sqrt(width) : 1,
     };
   },
   tensors: TENSORS,

@@ -22,7 +22,7 @@ export interface Translation {
   readonly tensors: Iterable<SafetensorsTensor>;
   /** Numbers that config.json has and GGUF keeps as tensors. */
   readonly vectors: Readonly<Record<string, readonly number[]>>;
-  /** Whether the head shares the embedding's weights, whatever else the files hold. */
+  /** Whether a head in the files is a copy of the embedding that nobody needs. */
   readonly tied: boolean;
   readonly location: string;
 }

@@ -11,7 +11,7 @@ import type { PieceCache } from "./piece-cache.js";
 /** What a view is given: the parts in order, the model's metadata, and the checkpoint's cache of pieces. */
 export interface ViewContext {
   readonly parts: readonly SafetensorsTensor[];
-  /** A whole number of the metadata, by its key without the architecture: "attention.head_count". */
+  /** A number of the metadata, by its key without the architecture: "attention.head_count". */
   readonly size: (key: string) => number;
   readonly cache: PieceCache;
 }

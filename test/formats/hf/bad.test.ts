@@ -140,7 +140,8 @@ test.each<[string, Change, string, unknown]>([
   ["mamba", { time_step_rank: "auto" }, "ssm.time_step_rank", 2],
   ["mamba2", { time_step_limit: [0, { __float__: "Infinity" }] }, "ssm.time_step_rank", 6],
   ["jamba", { num_experts: 1 }, "expert_count", undefined],
-  ["t5", { tie_word_embeddings: true }, "logit_scale", 1 / Math.sqrt(24)],
+  ["t5", { tie_word_embeddings: undefined }, "decoder_norm_scale", 1 / Math.sqrt(24)],
+  ["t5", { tie_word_embeddings: true, scale_decoder_outputs: false }, "decoder_norm_scale", 1],
   ["t5", { num_decoder_layers: 3 }, "decoder_block_count", 3],
   ["t5", { feed_forward_proj: "gated-silu" }, "hidden_act", "silu"],
 ])("%s with %j: %s is %s", (name, change, wanted, value) => {
@@ -211,6 +212,20 @@ describe("tensors that do not fit", () => {
     );
     expect(checkpoint.unsupportedTensors?.get("blk.0.attn_qkv.weight")).toMatchObject({ type: "U8", cols: 24 });
     expect(checkpoint.tensors.has("blk.0.attn_qkv.weight")).toBe(false);
+  });
+
+  test("T5's last norm takes the scale of a tied head, and a saved head stays", async () => {
+    const twin = TWINS.t5;
+    const tensors = randomTensors(twin, 1);
+    const weights = writeSafetensors(hfTensors(twin, twin.keys, tensors));
+    const config = JSON.stringify(configOf("t5", { tie_word_embeddings: true }));
+    const files = new MemoryFiles({ "hf/config.json": config, "hf/model.safetensors": weights });
+    const checkpoint = await openCheckpoint("hf", files);
+    const bytes = new Uint8Array(4 * 24);
+    await checkpoint.tensors.get("dec.output_norm.weight")?.read(0, bytes);
+    const plain = tensors.get("dec.output_norm.weight")?.values ?? new Float32Array();
+    expect(new Float32Array(bytes.buffer)).toEqual(plain.map((gain) => gain / Math.sqrt(24)));
+    expect(checkpoint.tensors.has("output.weight")).toBe(true);
   });
 
   test("copies of an embedding count once, whichever is there", async () => {
