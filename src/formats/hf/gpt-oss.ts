@@ -1,6 +1,6 @@
 /**
  * gpt-oss: configuration_gpt_oss.py, modeling_gpt_oss.py of `transformers`; conversion/gpt_oss.py of llama.cpp. The experts'
- * matrices are [E, inputs, outputs], and the outputs of `gate_up_proj` alternate: gate, up, gate, ...
+ * matrices are [E, inputs, outputs], or [E, outputs, inputs] in MXFP4; the outputs of `gate_up_proj` alternate: gate, up, ...
  */
 
 import { rowBytes } from "../../tensor/dtype.js";
@@ -8,7 +8,9 @@ import type { HfArchitecture } from "./architecture.js";
 import { pickedInF32 } from "./computed.js";
 import { checkWindowPattern } from "./gemma.js";
 import { type LlamaDefaults, llamaKeys, llamaTensorsWith } from "./llama.js";
+import { mxfp4Experts } from "./mxfp4.js";
 import { columnsAsRows } from "./rearranged.js";
+import type { Target } from "./tensor-table.js";
 import { assembled, bytesOf, dtypeOf, type View, wrongShape } from "./views.js";
 
 const DEFAULTS: LlamaDefaults = { kvHeads: 8, headWidth: 64, epsilon: 1e-5 };
@@ -46,9 +48,17 @@ function expertBias(first: number): View {
 
 const EXPERTS = "layers.#.mlp.experts";
 
+const GATE: Target = { to: "blk.#.ffn_gate_exps.weight", view: mxfp4Experts(2, 0) };
+const UP: Target = { to: "blk.#.ffn_up_exps.weight", view: mxfp4Experts(2, 1) };
+const DOWN: Target = { to: "blk.#.ffn_down_exps.weight", view: mxfp4Experts(1, 0) };
+
+/** Part 0 of these are the blocks, part 1 the scales. */
+const packed = (part: number, ...targets: Target[]): Target[] => targets.map((target) => ({ ...target, part }));
+
 export const gptOss: HfArchitecture = {
   architecture: "gpt-oss",
   tied: false,
+  quantisation: "mxfp4",
   metadata: (config) => {
     config.only("hidden_act", "silu");
     config.only("swiglu_alpha", 1.702);
@@ -77,6 +87,10 @@ export const gptOss: HfArchitecture = {
         { to: "blk.#.ffn_gate_exps.bias", view: expertBias(0) },
         { to: "blk.#.ffn_up_exps.bias", view: expertBias(1) },
       ],
+      [`${EXPERTS}.gate_up_proj_blocks`]: packed(0, GATE, UP),
+      [`${EXPERTS}.gate_up_proj_scales`]: packed(1, GATE, UP),
+      [`${EXPERTS}.down_proj_blocks`]: packed(0, DOWN),
+      [`${EXPERTS}.down_proj_scales`]: packed(1, DOWN),
       [`${EXPERTS}.down_proj`]: { to: "blk.#.ffn_down_exps.weight", view: expertOutputs(1, 0) },
       [`${EXPERTS}.down_proj_bias`]: "blk.#.ffn_down_exps.bias",
     },
