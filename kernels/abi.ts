@@ -55,6 +55,8 @@ export const PACK_EIGHTS = 13;
 export const SPLIT_PLANES = 14;
 export const QUANTISE_BYTES = 15;
 export const LAYER_NORM = 16;
+export const CONVOLUTION = 17;
+export const SCAN = 18;
 
 // Added to ggml's number of a weight's type: the weight lies by eights (see eights.ts).
 export const EIGHTS = 1000;

@@ -1,11 +1,12 @@
 // Which kernel a command names.
 import {
-  ADD, APPEND, ATTENTION, ATTENTION_MERGE, EMBED, GATHER, LAYER_NORM, LINEAR, MAP, PACK_EIGHTS, QUANTISE, QUANTISE_BYTES, RMS_NORM,
-  ROTATE, ROTATE_PAGES, SPLIT_PLANES,
+  ADD, APPEND, ATTENTION, ATTENTION_MERGE, CONVOLUTION, EMBED, GATHER, LAYER_NORM, LINEAR, MAP, PACK_EIGHTS, QUANTISE,
+  QUANTISE_BYTES, RMS_NORM, ROTATE, ROTATE_PAGES, SCAN, SPLIT_PLANES,
 } from "./abi";
 import { append, rotatePages } from "./append";
 import { attention } from "./attention";
 import { attentionMerge } from "./attention-merge";
+import { convolution } from "./convolution";
 import { add, map } from "./elementwise";
 import { packEights } from "./eights";
 import { linear } from "./linear";
@@ -15,6 +16,7 @@ import { quantise } from "./quantise";
 import { quantiseBytes } from "./quantise-bytes";
 import { rotate } from "./rope";
 import { embed, gather } from "./rows";
+import { scan } from "./scan";
 
 /** Runs this thread's share of a command. Traps on an unknown opcode. */
 export function execute(opcode: i32, args: usize, thread: i32, threads: i32): void {
@@ -35,6 +37,8 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case ATTENTION_MERGE: return attentionMerge(args, thread, threads);
     case PACK_EIGHTS: return packEights(args, thread, threads);
     case SPLIT_PLANES: return splitPlanes(args, thread, threads);
+    case CONVOLUTION: return convolution(args, thread, threads);
+    case SCAN: return scan(args, thread, threads);
     default: unreachable();
   }
 }

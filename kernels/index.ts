@@ -10,6 +10,8 @@ export { unpackRow } from "./unpack";
 export { embed, gather } from "./rows";
 export { layerNorm, rmsNorm } from "./norm";
 export { add, map } from "./elementwise";
+export { convolution } from "./convolution";
+export { scan } from "./scan";
 export { rotate } from "./rope";
 export { append, rotatePages } from "./append";
 export { attention } from "./attention";

@@ -35,6 +35,7 @@ import * as rowOps from "./ops/elementwise.js";
 import { layOut } from "./ops/layout.js";
 import * as linearOps from "./ops/linear.js";
 import * as normOps from "./ops/norm.js";
+import * as stateOps from "./ops/state-space.js";
 import { type Placement, placeWeights } from "./placement.js";
 import type { Space } from "./space.js";
 import { expect, own, WasmInput, WasmTensor, WasmWeight } from "./tensors.js";
@@ -242,12 +243,14 @@ export class WasmBackend implements Backend {
     cacheOps.rotatePages(machine, from, to, count, this.crossing.angles(angles, machine));
   }
 
-  convolution(_call: ConvolutionCall): Tensor {
-    throw new InternalError("convolution is not on wasm yet.");
+  convolution(call: ConvolutionCall): Tensor {
+    const machine = this.of(WasmKept, call.before);
+    return stateOps.convolution(machine, this.crossing.convolution(call, machine));
   }
 
-  scan(_call: ScanCall): Tensor {
-    throw new InternalError("scan is not on wasm yet.");
+  scan(call: ScanCall): Tensor {
+    const machine = this.of(WasmKept, call.before);
+    return stateOps.scan(machine, this.crossing.scan(call, machine));
   }
 
   route(_logits: Tensor, _used: number, _weighting: ExpertWeighting): Routing {

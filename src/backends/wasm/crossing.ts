@@ -2,7 +2,14 @@
  * An operation runs in one memory. What it reads and lies in another is copied across first: the activations of a step
  * where the layers of the next memory begin, and its inputs. A model in one memory passes through unlooked at.
  */
-import type { Angles, AppendCall, AttentionBias, AttentionCall } from "../../tensor/backend.js";
+import type {
+  Angles,
+  AppendCall,
+  AttentionBias,
+  AttentionCall,
+  ConvolutionCall,
+  ScanCall,
+} from "../../tensor/backend.js";
 import type { StepInput, Tensor, Weight } from "../../tensor/tensor.js";
 import type { Machine } from "./machine.js";
 import { expect, own, WasmInput, WasmTensor, WasmWeight } from "./tensors.js";
@@ -56,5 +63,15 @@ export class Crossing {
   private weight(values: Weight, to: Machine): WasmWeight {
     const weight = own(WasmWeight, values);
     return weight.place === to.place ? weight : to.receiveWeight(weight, this.machines[weight.place]);
+  }
+
+  convolution(call: ConvolutionCall, to: Machine): ConvolutionCall {
+    return this.machines.length === 1 ? call : { ...call, x: this.tensor(call.x, to) };
+  }
+
+  scan(call: ScanCall, to: Machine): ScanCall {
+    if (this.machines.length === 1) return call;
+    const [x, dt, b, c] = [call.x, call.dt, call.b, call.c].map((input) => this.tensor(input, to));
+    return { ...call, x, dt, b, c };
   }
 }

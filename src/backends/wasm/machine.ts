@@ -147,4 +147,17 @@ export class Machine implements KvOwner {
     }
     return weight.expanded;
   }
+  /** Address of all elements of a small matrix as f32, column by column: [cols, rows]. Made once. */
+  columns(weight: WasmWeight): number {
+    const { rows, cols } = weight;
+    if (weight.byColumns > 0) return weight.byColumns;
+    const from = this.elements(weight) >>> 2;
+    weight.byColumns = this.space.allocate(rows * cols * 4, `The weight ${weight.name} by columns`);
+    const to = weight.byColumns >>> 2;
+    const { f32 } = this.space;
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < cols; column++) f32[to + column * rows + row] = f32[from + row * cols + column];
+    }
+    return weight.byColumns;
+  }
 }

@@ -45,6 +45,8 @@ export class WasmWeight implements Weight {
   expanded = 0;
   /** The same numbers in other memories, by place, made where they are first needed. */
   readonly copies: (WasmWeight | undefined)[] = [];
+  /** The same by columns, [cols, rows]; 0: not made. */
+  byColumns = 0;
   /** How kernels know the type: ggml's number, more for a weight that was laid out anew (ops/layout.ts). */
   kernelType: number;
 
