@@ -57,6 +57,7 @@ export const QUANTISE_BYTES = 15;
 export const LAYER_NORM = 16;
 export const CONVOLUTION = 17;
 export const SCAN = 18;
+export const MIX = 19;
 
 // Added to ggml's number of a weight's type: the weight lies by eights (see eights.ts).
 export const EIGHTS = 1000;

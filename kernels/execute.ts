@@ -1,7 +1,7 @@
 // Which kernel a command names.
 import {
-  ADD, APPEND, ATTENTION, ATTENTION_MERGE, CONVOLUTION, EMBED, GATHER, LAYER_NORM, LINEAR, MAP, PACK_EIGHTS, QUANTISE,
-  QUANTISE_BYTES, RMS_NORM, ROTATE, ROTATE_PAGES, SCAN, SPLIT_PLANES,
+  ADD, APPEND, ATTENTION, ATTENTION_MERGE, CONVOLUTION, EMBED, GATHER, LAYER_NORM, LINEAR, MAP, MIX, PACK_EIGHTS,
+  QUANTISE, QUANTISE_BYTES, RMS_NORM, ROTATE, ROTATE_PAGES, SCAN, SPLIT_PLANES,
 } from "./abi";
 import { append, rotatePages } from "./append";
 import { attention } from "./attention";
@@ -10,6 +10,7 @@ import { convolution } from "./convolution";
 import { add, map } from "./elementwise";
 import { packEights } from "./eights";
 import { linear } from "./linear";
+import { mix } from "./mix";
 import { layerNorm, rmsNorm } from "./norm";
 import { splitPlanes } from "./planes";
 import { quantise } from "./quantise";
@@ -39,6 +40,7 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case SPLIT_PLANES: return splitPlanes(args, thread, threads);
     case CONVOLUTION: return convolution(args, thread, threads);
     case SCAN: return scan(args, thread, threads);
+    case MIX: return mix(args, thread, threads);
     default: unreachable();
   }
 }

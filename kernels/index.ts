@@ -12,6 +12,7 @@ export { layerNorm, rmsNorm } from "./norm";
 export { add, map } from "./elementwise";
 export { convolution } from "./convolution";
 export { scan } from "./scan";
+export { mix } from "./mix";
 export { rotate } from "./rope";
 export { append, rotatePages } from "./append";
 export { attention } from "./attention";

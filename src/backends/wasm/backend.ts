@@ -32,6 +32,7 @@ import type { MachineRoom } from "./machine-room.js";
 import { attention } from "./ops/attention.js";
 import * as cacheOps from "./ops/cache.js";
 import * as rowOps from "./ops/elementwise.js";
+import * as expertOps from "./ops/experts.js";
 import { layOut } from "./ops/layout.js";
 import * as linearOps from "./ops/linear.js";
 import * as normOps from "./ops/norm.js";
@@ -253,16 +254,17 @@ export class WasmBackend implements Backend {
     return stateOps.scan(machine, this.crossing.scan(call, machine));
   }
 
-  route(_logits: Tensor, _used: number, _weighting: ExpertWeighting): Routing {
-    throw new InternalError("route is not on wasm yet.");
+  route(logits: Tensor, used: number, weighting: ExpertWeighting): Routing {
+    return expertOps.route(this.of(WasmTensor, logits), logits, used, weighting);
   }
 
-  expertLinear(_x: Tensor, _experts: readonly Weight[], _routing: Routing, _biases?: readonly Weight[]): Tensor {
-    throw new InternalError("expertLinear is not on wasm yet.");
+  expertLinear(x: Tensor, experts: readonly Weight[], routing: Routing, biases?: readonly Weight[]): Tensor {
+    const machine = this.of(WasmWeight, experts[0]);
+    return expertOps.expertLinear(machine, this.crossing.tensor(x, machine), experts, routing, biases);
   }
 
-  mixExperts(_y: Tensor, _routing: Routing): Tensor {
-    throw new InternalError("mixExperts is not on wasm yet.");
+  mixExperts(y: Tensor, routing: Routing): Tensor {
+    return expertOps.mixExperts(this.of(WasmTensor, y), y, routing);
   }
 
   async dispose(): Promise<void> {

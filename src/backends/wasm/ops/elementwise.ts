@@ -95,7 +95,7 @@ export function checkAngles(operation: string, angles: Angles, rows: number, wid
   expect(fits, operation, `${values.length} angle values of ${dims} dims for ${rows} rows of heads of ${width}`);
 }
 
-export function gather(machine: Machine, input: Tensor, indices: WasmInput): Tensor {
+export function gather(machine: Machine, input: Tensor, indices: WasmInput): WasmTensor {
   const x = own(WasmTensor, input);
   const out = machine.empty(indices.length, x.cols);
   machine.commands

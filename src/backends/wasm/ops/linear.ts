@@ -49,8 +49,8 @@ function makerOf(form: number): number {
   return form >= abi.PLANES ? abi.SPLIT_PLANES : abi.QUANTISE_BYTES;
 }
 
-/** Bytes of that form of all of x. Eight bits: groups of eight rows, as kernels/quantise-bytes.ts lays them. */
-function formBytes(maker: number, { rows, cols }: WasmTensor): number {
+/** Bytes of that form of so many rows. Eight bits: groups of eight rows, as kernels/quantise-bytes.ts lays them. */
+function formBytes(maker: number, rows: number, cols: number): number {
   if (maker === abi.QUANTISE_BYTES) return Math.ceil(rows / 8) * 15 * cols;
   return rows * (maker === abi.SPLIT_PLANES ? planesRowBytes(cols) : quantisedRowBytes(cols));
 }
@@ -59,7 +59,7 @@ function formBytes(maker: number, { rows, cols }: WasmTensor): number {
 function formOf(machine: Machine, x: WasmTensor, maker: number): number {
   const known = x.forms.get(maker);
   if (known !== undefined) return known;
-  const bytes = formBytes(maker, x);
+  const bytes = formBytes(maker, x.rows, x.cols);
   const address = x.arena.allocate(bytes);
   x.forms.set(maker, address);
   machine.commands
@@ -75,31 +75,78 @@ function formOf(machine: Machine, x: WasmTensor, maker: number): number {
 
 export function linear(machine: Machine, input: Tensor, matrix: Weight, bias: Weight | undefined): Tensor {
   const x = own(WasmTensor, input);
-  const weight = own(WasmWeight, matrix);
-  const offsets = bias === undefined ? undefined : own(WasmWeight, bias);
-  expect(x.cols === weight.cols, `linear with ${weight.name}`, `${x.cols} columns for ${weight.cols}`);
-  expect(!offsets || offsets.cols === weight.rows, `linear with ${weight.name}`, `a bias of ${offsets?.cols}`);
-  const form = formFor(machine.byteForm, weight.dtype, x.rows, weight.kernelType >= abi.EIGHTS);
+  const out = machine.empty(x.rows, matrix.rows);
+  multiply(machine, x, matrix, bias, out.address);
+  return out;
+}
+
+/** Writes x times the matrix's transpose, plus the bias, to [rows, outputs] at `to`. */
+export function multiply(machine: Machine, x: WasmTensor, matrix: Weight, bias: Weight | undefined, to: number): void {
+  const weight = checked(x, matrix, bias);
+  const form = formOfProduct(machine, weight, x.rows);
+  const address = isFloat(weight.dtype) ? 0 : formOf(machine, x, makerOf(form));
+  product(machine, { x, first: 0, rows: x.rows, form, address, weight, bias, to });
+}
+
+/**
+ * The same for one row of x, so few that all rows share their integer form: it is made of all of x at once, for all
+ * products of any of its rows.
+ */
+export function multiplyRow(
+  machine: Machine,
+  x: WasmTensor,
+  row: number,
+  matrix: Weight,
+  bias: Weight | undefined,
+  to: number,
+): void {
+  const weight = checked(x, matrix, bias);
+  const form = formOfProduct(machine, weight, 1);
   const maker = makerOf(form);
-  const integers = isFloat(weight.dtype) ? 0 : formOf(machine, x, maker);
-  const out = machine.empty(x.rows, weight.rows);
-  const { commands } = machine;
-  commands
-    .begin(abi.LINEAR, x.rows * weight.rows * weight.cols * PRODUCT_NS)
+  const address = isFloat(weight.dtype) ? 0 : formOf(machine, x, maker) + formBytes(maker, row, x.cols);
+  product(machine, { x, first: row, rows: 1, form, address, weight, bias, to });
+}
+
+function formOfProduct(machine: Machine, weight: WasmWeight, rows: number): number {
+  return formFor(machine.byteForm, weight.dtype, rows, weight.kernelType >= abi.EIGHTS);
+}
+
+function checked(x: WasmTensor, matrix: Weight, bias: Weight | undefined): WasmWeight {
+  const weight = own(WasmWeight, matrix);
+  expect(x.cols === weight.cols, `linear with ${weight.name}`, `${x.cols} columns for ${weight.cols}`);
+  expect(!bias || bias.cols === weight.rows, `linear with ${weight.name}`, `a bias of ${bias?.cols}`);
+  return weight;
+}
+
+interface Product {
+  readonly x: WasmTensor;
+  /** Rows of x that are multiplied, the form that is taken of them, and its address (0: none, the weight is of floats). */
+  readonly first: number;
+  readonly rows: number;
+  readonly form: number;
+  readonly address: number;
+  readonly weight: WasmWeight;
+  readonly bias: Weight | undefined;
+  readonly to: number;
+}
+
+function product(machine: Machine, { x, first, rows, form, address, weight, bias, to }: Product): void {
+  const rowBytes = x.cols * 4;
+  machine.commands
+    .begin(abi.LINEAR, rows * weight.rows * weight.cols * PRODUCT_NS)
     .word(weight.kernelType)
-    .word(x.rows)
+    .word(rows)
     .word(weight.cols)
     .word(weight.rows)
-    .reads(x.address, x.bytes)
+    .reads(x.address + first * rowBytes, rows * rowBytes)
     .word(x.cols)
-    .reads(integers, integers === 0 ? 0 : formBytes(maker, x))
+    .reads(address, address === 0 ? 0 : formBytes(makerOf(form), rows, x.cols))
     .word(weight.address)
-    .word(offsets ? machine.elements(offsets) : 0)
+    .word(bias === undefined ? 0 : machine.elements(own(WasmWeight, bias)))
     .word(DTYPES.f32.ggml)
-    .writes(out.address, out.bytes)
+    .writes(to, rows * weight.rows * 4)
     .word(weight.rows)
     .word(machine.scratch)
     .word(form)
     .end();
-  return out;
 }

@@ -1,0 +1,172 @@
+/**
+ * Mixture of experts. Which experts a row goes to is worked out on the host, which therefore waits for the logits. One row:
+ * each of its experts' products writes its row of the result. More: the rows are brought into the order of their experts,
+ * each expert multiplies its rows like any other matrix, and the results are brought back into the rows' order.
+ */
+import * as abi from "../../../../kernels/abi.js";
+import type { ExpertWeighting, Routing } from "../../../tensor/backend.js";
+import type { Tensor, Weight } from "../../../tensor/tensor.js";
+import type { Machine } from "../machine.js";
+import { expect, own, shape, type WasmInput, WasmTensor } from "../tensors.js";
+import { gather } from "./elementwise.js";
+import { multiply, multiplyRow } from "./linear.js";
+
+/** Nanoseconds of one thread per element of an expert's row. */
+const MIX_NS = 0.1;
+
+/** Rows in the order of their experts, as the kernels of one memory read it. */
+interface Order {
+  /** For each place in the order: the row of x, and t*k + j. */
+  readonly rows: WasmInput;
+  readonly entries: WasmInput;
+  /** For each t*k + j its place in the order. */
+  readonly places: WasmInput;
+}
+
+export class WasmRouting implements Routing {
+  /** By memory. */
+  private readonly orders: (Order | undefined)[] = [];
+  private readonly weightInputs: (WasmInput | undefined)[] = [];
+  /** What was brought into order last: gate and up of an expert read the same rows. */
+  private gathered: { readonly from: WasmTensor; readonly parts: readonly Part[] } | undefined;
+
+  constructor(
+    readonly rows: number,
+    readonly used: number,
+    /** Both [T, k]. */
+    readonly experts: Int32Array,
+    readonly weights: Float32Array,
+  ) {}
+
+  order(machine: Machine): Order {
+    const known = this.orders[machine.place];
+    if (known) return known;
+    const entries = Int32Array.from(this.experts.keys()).sort((a, b) => this.experts[a] - this.experts[b] || a - b);
+    const places = new Int32Array(entries.length);
+    entries.forEach((entry, place) => {
+      places[entry] = place;
+    });
+    const order = {
+      rows: machine.input(entries.map((entry) => Math.floor(entry / this.used))),
+      entries: machine.input(entries),
+      places: machine.input(places),
+    };
+    this.orders[machine.place] = order;
+    return order;
+  }
+
+  weightsIn(machine: Machine): WasmInput {
+    const known = this.weightInputs[machine.place] ?? machine.input(this.weights);
+    this.weightInputs[machine.place] = known;
+    return known;
+  }
+
+  /** The rows of x that each expert multiplies. x has a row for each row, or one for each of its experts. */
+  partsOf(machine: Machine, x: WasmTensor): readonly Part[] {
+    if (this.gathered?.from === x) return this.gathered.parts;
+    const { rows, entries } = this.order(machine);
+    const ordered = gather(machine, x, x.rows === this.rows ? rows : entries);
+    const counts = new Map<number, number>();
+    for (const expert of this.experts) counts.set(expert, (counts.get(expert) ?? 0) + 1);
+    let first = 0;
+    const parts = [...counts.keys()]
+      .sort((a, b) => a - b)
+      .map((expert) => {
+        const count = counts.get(expert) ?? 0;
+        const part = { expert, first, x: machine.view(count, x.cols, ordered.address + first * x.cols * 4) };
+        first += count;
+        return part;
+      });
+    this.gathered = { from: x, parts };
+    return parts;
+  }
+}
+
+interface Part {
+  readonly expert: number;
+  /** Its first place in the order. */
+  readonly first: number;
+  readonly x: WasmTensor;
+}
+
+export function route(machine: Machine, input: Tensor, used: number, weighting: ExpertWeighting): WasmRouting {
+  const logits = own(WasmTensor, input);
+  const { rows, cols } = logits;
+  expect(used > 0 && used <= cols, "route", `${used} of ${cols} experts`);
+  machine.flush();
+  const start = logits.address >>> 2;
+  const values = machine.space.f32.subarray(start, start + rows * cols);
+  const experts = new Int32Array(rows * used);
+  const weights = new Float32Array(rows * used);
+  for (let t = 0; t < rows; t++) {
+    const row = values.subarray(t * cols, (t + 1) * cols);
+    const chosen = largest(row, used);
+    const most = row[chosen[0]];
+    let total = 0;
+    if (weighting === "chosen") for (const expert of chosen) total += Math.exp(row[expert] - most);
+    else for (const logit of row) total += Math.exp(logit - most);
+    chosen.forEach((expert, j) => {
+      experts[t * used + j] = expert;
+      weights[t * used + j] = Math.exp(row[expert] - most) / total;
+    });
+  }
+  return new WasmRouting(rows, used, experts, weights);
+}
+
+/** The places of the `count` largest, largest first, of equal ones the first. */
+function largest(row: Float32Array, count: number): number[] {
+  const chosen: number[] = [];
+  for (let i = 0; i < row.length; i++) {
+    let at = chosen.length;
+    while (at > 0 && row[i] > row[chosen[at - 1]]) at--;
+    if (at === count) continue;
+    if (chosen.length === count) chosen.pop();
+    chosen.splice(at, 0, i);
+  }
+  return chosen;
+}
+
+export function expertLinear(
+  machine: Machine,
+  input: Tensor,
+  experts: readonly Weight[],
+  to: Routing,
+  biases: readonly Weight[] | undefined,
+): Tensor {
+  const x = own(WasmTensor, input);
+  const routing = own(WasmRouting, to);
+  const { rows, used } = routing;
+  const fits = x.rows === rows || x.rows === rows * used;
+  expect(fits, "expertLinear", `${shape(x)} for ${rows} rows with ${used} experts each`);
+  const width = experts[0].rows;
+  const out = machine.empty(rows * used, width);
+  if (rows === 1) {
+    routing.experts.forEach((expert, j) => {
+      const row = x.rows === 1 ? 0 : j;
+      multiplyRow(machine, x, row, experts[expert], biases?.[expert], out.address + j * width * 4);
+    });
+    return out;
+  }
+  for (const { expert, first, x: part } of routing.partsOf(machine, x)) {
+    multiply(machine, part, experts[expert], biases?.[expert], out.address + first * width * 4);
+  }
+  return gather(machine, out, routing.order(machine).places);
+}
+
+export function mixExperts(machine: Machine, input: Tensor, by: Routing): Tensor {
+  const y = own(WasmTensor, input);
+  const routing = own(WasmRouting, by);
+  const { rows, used } = routing;
+  expect(y.rows === rows * used, "mixExperts", `${shape(y)} for ${rows} rows with ${used} experts each`);
+  const out = machine.empty(rows, y.cols);
+  machine.commands
+    .begin(abi.MIX, y.rows * y.cols * MIX_NS)
+    .reads(y.address, y.bytes)
+    .word(routing.weightsIn(machine).address)
+    .writes(out.address, out.bytes)
+    .word(rows)
+    .word(y.cols)
+    .word(used)
+    .end();
+  return out;
+}
