@@ -1,135 +1,111 @@
 /**
- * StreamingLLM taken literally, in double precision and without any of Sluice's machinery: one token at a time, a list of
- * cached unrotated keys per layer, evicted as the paper says, every key rotated anew at its place in the cache.
+ * A model's spec and StreamingLLM taken literally, in double precision and without any of Sluice's machinery: one token at a
+ * time through every kind of layer; attention over a list of cached unrotated keys (literal-attention.ts).
  */
-import type { AttentionSpec, GatedMlpSpec, LayerSpec, LinearSpec, NormSpec, WeightRef } from "../../src/nn/spec.js";
-import { ropeFrequencies } from "../../src/position/rope.js";
-import type { RandomModel } from "./random-model.js";
+import type { BranchSpec, LayerSpec, NormSpec } from "../../src/nn/spec.js";
+import { attend, type CachedToken, keyAndValue, type LiteralPolicy, selfAttention } from "./literal-attention.js";
+import { add, feedForward, type LiteralModel, linear, norm, numbers, optionalNorm, type Row } from "./literal-parts.js";
+import { emptyStateSpace, type StateSpace, stateSpace } from "./literal-state-space.js";
 
-export interface LiteralPolicy {
-  readonly sinks: number;
-  readonly recent: number;
-  readonly evict: number;
-  /** Count distances as in the text instead. */
-  readonly inText?: boolean;
+export type { LiteralPolicy } from "./literal-attention.js";
+export type { LiteralModel } from "./literal-parts.js";
+
+/** What one layer remembers of the text. */
+interface LayerMemory {
+  readonly cache: CachedToken[];
+  readonly states: StateSpace;
+  /** What the encoder read. */
+  readonly source: readonly CachedToken[];
 }
 
-interface CachedToken {
-  readonly position: number;
-  readonly key: Float64Array;
-  readonly value: Float64Array;
-}
-
-/** Logits after every id. */
-export function literalStreaming(model: RandomModel, ids: Int32Array, policy: LiteralPolicy): Float64Array[] {
-  const caches: CachedToken[][] = model.spec.layers.map(() => []);
+/** Logits after every id; `source` is for an encoder. */
+export function literalStreaming(
+  model: LiteralModel,
+  ids: Int32Array,
+  policy: LiteralPolicy,
+  source: Int32Array = new Int32Array(0),
+): Row[] {
+  const { spec } = model;
+  const read = encode(model, source);
+  const memories = spec.layers.map(({ cross }): LayerMemory => {
+    const keys = cross ? read.map((x, position) => ({ position, ...keyAndValue(model, cross.body, x) })) : [];
+    return { cache: [], states: emptyStateSpace(), source: keys };
+  });
   return Array.from(ids, (id, position) => {
-    const { width } = model.spec;
-    let x: Float64Array = Float64Array.from(
-      numbers(model, model.spec.embedding).subarray(id * width, (id + 1) * width),
-    );
-    model.spec.layers.forEach((layer, index) => {
-      x = layerForward(model, layer, x, caches[index], position, policy);
+    let x = embed(model, id, position);
+    spec.layers.forEach((layer, index) => {
+      x = layerForward(model, layer, x, memories[index], position, policy);
     });
-    return linear(model, model.spec.head, norm(model, model.spec.norm, x));
+    const logits = linear(model, spec.head, norm(model, spec.norm, x));
+    const { logitSoftcap: cap } = spec;
+    return cap === undefined ? logits : logits.map((logit) => cap * Math.tanh(logit / cap));
   });
 }
 
-function numbers(model: RandomModel, { tensor }: WeightRef): Float32Array {
-  return model.values.get(tensor) ?? new Float32Array(0);
-}
-
-function linear(model: RandomModel, { weight }: LinearSpec, x: Float64Array): Float64Array {
-  const { rows: outputs, cols: inputs } = weight;
-  const w = numbers(model, weight);
-  return Float64Array.from({ length: outputs }, (_, o) => {
-    let sum = 0;
-    for (let i = 0; i < inputs; i++) sum += w[o * inputs + i] * x[i];
-    return sum;
-  });
-}
-
-function norm(model: RandomModel, { gain: ref, epsilon }: NormSpec, x: Float64Array): Float64Array {
-  const gain = numbers(model, ref);
-  const squares = x.reduce((sum, value) => sum + value * value, 0) / x.length;
-  return x.map((value, i) => (value * gain[i]) / Math.sqrt(squares + epsilon));
-}
-
-function add(a: Float64Array, b: Float64Array): Float64Array {
-  return a.map((value, i) => value + b[i]);
+function embed(model: LiteralModel, id: number, position: number): Row {
+  const { width, embedding, embeddingScale = 1, embeddingNorm, positions } = model.spec;
+  const row = (table: Float32Array, at: number) => Float64Array.from(table.subarray(at * width, (at + 1) * width));
+  const token = row(numbers(model, embedding), id).map((value) => value * embeddingScale);
+  if (positions?.kind === "sinusoidal") throw new Error("No test asks for it.");
+  const placed = positions ? add(token, row(numbers(model, positions.table), position)) : token;
+  return optionalNorm(model, embeddingNorm, placed);
 }
 
 function layerForward(
-  model: RandomModel,
+  model: LiteralModel,
   layer: LayerSpec,
-  x: Float64Array,
-  cache: CachedToken[],
+  x: Row,
+  memory: LayerMemory,
   position: number,
   policy: LiteralPolicy,
-): Float64Array {
-  const h = norm(model, layer.mixer.norm, x);
-  const { mixer, feedForward } = bodies(layer);
-  if (cache.length === policy.sinks + policy.recent) cache.splice(policy.sinks, policy.evict);
-  cache.push({ position, key: linear(model, mixer.key, h), value: linear(model, mixer.value, h) });
-  const mixed = add(x, linear(model, mixer.output, attend(mixer, linear(model, mixer.query, h), cache, policy)));
-  const n = norm(model, feedForward.norm, mixed);
-  const gate = linear(model, feedForward.body.gate, n);
-  const up = linear(model, feedForward.body.up, n);
-  const hidden = gate.map((g, i) => (g / (1 + Math.exp(-g))) * up[i]);
-  return add(mixed, linear(model, feedForward.body.down, hidden));
+): Row {
+  const { mixer, cross, feedForward: feeding, residual } = layer;
+  const mixed = branch(model, mixer, x, (h) =>
+    mixer.body.kind === "attention"
+      ? selfAttention(model, mixer.body, h, memory.cache, position, policy)
+      : stateSpace(model, mixer.body, h, memory.states),
+  );
+  let sum = add(x, mixed);
+  if (cross) {
+    const seen = memory.source.map((token, place) => ({ token, place }));
+    sum = add(
+      sum,
+      branch(model, cross, sum, (h) => attend(model, cross.body, h, seen, position)),
+    );
+  }
+  if (!feeding) return sum;
+  return add(
+    sum,
+    branch(model, feeding, residual === "parallel" ? x : sum, (h) => feedForward(model, feeding.body, h)),
+  );
 }
 
-/** Random models have attention and a gated feed-forward in every layer. */
-function bodies({ mixer, feedForward }: LayerSpec) {
-  if (mixer.body.kind !== "attention" || feedForward?.body.kind !== "gated")
-    throw new Error("not a random model's layer");
-  const body: GatedMlpSpec = feedForward.body;
-  return { mixer: mixer.body, feedForward: { norm: feedForward.norm, body } };
+function branch(
+  model: LiteralModel,
+  { norm: before, postNorm }: BranchSpec<unknown> & { readonly norm: NormSpec },
+  x: Row,
+  body: (h: Row) => Row,
+): Row {
+  return optionalNorm(model, postNorm, body(norm(model, before, x)));
 }
 
-function attend(
-  mixer: AttentionSpec,
-  q: Float64Array,
-  cache: readonly CachedToken[],
-  policy: LiteralPolicy,
-): Float64Array {
-  const { heads, kvHeads, keyWidth, valueWidth, scale, window, alibi } = mixer;
-  const out = new Float64Array(heads * valueWidth);
-  const newest = policy.inText ? cache[cache.length - 1].position : cache.length - 1;
-  const seen = cache
-    .map((token, place) => ({ token, place: policy.inText ? token.position : place }))
-    // The model's own window counts as the policy counts: in the text, or in the cache.
-    .filter(({ place }) => window === undefined || place > newest - window);
-  const queryPlace = seen[seen.length - 1].place;
-  for (let head = 0; head < heads; head++) {
-    const group = Math.floor(head / (heads / kvHeads));
-    const query = rotate(mixer, q.subarray(head * keyWidth, (head + 1) * keyWidth), queryPlace, queryPlace + 1);
-    const scores = seen.map(({ token, place }) => {
-      const key = rotate(mixer, token.key.subarray(group * keyWidth, (group + 1) * keyWidth), place, queryPlace + 1);
-      const product = scale * key.reduce((sum, value, d) => sum + value * query[d], 0);
-      return alibi ? product - alibi.slopes[head] * (queryPlace - place) : product;
-    });
-    const most = Math.max(...scores);
-    const weights = scores.map((score) => Math.exp(score - most));
-    const total = weights.reduce((a, b) => a + b, 0);
-    seen.forEach(({ token }, j) => {
-      for (let d = 0; d < valueWidth; d++)
-        out[head * valueWidth + d] += (weights[j] / total) * token.value[group * valueWidth + d];
+/** Every token of the source sees all of it. */
+function encode(model: LiteralModel, source: Int32Array): Row[] {
+  const { encoder } = model.spec;
+  if (!encoder) return [];
+  let rows = Array.from(source, (id, position) => embed(model, id, position));
+  for (const { mixer, feedForward: feeding } of encoder.layers) {
+    const { body } = mixer;
+    if (body.kind !== "attention" || !feeding) throw new Error("not an encoder's layer");
+    const normed = rows.map((x) => norm(model, mixer.norm, x));
+    const seen = normed.map((h, place) => ({ place, token: { position: place, ...keyAndValue(model, body, h) } }));
+    rows = rows.map((x, place) => {
+      const sum = add(x, attend(model, body, normed[place], seen, place));
+      return add(
+        sum,
+        branch(model, feeding, sum, (h) => feedForward(model, feeding.body, h)),
+      );
     });
   }
-  return out;
-}
-
-function rotate({ rope }: AttentionSpec, head: Float64Array, place: number, length: number): Float64Array {
-  const out = Float64Array.from(head);
-  if (!rope) return out;
-  const { inverse, magnitude } = ropeFrequencies(rope, length);
-  inverse.forEach((frequency, i) => {
-    const [a, b] = rope.layout === "interleaved" ? [2 * i, 2 * i + 1] : [i, i + rope.dims / 2];
-    const cos = Math.cos(place * frequency) * magnitude;
-    const sin = Math.sin(place * frequency) * magnitude;
-    out[a] = head[a] * cos - head[b] * sin;
-    out[b] = head[a] * sin + head[b] * cos;
-  });
-  return out;
+  return rows.map((x) => norm(model, encoder.norm, x));
 }

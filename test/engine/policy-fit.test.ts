@@ -1,0 +1,145 @@
+/** Options that make no sense for a model are refused with the reason; what works in part is said; the rest works. */
+import { afterAll, describe, expect, it } from "vitest";
+import type { Part, Session, SessionOptions } from "../../src/engine/api.js";
+import { loadLocal } from "../../src/engine/load-local.js";
+import type { LocalModel } from "../../src/engine/local-model.js";
+import { ArgumentError, ContextFullError, PolicyError } from "../../src/util/errors.js";
+import { familyNamed } from "../support/families.js";
+import { randomGguf } from "../support/random-gguf.js";
+
+const open: LocalModel[] = [];
+afterAll(async () => {
+  for (const model of open) await model.dispose();
+});
+
+async function loaded(family: string): Promise<LocalModel> {
+  const model = await loadLocal(randomGguf(familyNamed(family)).path, { backend: "reference" });
+  open.push(model);
+  return model;
+}
+
+const ids = (count: number) => Array.from({ length: count }, (_, i) => 3 + ((i * 7) % 30));
+
+async function write(session: Session, prompt: string | number[], maxTokens = 3): Promise<Part[]> {
+  const parts: Part[] = [];
+  for await (const part of session.generate(prompt, { temperature: 0, ignoreEnd: true, maxTokens })) parts.push(part);
+  return parts;
+}
+
+describe("pure Mamba", () => {
+  it.each(["sinks:4,recent:20", "recent:20", "sinks:4,recent:20,distance=text"])("refuses %s", async (context) => {
+    const model = await loaded("mamba");
+    const message = `"${context}" makes no sense for mamba: it has no attention`;
+    expect(() => model.session({ context })).toThrow(PolicyError);
+    expect(() => model.session({ context })).toThrow(message);
+  });
+
+  it("has no limit under full: it reads on beyond any context length, in the same memory", async () => {
+    const model = await loaded("mamba2");
+    const session = model.session({ contextLength: 32 });
+    expect(session.notes).toEqual([]);
+    await write(session, ids(10));
+    const { cacheBytes } = session.usage;
+    await write(session, ids(300));
+    expect(session.usage).toMatchObject({ seen: 315, kept: 315, horizon: null, cacheBytes });
+  });
+
+  it("may be read again", async () => {
+    const session = (await loaded("mamba")).session({ context: "recompute:8" });
+    await write(session, ids(20));
+    expect(session.usage).toMatchObject({ seen: 22, kept: 8, horizon: 8 });
+  });
+});
+
+describe("Jamba", () => {
+  it("says that a policy applies to some layers, and keeps its memory", async () => {
+    const model = await loaded("jamba");
+    expect(model.session().notes).toEqual([]);
+    expect(model.session({ context: "recompute:8" }).notes).toEqual([]);
+    const session = model.session({ context: "sinks:4,recent:20", chunk: 16 });
+    expect(session.notes).toEqual([
+      "sinks:4,recent:20 applies to the layers with attention, 1 of 3; the others keep a state of constant size.",
+    ]);
+    await write(session, ids(100));
+    const { cacheBytes } = session.usage;
+    for (let i = 0; i < 5; i++) await write(session, ids(80));
+    expect(session.usage.cacheBytes).toBeLessThanOrEqual(cacheBytes);
+    expect(session.usage).toMatchObject({ kept: 24, horizon: 20, sinks: 4 });
+  });
+
+  it("has a limit under full, for its attention", async () => {
+    const session = (await loaded("jamba")).session({ contextLength: 32 });
+    await expect(write(session, ids(33))).rejects.toThrow(ContextFullError);
+  });
+});
+
+describe.each(["gpt2", "starcoder"])("learned positions of %s", (family) => {
+  it.each<[SessionOptions, string]>([
+    [{ context: "sinks:4,recent:20" }, "cannot be moved. Add distance=text (for up to 64 tokens), or use recompute:N."],
+    [{ context: "recent:20" }, "cannot be moved"],
+    [{ context: "recompute:65" }, 'embeddings for 64 positions; "recompute:65" needs 65.'],
+  ])("refuse %j", async (options, message) => {
+    const model = await loaded(family);
+    expect(() => model.session(options)).toThrow(PolicyError);
+    expect(() => model.session(options)).toThrow(message);
+  });
+
+  it("refuse a context that is longer than their table", async () => {
+    const model = await loaded(family);
+    expect(() => model.session({ contextLength: 65 })).toThrow(ArgumentError);
+    expect(() => model.session({ contextLength: 65 })).toThrow("contextLength is 65");
+    expect(() => model.session({ contextLength: 64 })).not.toThrow();
+  });
+
+  it("end with their table, also where tokens are freed, but not where the newest are read again", async () => {
+    const model = await loaded(family);
+    for (const context of ["full", "sinks:4,recent:20,distance=text"]) {
+      const session = model.session({ context });
+      expect(session.notes).toEqual([]);
+      await write(session, ids(60));
+      const error = await write(session, ids(10)).catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(ContextFullError);
+      expect(error).toMatchObject({ details: { limit: 64, seen: 62, needed: 73 } });
+      await write(session, [], 2);
+      expect(session.usage.seen).toBe(64);
+    }
+    const session = model.session({ context: "recompute:64" });
+    await write(session, ids(100));
+    expect(session.usage).toMatchObject({ seen: 102, kept: 64 });
+  });
+});
+
+describe("a source", () => {
+  it("is refused where there is no encoder", async () => {
+    const model = await loaded("llama");
+    expect(() => model.session({ source: "a b" })).toThrow(ArgumentError);
+    expect(() => model.session({ source: ids(3) })).toThrow("llama has no encoder");
+  });
+
+  it("is the first prompt of T5, and there is no second", async () => {
+    const session = (await loaded("t5")).session();
+    await write(session, ids(9));
+    await expect(write(session, ids(3))).rejects.toThrow(/has read its source. Go on with an empty prompt/);
+    expect(await write(session, [])).toHaveLength(3);
+    await session.reset();
+    expect(await write(session, ids(4))).toHaveLength(3);
+  });
+
+  it("may be given with the session; then prompts are the decoder's", async () => {
+    const model = await loaded("t5");
+    const first = model.session();
+    const second = model.session({ source: ids(9) });
+    expect(await write(second, "")).toEqual(await write(first, ids(9)));
+    expect(await write(second, ids(3))).toHaveLength(3);
+    const other = model.session({ source: ids(10) });
+    expect(await write(other, "", 9)).not.toEqual(await write(model.session({ source: ids(9) }), "", 9));
+  });
+
+  it("is needed, not empty, and no longer than the encoder reads", async () => {
+    const model = await loaded("t5");
+    await expect(model.session().score(ids(3)).next()).rejects.toThrow(/give the session's source/);
+    await expect(write(model.session(), [])).rejects.toThrow(/source is empty/);
+    await expect(write(model.session(), ids(65))).rejects.toThrow(ContextFullError);
+    expect(await write(model.session(), ids(64))).toHaveLength(3);
+  });
+});

@@ -1,0 +1,113 @@
+/**
+ * Attention as StreamingLLM does it, taken literally: a list of cached unrotated keys, evicted as the paper says, every key
+ * rotated anew at its place in the cache (or in the text) for every query.
+ */
+import type { AttentionSpec } from "../../src/nn/spec.js";
+import { relativeBucket } from "../../src/position/relative.js";
+import { ropeFrequencies } from "../../src/position/rope.js";
+import { type LiteralModel, linear, numbers, optionalNorm, type Row } from "./literal-parts.js";
+
+export interface LiteralPolicy {
+  readonly sinks: number;
+  readonly recent: number;
+  readonly evict: number;
+  /** Count distances as in the text instead. */
+  readonly inText?: boolean;
+  /** Tokens that the text may come to fill, from which LongRoPE chooses. */
+  readonly contextSize?: number;
+}
+
+export interface CachedToken {
+  readonly position: number;
+  readonly key: Row;
+  readonly value: Row;
+}
+
+/** A key and where it stands. */
+interface Placed {
+  readonly token: CachedToken;
+  readonly place: number;
+}
+
+/** Adds the token to the cache and attends to what is left of it. */
+export function selfAttention(
+  model: LiteralModel,
+  spec: AttentionSpec,
+  x: Row,
+  cache: CachedToken[],
+  position: number,
+  policy: LiteralPolicy,
+): Row {
+  if (cache.length === policy.sinks + policy.recent) cache.splice(policy.sinks, policy.evict);
+  cache.push({ position, ...keyAndValue(model, spec, x) });
+  const newest = policy.inText ? position : cache.length - 1;
+  const seen = cache
+    .map((token, place) => ({ token, place: policy.inText ? token.position : place }))
+    // The model's own window counts as the policy counts: in the text, or in the cache.
+    .filter(({ place }) => spec.window === undefined || place > newest - spec.window);
+  return attend(model, spec, x, seen, newest, policy.contextSize);
+}
+
+export function keyAndValue(model: LiteralModel, spec: AttentionSpec, x: Row): Pick<CachedToken, "key" | "value"> {
+  const key = optionalNorm(model, spec.keyNorm, clamped(spec, linear(model, spec.key, x)));
+  return { key, value: clamped(spec, linear(model, spec.value, x)) };
+}
+
+function clamped({ clamp = Number.POSITIVE_INFINITY }: AttentionSpec, x: Row): Row {
+  return x.map((value) => Math.min(Math.max(value, -clamp), clamp));
+}
+
+/** The query of x stands at `queryPlace`. */
+export function attend(
+  model: LiteralModel,
+  spec: AttentionSpec,
+  x: Row,
+  seen: readonly Placed[],
+  queryPlace: number,
+  contextSize?: number,
+): Row {
+  const { heads, kvHeads, keyWidth, valueWidth, scale, softcap, sinks } = spec;
+  const q = optionalNorm(model, spec.queryNorm, clamped(spec, linear(model, spec.query, x)));
+  const out = new Float64Array(heads * valueWidth);
+  const length = contextSize ?? queryPlace + 1;
+  for (let head = 0; head < heads; head++) {
+    const group = Math.floor(head / (heads / kvHeads));
+    const query = rotate(spec, q.subarray(head * keyWidth, (head + 1) * keyWidth), queryPlace, length);
+    const scores = seen.map(({ token, place }) => {
+      const key = rotate(spec, token.key.subarray(group * keyWidth, (group + 1) * keyWidth), place, length);
+      const product = scale * key.reduce((sum, value, d) => sum + value * query[d], 0);
+      const capped = softcap === undefined ? product : softcap * Math.tanh(product / softcap);
+      return capped + bias(model, spec, head, queryPlace - place);
+    });
+    const sink = sinks ? numbers(model, sinks)[head] : Number.NEGATIVE_INFINITY;
+    const most = Math.max(sink, ...scores);
+    const weights = scores.map((score) => Math.exp(score - most));
+    const total = weights.reduce((a, b) => a + b, Math.exp(sink - most));
+    seen.forEach(({ token }, j) => {
+      for (let d = 0; d < valueWidth; d++)
+        out[head * valueWidth + d] += (weights[j] / total) * token.value[group * valueWidth + d];
+    });
+  }
+  return linear(model, spec.output, out);
+}
+
+/** What the distance adds to a score. */
+function bias(model: LiteralModel, { alibi, relative, heads }: AttentionSpec, head: number, distance: number): number {
+  if (alibi) return -alibi.slopes[head] * distance;
+  if (!relative) return 0;
+  return numbers(model, relative.table)[relativeBucket(relative, distance) * heads + head];
+}
+
+function rotate({ rope }: AttentionSpec, head: Row, place: number, length: number): Row {
+  const out = Float64Array.from(head);
+  if (!rope) return out;
+  const { inverse, magnitude } = ropeFrequencies(rope, length);
+  inverse.forEach((frequency, i) => {
+    const [a, b] = rope.layout === "interleaved" ? [2 * i, 2 * i + 1] : [i, i + rope.dims / 2];
+    const cos = Math.cos(place * frequency) * magnitude;
+    const sin = Math.sin(place * frequency) * magnitude;
+    out[a] = head[a] * cos - head[b] * sin;
+    out[b] = head[a] * sin + head[b] * cos;
+  });
+  return out;
+}
