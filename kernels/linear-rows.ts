@@ -6,7 +6,8 @@
 // about twelve loads. `while` and not `do`, because it splits the body of a `do` loop over its exits.
 
 import {
-  bitOfByte, bytes15, bytes16, codebook, halfFactor, loadHalfTimes, lookUp, nibbles16, spreadHigh, spreadLow,
+  bitOfByte, bytes15, bytes16, codebook, doubled, halfFactor, loadExponent, loadHalfTimes, lookUp, nibbles16, spreadHigh,
+  spreadLow,
 } from "./linear-simd";
 import { madd } from "./simd";
 
@@ -171,6 +172,21 @@ export function rowQ5_1(w: usize, columns: i32, x: usize): v128 {
   return rowQ5(w, columns, x, 24);
 }
 
+/** Nibbles that name one of 16 levels. */
+// @ts-ignore: decorator
+@inline
+function dotLevels(levels: v128, bytes: v128, nibble: v128, x: usize): v128 {
+  const a = lookUp(levels, v128.and(bytes, nibble));
+  const b = lookUp(levels, v128.and(i16x8.shr_u(bytes, 4), nibble));
+  return dot32(
+    i16x8.extend_low_i8x16_s(a),
+    i16x8.extend_high_i8x16_s(a),
+    i16x8.extend_low_i8x16_s(b),
+    i16x8.extend_high_i8x16_s(b),
+    x,
+  );
+}
+
 export function rowIq4Nl(w: usize, columns: i32, x: usize): v128 {
   const factor = halfFactor;
   const nibble = bytes15;
@@ -179,20 +195,27 @@ export function rowIq4Nl(w: usize, columns: i32, x: usize): v128 {
   let scales = end;
   let sum = f32x4.splat(0);
   while (x < end) {
-    const bytes = v128.load(w, 2);
-    const a = lookUp(levels, v128.and(bytes, nibble));
-    const b = lookUp(levels, v128.and(i16x8.shr_u(bytes, 4), nibble));
-    const products = dot32(
-      i16x8.extend_low_i8x16_s(a),
-      i16x8.extend_high_i8x16_s(a),
-      i16x8.extend_low_i8x16_s(b),
-      i16x8.extend_high_i8x16_s(b),
-      x,
-    );
+    const products = dotLevels(levels, v128.load(w, 2), nibble, x);
     sum = madd(products, f32x4.splat(loadHalfTimes(w, factor) * load<f32>(scales)), sum);
     x += 64;
     scales += 4;
     w += 18;
+  }
+  return sum;
+}
+
+export function rowMxfp4(w: usize, columns: i32, x: usize): v128 {
+  const nibble = bytes15;
+  const levels = doubled;
+  const end = scalesOf(x, columns);
+  let scales = end;
+  let sum = f32x4.splat(0);
+  while (x < end) {
+    const products = dotLevels(levels, v128.load(w, 1), nibble, x);
+    sum = madd(products, f32x4.splat(loadExponent(w) * load<f32>(scales)), sum);
+    x += 64;
+    scales += 4;
+    w += 17;
   }
   return sum;
 }

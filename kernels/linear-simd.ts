@@ -18,6 +18,14 @@ export function loadHalf(ptr: usize): f32 {
   return reinterpret<f32>(((<i32>load<i16>(ptr)) << 13) & HALF_MASK) * HALF_FACTOR;
 }
 
+/** MXFP4's scale for doubled numbers: 2^(e - 128) for the byte e. The two least are subnormal. */
+// @ts-ignore: decorator
+@inline
+export function loadExponent(ptr: usize): f32 {
+  const e = <i32>load<u8>(ptr);
+  return reinterpret<f32>(select<i32>(0x00200000 << e, (e - 1) << 23, e < 2));
+}
+
 /** Four halves, not yet multiplied by HALF_FACTOR. */
 // @ts-ignore: decorator
 @inline
@@ -52,6 +60,8 @@ export let spreadLow: v128 = i32x4.splat(0);
 export let spreadHigh: v128 = i32x4.splat(0);
 /** The levels of IQ4_NL. */
 export let codebook: v128 = i32x4.splat(0);
+/** The doubled numbers of MXFP4. */
+export let doubled: v128 = i32x4.splat(0);
 /** HALF_MASK in every lane. */
 export let halfMask: v128 = i32x4.splat(0);
 /** HALF_FACTOR. */
@@ -69,6 +79,7 @@ export function prepareConstants(): void {
   spreadLow = i8x16(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
   spreadHigh = i8x16(2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
   codebook = i8x16(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
+  doubled = i8x16(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
   halfMask = i32x4.splat(HALF_MASK);
   halfFactor = HALF_FACTOR;
 }

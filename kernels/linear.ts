@@ -27,7 +27,7 @@ import { BYTE_SUMS, BYTE_TILE_TOKENS, byteProducts, byteRows } from "./linear-by
 import { eightRows } from "./linear-eights";
 import { rowsBf16, rowsF16, rowsF32 } from "./linear-float-rows";
 import { PANEL_ROWS, panelProducts, SUMS, TILE_TOKENS } from "./linear-panel";
-import { rowIq4Nl, rowQ4_0, rowQ4_1, rowQ5_0, rowQ5_1, rowQ8_0 } from "./linear-rows";
+import { rowIq4Nl, rowMxfp4, rowQ4_0, rowQ4_1, rowQ5_0, rowQ5_1, rowQ8_0 } from "./linear-rows";
 import { rowQ2K, rowQ3K, rowQ4K, rowQ5K, rowQ6K } from "./linear-rows-k";
 import { loadHalf, prepareConstants, sumLanes } from "./linear-simd";
 import { planesRowBytes } from "./planes";
@@ -35,7 +35,7 @@ import { quantisedRowBytes } from "./quantise";
 import { GROUP_BYTES } from "./quantise-bytes";
 import { share } from "./simd";
 import {
-  BF16, F16, F32, IQ4_NL, isFloat, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, rowBytes,
+  BF16, F16, F32, IQ4_NL, isFloat, MXFP4, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, rowBytes,
 } from "./unpack";
 
 /** From this many tokens on, unpacking into panels pays: measured; later where rows are fast. */
@@ -69,6 +69,8 @@ function quantisedRow(dtype: i32, w: usize, columns: i32, x: usize, scratch: usi
       return rowQ5_1(w, columns, x);
     case IQ4_NL:
       return rowIq4Nl(w, columns, x);
+    case MXFP4:
+      return rowMxfp4(w, columns, x);
     case Q2_K:
       return rowQ2K(w, columns, x, scratch);
     case Q3_K:

@@ -3,7 +3,7 @@
 // apart for the matrix products, f32 writes finished weights for embeddings. Functions unpack `columns` weights, from `block`
 // on; scales are f32 for each 32 weights, offsets f32 for each 16 (written only by formats that have them).
 
-import { loadHalf } from "./linear-simd";
+import { loadExponent, loadHalf } from "./linear-simd";
 import { madd } from "./simd";
 
 /** Elements k .. k+7 of the output: integers, or floats scaled and shifted. */
@@ -147,21 +147,38 @@ export function unpackQ5_1<S>(block: usize, columns: i32, out: usize, scales: us
   }
 }
 
-export function unpackIq4Nl<S>(block: usize, columns: i32, out: usize, scales: usize): void {
-  const codebook = i8x16(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
+/** Nibbles that name one of 16 levels. */
+// @ts-ignore: decorator
+@inline
+function emitLevels<S>(out: usize, levels: v128, bytes: v128, scale: v128): void {
   const zero = f32x4.splat(0);
+  const low = v128.swizzle(levels, v128.and(bytes, i8x16.splat(15)));
+  const high = v128.swizzle(levels, i8x16.shr_u(bytes, 4));
+  emit8<S>(out, 0, i16x8.extend_low_i8x16_s(low), scale, zero);
+  emit8<S>(out, 8, i16x8.extend_high_i8x16_s(low), scale, zero);
+  emit8<S>(out, 16, i16x8.extend_low_i8x16_s(high), scale, zero);
+  emit8<S>(out, 24, i16x8.extend_high_i8x16_s(high), scale, zero);
+}
+
+export function unpackIq4Nl<S>(block: usize, columns: i32, out: usize, scales: usize): void {
+  const levels = i8x16(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
   for (let k = 0; k < columns; k += 32) {
     const scale = loadHalf(block);
     emitScale<S>(scales, scale);
-    const s = f32x4.splat(scale);
-    const bytes = v128.load(block, 2);
-    const low = v128.swizzle(codebook, v128.and(bytes, i8x16.splat(15)));
-    const high = v128.swizzle(codebook, i8x16.shr_u(bytes, 4));
-    emit8<S>(out, 0, i16x8.extend_low_i8x16_s(low), s, zero);
-    emit8<S>(out, 8, i16x8.extend_high_i8x16_s(low), s, zero);
-    emit8<S>(out, 16, i16x8.extend_low_i8x16_s(high), s, zero);
-    emit8<S>(out, 24, i16x8.extend_high_i8x16_s(high), s, zero);
+    emitLevels<S>(out, levels, v128.load(block, 2), f32x4.splat(scale));
     block += 18;
+    out += 32 * sizeof<S>();
+    scales += 4;
+  }
+}
+
+export function unpackMxfp4<S>(block: usize, columns: i32, out: usize, scales: usize): void {
+  const levels = i8x16(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
+  for (let k = 0; k < columns; k += 32) {
+    const scale = loadExponent(block);
+    emitScale<S>(scales, scale);
+    emitLevels<S>(out, levels, v128.load(block, 1), f32x4.splat(scale));
+    block += 17;
     out += 32 * sizeof<S>();
     scales += 4;
   }

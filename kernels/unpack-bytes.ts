@@ -2,13 +2,17 @@
 // w = scale * (byte - zero) + offset. Scales are f32 for each 32 weights, or for each 16 where `scalesHalves` says so;
 // offsets, where the format has them, f32 for each 32, or for each 16 where `offsetsHalves` says so. Layouts as in src/quant.
 
-import { bitOfByte, bytes15, bytes16, loadHalf, lookUp, spreadHigh, spreadLow } from "./linear-simd";
-import { blockBytes, IQ4_NL, Q2_K, Q3_K, Q4_0, Q4_0_EIGHTS, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0 } from "./unpack";
+import { bitOfByte, bytes15, bytes16, loadExponent, loadHalf, lookUp, spreadHigh, spreadLow } from "./linear-simd";
+import {
+  blockBytes, IQ4_NL, MXFP4, Q2_K, Q3_K, Q4_0, Q4_0_EIGHTS, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0,
+} from "./unpack";
 import { scaleQ3K, sixBitMinima, sixBitScales } from "./unpack-kquants";
 
 /** The `zero` of a format: in the middle where 16-bit sums need it (linear-bytes), also of 5 bits that have none. */
 export function zeroOf(dtype: i32): i32 {
   switch (dtype) {
+    case MXFP4:
+      return 12;
     case Q3_K:
       return 4;
     case Q4_0:
@@ -81,10 +85,8 @@ function eights(block: usize, out: usize): void {
 
 // @ts-ignore: decorator
 @inline
-function levels(block: usize, out: usize): void {
-  // The levels of IQ4_NL, each 128 more.
-  const table = i8x16(1, 24, 45, 63, 79, 93, 106, 118, -127, -115, -103, -90, -75, -59, -39, -15);
-  const bytes = v128.load(block, 2);
+function levels(table: v128, from: usize, out: usize): void {
+  const bytes = v128.load(from);
   v128.store(out, lookUp(table, v128.and(bytes, bytes15)));
   v128.store(out, lookUp(table, upper(bytes)), 16);
 }
@@ -93,15 +95,19 @@ function levels(block: usize, out: usize): void {
 @inline
 function blocks32(dtype: i32, block: usize, columns: i32, out: usize, scales: usize, offsets: usize): void {
   const bytes = <usize>blockBytes(dtype);
+  // Stored with `zero` added.
+  const doubled = i8x16(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0);
+  const codebook = i8x16(1, 24, 45, 63, 79, 93, 106, 118, -127, -115, -103, -90, -75, -59, -39, -15);
   for (const end = out + <usize>columns; out < end; out += 32) {
-    const scale = loadHalf(block);
+    const scale = dtype == MXFP4 ? loadExponent(block) : loadHalf(block);
     store<f32>(scales, scale);
     if (dtype == Q4_0) nibbles(block + 2, out);
     else if (dtype == Q4_1) nibbles(block + 4, out);
     else if (dtype == Q5_0) fives(load<u32>(block, 2), block + 6, out);
     else if (dtype == Q5_1) fives(load<u32>(block, 4), block + 8, out);
     else if (dtype == Q8_0) eights(block, out);
-    else levels(block, out);
+    else if (dtype == MXFP4) levels(doubled, block + 1, out);
+    else levels(codebook, block + 2, out);
     if (dtype == Q4_1) store<f32>(offsets, loadHalf(block + 2));
     if (dtype == Q5_1) store<f32>(offsets, loadHalf(block + 2) + 16 * scale);
     block += bytes;
@@ -222,6 +228,8 @@ export function unpackBytes(
       return blocks32(Q8_0, block, columns, out, scales, offsets);
     case IQ4_NL:
       return blocks32(IQ4_NL, block, columns, out, scales, offsets);
+    case MXFP4:
+      return blocks32(MXFP4, block, columns, out, scales, offsets);
     case Q2_K:
       return bytesQ2K(block, out, scales, offsets);
     case Q3_K:

@@ -3,7 +3,7 @@
 
 import { EIGHTS } from "./abi";
 import { HALF_FACTOR, loadHalf, loadHalvesUnscaled } from "./linear-simd";
-import { unpackIq4Nl, unpackQ4_0, unpackQ4_1, unpackQ5_0, unpackQ5_1, unpackQ8_0 } from "./unpack-blocks";
+import { unpackIq4Nl, unpackMxfp4, unpackQ4_0, unpackQ4_1, unpackQ5_0, unpackQ5_1, unpackQ8_0 } from "./unpack-blocks";
 import { unpackQ2K, unpackQ3K, unpackQ4K, unpackQ5K, unpackQ6K } from "./unpack-kquants";
 
 // @ts-ignore: decorator
@@ -48,6 +48,9 @@ export const IQ4_NL = 20;
 // @ts-ignore: decorator
 @inline
 export const BF16 = 30;
+// @ts-ignore: decorator
+@inline
+export const MXFP4 = 39;
 
 /** Laid out by eights (see eights.ts): not formats of files. */
 // @ts-ignore: decorator
@@ -87,6 +90,8 @@ export function blockBytes(dtype: i32): i32 {
     case Q4_0_EIGHTS:
     case IQ4_NL:
       return 18;
+    case MXFP4:
+      return 17;
     case Q4_1:
       return 20;
     case Q5_0:
@@ -132,6 +137,8 @@ function unpackBlocks<S>(dtype: i32, block: usize, columns: i32, out: usize, sca
       return unpackQ8_0<S>(block, columns, out, scales);
     case IQ4_NL:
       return unpackIq4Nl<S>(block, columns, out, scales);
+    case MXFP4:
+      return unpackMxfp4<S>(block, columns, out, scales);
     default:
       for (let k = 0; k < columns; k += 256) {
         unpackSuperBlock<S>(dtype, block, out, scales, offsets);

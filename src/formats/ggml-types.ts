@@ -22,11 +22,10 @@ const NAMES: Readonly<Record<number, string>> = {
   33: "q4_0_8_8",
   34: "tq1_0",
   35: "tq2_0",
-  39: "mxfp4",
   40: "nvfp4",
 };
 
-/** "mxfp4 (ggml type 39)", or "ggml type 99" where the id has no name. */
+/** "nvfp4 (ggml type 40)", or "ggml type 99" where the id has no name. */
 export function ggmlTypeName(id: number): string {
   return Object.hasOwn(NAMES, id) ? `${NAMES[id]} (ggml type ${id})` : `ggml type ${id}`;
 }

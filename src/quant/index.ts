@@ -6,6 +6,7 @@ import type { BlockFormat } from "./block-format.js";
 import { f16 } from "./f16.js";
 import { f32 } from "./f32.js";
 import { iq4_nl } from "./iq4-nl.js";
+import { mxfp4 } from "./mxfp4.js";
 import { q2_k } from "./q2-k.js";
 import { q3_k } from "./q3-k.js";
 import { q4_0 } from "./q4-0.js";
@@ -34,6 +35,7 @@ export const BLOCK_FORMATS = {
   q5_k,
   q6_k,
   iq4_nl,
+  mxfp4,
 } as const satisfies Record<DType, BlockFormat>;
 
 /**

@@ -17,6 +17,7 @@ export const DTYPES = {
   q6_k: { ggml: 14, blockSize: 256, blockBytes: 210 },
   iq4_nl: { ggml: 20, blockSize: 32, blockBytes: 18 },
   bf16: { ggml: 30, blockSize: 1, blockBytes: 2 },
+  mxfp4: { ggml: 39, blockSize: 32, blockBytes: 17 },
 } as const satisfies Record<string, { ggml: number; blockSize: number; blockBytes: number }>;
 
 export type DType = keyof typeof DTYPES;

@@ -30,6 +30,7 @@ const FACTORS: Partial<Record<DType, readonly number[]>> = {
   q4_k: span(4, 12),
   q5_k: span(4, 12),
   q6_k: span(192, 16),
+  mxfp4: [0],
 };
 
 /** Products [T, rows], the weight by eights if asked, with memory around them that must stay untouched; threads take turns. */
@@ -182,7 +183,8 @@ describe.each(FORMS)("8-bit products, %s", (_name, form) => {
     const columns = 512;
     const plain = randomWeights(dtype, 1, columns, 5);
     const { blockBytes } = DTYPES[dtype];
-    for (const bits of [0xff, 0x00]) {
+    // 0x77: the largest of formats whose nibbles have a sign.
+    for (const bits of [0xff, 0x77, 0x00]) {
       const weights = new Uint8Array(rowBytes(dtype, columns)).fill(bits);
       // All bits of the integers, but scales that are numbers, and factors of them that are not zero.
       for (let block = 0; block < weights.length; block += blockBytes) {

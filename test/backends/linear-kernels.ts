@@ -173,6 +173,7 @@ export function randomWeights(dtype: DType, rows: number, columns: number, seed:
   };
   for (let block = 0; block < bytes.length; block += blockBytes) {
     for (const at of HALVES[dtype] ?? []) upper(block + at, 7 + (bytes[block + at] % 4));
+    if (dtype === "mxfp4") bytes[block] = 119 + (bytes[block] % 4);
     if (dtype === "f16") upper(block, 12 + (bytes[block] % 3));
     if (dtype === "bf16") bytes[block + 1] = (bytes[block + 1] & 0x80) | 0x3e;
   }

@@ -189,6 +189,7 @@ describe.each(DEVICES)("$label", ({ create }) => {
     ["q4_k", 512],
     ["q6_k", 256],
     ["iq4_nl", 64],
+    ["mxfp4", 96],
   ] as const)("embed from %s, %i columns", async (dtype, cols) => {
     ops.beginStep();
     const values = numbers(random, 11 * cols);

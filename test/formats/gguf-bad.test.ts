@@ -158,10 +158,10 @@ describe("inconsistencies", () => {
 });
 
 test("a tensor of an unknown type is listed apart, the others stay usable", async () => {
-  const known = await read(damaged("tensor m.weight", [39, 0, 0, 0], 8 + 8 + 4 + 16));
+  const known = await read(damaged("tensor m.weight", [40, 0, 0, 0], 8 + 8 + 4 + 16));
   expect(known.unsupported.get("m.weight")).toEqual({
     name: "m.weight",
-    type: "mxfp4 (ggml type 39)",
+    type: "nvfp4 (ggml type 40)",
     rows: 2,
     cols: 64,
   });

@@ -114,10 +114,10 @@ describe("what a model needs", () => {
   });
 
   test("a tensor of a type that is not read, by name and type; one that is missing", async () => {
-    const mxfp4 = patched(bytes, (starts.get("tensor t") ?? 0) + 8 + 1 + 4 + 8, [39]);
-    const checkpoint = await openCheckpoint("f.gguf", new MemoryFiles({ "f.gguf": mxfp4 }));
+    const foreign = patched(bytes, (starts.get("tensor t") ?? 0) + 8 + 1 + 4 + 8, [40]);
+    const checkpoint = await openCheckpoint("f.gguf", new MemoryFiles({ "f.gguf": foreign }));
     expect(() => requireTensor(checkpoint, "t")).toThrow(UnsupportedError);
-    expect(() => requireTensor(checkpoint, "t")).toThrow(/"t" is stored as mxfp4 \(ggml type 39\)/);
+    expect(() => requireTensor(checkpoint, "t")).toThrow(/"t" is stored as nvfp4 \(ggml type 40\)/);
     expect(() => requireTensor(checkpoint, "u")).toThrow(FormatError);
     expect(() => requireTensor(checkpoint, "u")).toThrow(/"u".* is missing/);
   });

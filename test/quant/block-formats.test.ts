@@ -25,6 +25,7 @@ const READ_DIGESTS: Partial<Record<DType, number>> = {
   q5_k: 0x64f12d30,
   q6_k: 0xfeeb1126,
   iq4_nl: 0x04046c9b,
+  mxfp4: 0xc4ce3d4c,
 };
 
 /** FNV-1a of the bytes that ggml writes for 1024 seeded values. Types whose writer searches are not comparable. */
@@ -36,6 +37,7 @@ const WRITE_DIGESTS: Partial<Record<DType, number>> = {
   q5_0: 0xf64758d3,
   q5_1: 0xba1d5721,
   q8_0: 0x2c7bafc2,
+  mxfp4: 0xd764a930,
 };
 
 /**
@@ -53,6 +55,8 @@ const BOUNDS: Record<DType, number> = {
   q4_1: 1 / 15,
   q5_1: 1 / 31,
   iq4_nl: 14 / 127,
+  // Up to 8 is cut to 6.
+  mxfp4: 1 / 4,
   q2_k: 1 / 3 + 1.5 / 15,
   q3_k: 1 / 4 + 1 / 32,
   q4_k: 1 / 15 + 1.5 / 63,
@@ -62,7 +66,7 @@ const BOUNDS: Record<DType, number> = {
 
 /** Rounding of f16 fields, 2^-11 each: the scale spans up to twice the magnitude where there is a minimum beside it. */
 function halfRounding(dtype: DType): number {
-  if (dtype === "f32" || dtype === "bf16") return 0;
+  if (dtype === "f32" || dtype === "bf16" || dtype === "mxfp4") return 0;
   return ["q4_1", "q5_1", "q2_k", "q4_k", "q5_k"].includes(dtype) ? 3 * 2 ** -11 : 2 ** -11;
 }
 

@@ -20,6 +20,7 @@ const LARGEST: Partial<Record<DType, number>> = {
   q5_1: 31,
   q5_k: 31,
   q6_k: 63,
+  mxfp4: 24,
 };
 
 /** A form for formats whose integers are at most `largest`; 0: for none, products of many tokens take 16 bits. */
