@@ -239,6 +239,13 @@ describe.skipIf(!existsSync(GGUF))("sluice on a real model (../shared)", () => {
     expect(out).toMatch(/^width +384$/m);
   });
 
+  test("inspect shows a mixture of experts in MXFP4", async () => {
+    const { code, out } = await sluice(["inspect", join(SHARED, "golden/gpt-oss-mxfp4.gguf"), "--tensors"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^architecture +gpt-oss$/m);
+    expect(out).toMatch(/^blk\.1\.ffn_up_exps\.weight .*mxfp4 /m);
+  });
+
   test("a truncated model is refused with a message", async () => {
     const folder = await mkdtemp(join(tmpdir(), "sluice-cli-"));
     const whole = await readFile(GGUF);

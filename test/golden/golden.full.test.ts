@@ -128,15 +128,8 @@ function mean(a: readonly number[], b: readonly number[]): number {
   return a.reduce((sum, x, i) => sum + Math.abs(x - b[i]), 0) / a.length;
 }
 
-/** Whose operations are not all on wasm yet; said, not hidden. */
-const NOT_ON_WASM = /^(gpt-oss|mamba|jamba|llama-moe)/;
-
 describe.each(["reference", "wasm"] as const)("on %s", (backend) => {
   for (const golden of goldens) {
-    if (backend === "wasm" ? NOT_ON_WASM.test(golden.name) : golden.name === "gpt-oss-mxfp4") {
-      it.skip(`${golden.name}: not all of its operations are there yet`, () => {});
-      continue;
-    }
     describe(`${golden.name} (${golden.about})`, () => {
       let model: Model;
       beforeAll(async () => {
