@@ -1,6 +1,7 @@
 // Functions of four numbers at a time: activations, tanh, the normal distribution, softplus. Each is arranged so that nothing
 // cancels: about 1e-6 relative for tiny and for large arguments. Polynomials are minimax fits in relative error.
-import { exp4, madd } from "./simd";
+import { exp4 } from "./exponential";
+import { madd } from "./simd";
 
 /** x / (1 + e^-y). */
 // @ts-ignore: decorator

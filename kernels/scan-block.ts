@@ -4,7 +4,8 @@
 //
 // Arguments, all addresses: a, b, c of these numbers in the first row (`stride` bytes to the next), the state before and after,
 // the first row's step (d, or the decay) and input (d x), 64 bytes to the next, and the row's four sums, 16 bytes to the next.
-import { exp4, madd } from "./simd";
+import { exp4 } from "./exponential";
+import { madd } from "./simd";
 
 /** 1.5 * 2^23: adding it rounds to an integer, which then stands in the low bits. */
 const ROUND: f32 = 12582912;

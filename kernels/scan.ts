@@ -7,10 +7,11 @@
 // Arguments: 0 x [T, H*P], 4 dt [T, H], 8 a [H, A], 12 b [T, G*N], 16 c [T, G*N], 20 skip [H], 24 before [H*P, N], 28 after,
 // 32 out, 36 T, 40 H, 44 P, 48 G, 52 N, 56 A: N or 1, 60 scratch of all threads. Threads share the channels.
 import { SCRATCH_BYTES } from "./abi";
+import { exp4 } from "./exponential";
 import { softplus } from "./functions";
 import { sumLanes } from "./linear-simd";
 import { decayingBlock, decayingLane, prepareExponential, scaledBlock, scaledLane } from "./scan-block";
-import { exp4, madd, share } from "./simd";
+import { madd, share } from "./simd";
 
 const CHANNELS: i32 = 16;
 const ROWS: i32 = 64;

@@ -1,4 +1,4 @@
-// Small vector functions that all kernels share: multiply-add, the exponential, half floats.
+// Small vector functions that all kernels share: multiply-add, half floats.
 
 /** a * b + c; fused where relaxed SIMD is compiled in. */
 // @ts-ignore: decorator
@@ -23,31 +23,6 @@ export function max4(x: v128): f32 {
     max(f32x4.extract_lane(x, 0), f32x4.extract_lane(x, 1)),
     max(f32x4.extract_lane(x, 2), f32x4.extract_lane(x, 3)),
   );
-}
-
-/**
- * e^x to about 1e-7 relative, for x clamped to [-87.3, 88.3]: x = n ln 2 + r, a polynomial in r (Cephes' expf), and n
- * added to the exponent. ln 2 is taken in two parts so that n ln 2 is exact.
- */
-// @ts-ignore: decorator
-@inline
-export function exp4(x: v128): v128 {
-  x = f32x4.min(f32x4.max(x, f32x4.splat(-87.3)), f32x4.splat(88.3));
-  // 1.5 * 2^23 added rounds to an integer, which then stands in the low bits.
-  const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(1.44269504088896341)), f32x4.splat(12582912));
-  const n = f32x4.sub(shifted, f32x4.splat(12582912));
-  const r = f32x4.sub(
-    f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375))),
-    f32x4.mul(n, f32x4.splat(-2.12194440e-4)),
-  );
-  let p = madd(f32x4.splat(1.9875691500e-4), r, f32x4.splat(1.3981999507e-3));
-  p = madd(p, r, f32x4.splat(8.3334519073e-3));
-  p = madd(p, r, f32x4.splat(4.1665795894e-2));
-  p = madd(p, r, f32x4.splat(1.6666665459e-1));
-  p = madd(p, r, f32x4.splat(5.0000001201e-1));
-  p = f32x4.add(madd(p, f32x4.mul(r, r), r), f32x4.splat(1));
-  const power = i32x4.shl(i32x4.add(shifted, i32x4.splat(127)), 23);
-  return f32x4.mul(p, power);
 }
 
 /** Four half floats, sign-extended to 32 bits, as f32: the bits are moved into place and the exponent rebased by 2^112. */

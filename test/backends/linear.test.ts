@@ -142,6 +142,19 @@ describe.each(CASES)("linear, %s, %s", (build, dtype) => {
 });
 
 describe.each(BUILD_NAMES)("linear, %s", (build) => {
+  test("every exponent of mxfp4, also those that make subnormal scales", () => {
+    memory.clear();
+    const stored = randomWeights("mxfp4", 1, 256 * 32, 11);
+    for (let exponent = 0; exponent < 256; exponent++) stored[exponent * 17] = exponent;
+    const expected = new Float32Array(256 * 32);
+    dequantiseRow("mxfp4", stored, 0, expected.length, expected);
+    const [at, out] = [memory.take(stored.length, 1), memory.take(expected.length * 4)];
+    memory.bytes.set(stored, at);
+    linearKernels(build, memory.memory).unpackRow(DTYPES.mxfp4.ggml, at, expected.length, out);
+    // As numbers: a zero's sign does not matter.
+    expect(memory.floats(out, expected.length).map((x) => x + 0)).toEqual(expected.map((x) => x + 0));
+  });
+
   test("the largest integers of q6_k do not overflow", () => {
     const columns = 512;
     const weights = new Uint8Array(rowBytes("q6_k", columns));
