@@ -22,9 +22,6 @@ const LIMIT = 64;
 /** Mean divergence that a cache type may make, in nats; where a router stands on the edge it may choose another expert. */
 const KL = { f16: 1e-6, q8: 5e-4, q8Experts: 5e-3 };
 
-/** Families whose operations are not all on wasm yet; said, not hidden. */
-const NOT_ON_WASM = /^(mixtral|gpt-oss|mamba|jamba)/;
-
 interface RunOptions {
   readonly policy?: string;
   readonly chunk?: number;
@@ -144,10 +141,7 @@ it("there is a family of every architecture", () => {
 });
 
 describe.each(["reference", "wasm"] as const)("on %s", (backend) => {
-  const families = FAMILIES.filter(({ name }) => backend === "reference" || !NOT_ON_WASM.test(name));
-  for (const { name } of FAMILIES) if (!families.some((family) => family.name === name)) it.skip(name, () => {});
-
-  describe.each(families.map((family): [string, Family] => [family.name, family]))("%s", (_, family) => {
+  describe.each(FAMILIES.map((family): [string, Family] => [family.name, family]))("%s", (_, family) => {
     const ids = randomIds(LENGTH, VOCABULARY, 5);
     let file: RandomGguf;
     let model: LocalModel;
