@@ -63,9 +63,12 @@ export function embeddingAndHead(meta: ModelMetadata, vocabulary: number): Omit<
   };
 }
 
-/** One of each block. The count is bounded by the tensors that are there, so that a hostile one allocates nothing. */
-export function blocks<L>(meta: ModelMetadata, build: (name: string, index: number) => L): L[] {
-  const count = meta.count("block_count");
+/** One of each block. The count (default: the metadata's) is bounded by the tensors that are there, so that a hostile one allocates nothing. */
+export function blocks<L>(
+  meta: ModelMetadata,
+  build: (name: string, index: number) => L,
+  count = meta.count("block_count"),
+): L[] {
   const { location, tensors } = meta.checkpoint;
   if (count > tensors.size) {
     const found = `${count} blocks are announced, but there are only ${tensors.size} tensors`;

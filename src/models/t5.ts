@@ -42,12 +42,16 @@ export const t5: Architecture = {
         norm: rmsNorm(meta, "enc.output_norm", width),
         startToken: meta.number("decoder_start_token_id", 0),
       },
-      layers: blocks(meta, (block) => ({
-        residual: "sequential" as const,
-        mixer: mixer(`dec.${block}`, "attn", { relative: decoderRelative }),
-        cross: mixer(`dec.${block}`, "cross_attn", {}),
-        feedForward: feedForward(`dec.${block}`),
-      })),
+      layers: blocks(
+        meta,
+        (block) => ({
+          residual: "sequential" as const,
+          mixer: mixer(`dec.${block}`, "attn", { relative: decoderRelative }),
+          cross: mixer(`dec.${block}`, "cross_attn", {}),
+          feedForward: feedForward(`dec.${block}`),
+        }),
+        meta.count("decoder_block_count", meta.count("block_count")),
+      ),
       norm: rmsNorm(meta, "dec.output_norm", width),
     };
   },

@@ -161,7 +161,7 @@ export const FAMILIES: readonly Family[] = [
   {
     name: "t5, gated",
     architecture: "t5",
-    keys: { ...RMS, "attention.relative_buckets_count": 32 },
+    keys: { ...RMS, "attention.relative_buckets_count": 32, decoder_block_count: 1 },
     has: /ffn_gate\.weight|^output\.weight/,
     small: UNSCALED,
   },
