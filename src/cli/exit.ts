@@ -11,6 +11,7 @@ export class UsageError extends ArgumentError {}
 
 const HINTS: Readonly<Record<string, string>> = {
   bad_transcript: "/load reads what /save wrote",
+  bad_snapshot: "a saved session goes on with the model file and the --backend that it was saved with",
   bad_format: "the file may be incomplete or of another kind; `sluice inspect MODEL` shows what can be read of it",
   unsupported: "`sluice inspect MODEL` shows what the file contains",
   not_found: "check the name; a model is a file, a folder, hf:user/repo, hf:user/repo:QUANT or hf:user/repo/file.gguf",

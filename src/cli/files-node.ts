@@ -5,7 +5,7 @@ import type { Files } from "./io.js";
 
 export const nodeFiles: Files = {
   read: (path) => orFileError(path, "read", () => readFile(path)),
-  write: (path, text) => orFileError(path, "written", () => writeFile(path, text)),
+  write: (path, content) => orFileError(path, "written", () => writeFile(path, content)),
   checkWritable: (path) => orFileError(path, "written", () => tryToOpen(path)),
 };
 

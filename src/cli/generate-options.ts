@@ -39,12 +39,14 @@ export const MAX_SEED = Number.MAX_SAFE_INTEGER;
 export interface GenerateHelp {
   readonly maxTokensDefault: string;
   readonly seedHelp?: string;
+  /** Default 1; 0: a text may also be read alone. */
+  readonly leastTokens?: number;
 }
 
 /** --max-tokens, the sampling options, --seed, --stop, --ignore-end. */
 export function addGenerateOptions(command: Command, help: GenerateHelp): Command {
-  const { maxTokensDefault, seedHelp = "same seed, same text" } = help;
-  command.option("--max-tokens <n>", `most tokens to write (default: ${maxTokensDefault})`, integerIn(1));
+  const { maxTokensDefault, seedHelp = "same seed, same text", leastTokens = 1 } = help;
+  command.option("--max-tokens <n>", `most tokens to write (default: ${maxTokensDefault})`, integerIn(leastTokens));
   for (const [name, flag, meaning] of SAMPLING) {
     const range = SAMPLING_RANGES[name];
     const parse = numberIn(range);

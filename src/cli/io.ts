@@ -31,7 +31,7 @@ export interface Files {
   /** @throws SluiceError (file) when it cannot be read */
   read(path: string): Promise<Uint8Array>;
   /** @throws SluiceError (file) when it cannot be written */
-  write(path: string, text: string): Promise<void>;
+  write(path: string, content: string | Uint8Array): Promise<void>;
   /** For what is written at the end of long work; changes nothing. @throws SluiceError (file) when it cannot be written */
   checkWritable(path: string): Promise<void>;
 }

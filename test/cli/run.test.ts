@@ -26,6 +26,42 @@ describe("sluice run", () => {
     expect((await cli(["run", "m.gguf", "--prompt", "Hi"], setup())).err).toBe("");
   });
 
+  test("saves the session, and goes on with a saved one", async () => {
+    const first = await cli([
+      "run",
+      "m.gguf",
+      "--prompt",
+      "Hi",
+      "--context",
+      "recent:8",
+      "--max-tokens",
+      "0",
+      "--save",
+      "s.session",
+    ]);
+    expect(first).toMatchObject({ code: 0, out: "Hello, world", err: "" });
+    expect(first.model.sessions[0].lastGenerate.maxTokens).toBe(0);
+    const files = { "s.session": first.io.written.get("s.session") ?? "" };
+    const second = await cli(["run", "m.gguf", "--prompt", "Ho", "--resume", "s.session"], { files });
+    expect(second).toMatchObject({ code: 0, out: "Hello, world", err: "" });
+    expect(second.model.sessions).toHaveLength(1);
+    expect(second.model.sessions[0]).toMatchObject({ context: "recent:8", prompts: ["Ho"] });
+  });
+
+  test("refuses a session that is not there, cannot be written, or has a policy already, before anything is loaded", async () => {
+    const files = { "s.session": "recent:8" };
+    const resume = ["run", "m.gguf", "--prompt", "Hi", "--resume"];
+    for (const [argv, code] of [
+      [[...resume, "absent"], 1],
+      [[...resume, "s.session", "--context", "full"], 2],
+      [["run", "m.gguf", "--prompt", "Hi", "--save", "no/where"], 1],
+    ] as const) {
+      const found = await cli(argv, { files });
+      expect(found).toMatchObject({ code, out: "" });
+      expect(found.io.loads).toEqual([]);
+    }
+  });
+
   test("an empty prompt is a prompt", async () => {
     const { code, model } = await cli(["run", "m.gguf", "--prompt", ""], { stdinTTY: true });
     expect(code).toBe(0);
@@ -105,7 +141,7 @@ describe("sluice run", () => {
     ["--min-p", "2"],
     ["--repetition-penalty", "0"],
     ["--presence-penalty", "1000"],
-    ["--max-tokens", "0"],
+    ["--max-tokens", "-1"],
     ["--max-tokens", "0x10"],
     ["--max-tokens", ""],
     ["--seed", "-1"],
@@ -133,8 +169,8 @@ describe("sluice run", () => {
   });
 
   test.each([
-    ["--max-tokens", "9999999999", "Expected a whole number from 1 to 2,147,483,647."],
-    ["--max-tokens", "9".repeat(30), "Expected a whole number from 1 to 2,147,483,647."],
+    ["--max-tokens", "9999999999", "Expected a whole number from 0 to 2,147,483,647."],
+    ["--max-tokens", "9".repeat(30), "Expected a whole number from 0 to 2,147,483,647."],
     ["--seed", "9".repeat(16), "Expected a whole number from 0 to 9,007,199,254,740,991."],
     ["--threads", "300", "Expected a whole number from 1 to 256."],
   ])("names both bounds to whoever is refused: %s %s", async (flag, value, message) => {

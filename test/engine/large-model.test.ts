@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { SCRATCH_BYTES } from "../../kernels/abi.js";
 import { WasmBackend } from "../../src/backends/wasm/index.js";
-import type { LoadOptions, MemoryPlan, SessionOptions } from "../../src/engine/api.js";
+import type { LoadOptions, MemoryPlan, Session, SessionOptions } from "../../src/engine/api.js";
 import { loadLocal } from "../../src/engine/load-local.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
 import type { DType } from "../../src/tensor/dtype.js";
@@ -68,6 +68,25 @@ describe.each<[DType, number, number]>([
   ["q8_0", 2.5 * MIB, 1],
   ["q8_0", 2.75 * MIB, 2],
 ])("a model of %s in memories of %i bytes, %i threads", (dtype, wasmMemoryBytes, threads) => {
+  it("saves a session that goes on where layers lie alike, and is refused where they do not", async () => {
+    const [one, several] = [
+      await load(fileOf(dtype), { threads }),
+      await load(fileOf(dtype), { threads, wasmMemoryBytes }),
+    ];
+    const session = several.session({ context: "sinks:4,recent:60", chunk: 8 });
+    const write = async (other: Session) => {
+      const ids: (number | undefined)[] = [];
+      const greedy = { temperature: 0, maxTokens: 9, ignoreEnd: true, logprobs: 1 };
+      for await (const part of other.generate(IDS, greedy)) ids.push(part.id, part.logprob);
+      return ids;
+    };
+    await write(session);
+    const saved = await session.save();
+    const restored = await several.restore(saved);
+    expect(await write(restored)).toEqual(await write(session));
+    await expect(one.restore(saved)).rejects.toThrow(/lie otherwise in memory/);
+  });
+
   it("gives the same bits as in one", async () => {
     const one = await load(fileOf(dtype), { threads });
     const several = await load(fileOf(dtype), { threads, wasmMemoryBytes });

@@ -29,6 +29,8 @@ export interface RunArguments extends LoadFlags, SessionFlags, GenerateFlags {
   readonly model: string;
   readonly prompt?: string;
   readonly file?: string;
+  readonly resume?: string;
+  readonly save?: string;
   readonly logprobs?: number;
   readonly json?: boolean;
   readonly stats?: boolean;
@@ -50,9 +52,11 @@ export function runCommand(command: Command): Command {
     .argument("<model>", MODEL_ARGUMENT)
     .option("-p, --prompt <text>", 'the text to go on with; "" starts from nothing')
     .option("-f, --file <file>", "read the prompt from a UTF-8 file; - is standard input");
-  addGenerateOptions(command, { maxTokensDefault: "until the model ends, or the context is full" });
+  addGenerateOptions(command, { maxTokensDefault: "until the model ends, or the context is full", leastTokens: 0 });
   addSessionOptions(command, "full");
   return addLoadOptions(command)
+    .option("--resume <file>", "go on with a saved session, under its policy, instead of a new one")
+    .option("--save <file>", "save the session at the end, for --resume")
     .addOption(
       new Option("--logprobs <n>", "with --json: each token's log-probability and n alternatives").argParser(
         integerIn(0, 1000),
@@ -67,6 +71,8 @@ export function runCommand(command: Command): Command {
         exampleHelp([
           'sluice run model.gguf --prompt "Once upon a time" --max-tokens 200',
           "sluice run hf:user/repo:Q4_0 --file book.txt --context sinks:4,recent:2044 --stats",
+          "sluice run model.gguf --file book.txt --max-tokens 0 --save book.session",
+          'sluice run model.gguf --resume book.session --prompt "In short:" --max-tokens 100',
           'echo "The capital of France is" | sluice run model.gguf --temperature 0 --max-tokens 8',
         ]),
     );
@@ -77,7 +83,12 @@ export async function run(args: RunArguments, io: Io): Promise<number> {
   if (args.logprobs !== undefined && !args.json) {
     throw new UsageError("--logprobs goes with --json: standard output is the text alone otherwise.");
   }
+  if (args.resume !== undefined && Object.keys(sessionOptions(args)).length > 0) {
+    throw new UsageError("--resume goes on with the context, cache type and length that the session was saved with.");
+  }
   const prompt = await readText({ text: args.prompt, file: args.file, textOption: "--prompt TEXT" }, io);
+  const saved = args.resume === undefined ? undefined : await io.files.read(args.resume);
+  if (args.save !== undefined) await io.files.checkWritable(args.save);
   return untilInterrupted(io, async (signal) => {
     const model = await loadModel(io, {
       reference: args.model,
@@ -86,15 +97,24 @@ export async function run(args: RunArguments, io: Io): Promise<number> {
       quiet: args.quiet === true,
     });
     try {
-      return await goOn(model, prompt, args, io, signal);
+      const session = saved ? await model.restore(saved) : model.session(sessionOptions(args));
+      const code = await goOn(model, session, prompt, args, io, signal);
+      if (args.save !== undefined) await io.files.write(args.save, await session.save());
+      return code;
     } finally {
       await model.dispose();
     }
   });
 }
 
-async function goOn(model: Model, prompt: string, args: RunArguments, io: Io, signal: AbortSignal): Promise<number> {
-  const session = model.session(sessionOptions(args));
+async function goOn(
+  model: Model,
+  session: Session,
+  prompt: string,
+  args: RunArguments,
+  io: Io,
+  signal: AbortSignal,
+): Promise<number> {
   await writeNotes(io, session, args.quiet === true);
   const gathered: Gathered = { text: "", finish: null, error: null, ids: [], logprobs: [] };
   try {

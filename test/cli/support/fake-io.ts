@@ -81,9 +81,9 @@ export class FakeIo implements Io {
       if (content === undefined) throw absent(path, "read");
       return bytes(content);
     },
-    write: async (path: string, text: string) => {
+    write: async (path: string, content: string | Uint8Array) => {
       await this.files.checkWritable(path);
-      this.written.set(path, text);
+      this.written.set(path, typeof content === "string" ? content : new TextDecoder().decode(content));
     },
     // There are no folders here but the one that everything is in.
     checkWritable: async (path: string) => {
