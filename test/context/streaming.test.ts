@@ -8,6 +8,8 @@ import { StepRunner } from "../../src/engine/step-runner.js";
 import type { RopeScaling } from "../../src/position/rope-scaling.js";
 import type { Backend, BackendName } from "../../src/tensor/backend.js";
 import type { KvType } from "../../src/tensor/dtype.js";
+import { Random } from "../../src/util/random.js";
+import type { LiteralPolicy } from "../support/literal-attention.js";
 import { literalStreaming } from "../support/literal-streaming.js";
 import {
   bind,
@@ -26,6 +28,24 @@ const backends: { readonly name: BackendName; readonly threads: number }[] = [
 
 /** Float32 against double precision, relative to the largest logit of a row. */
 const TOLERANCE = 1e-5;
+
+/**
+ * Some random models are so sharp that the last bit of their weights moves logits by that much: then what it moves, four
+ * times for the roundings of the operations, is what float32 can be asked for.
+ */
+function expectLiteral(got: readonly Float32Array[], model: RandomModel, ids: Int32Array, policy: LiteralPolicy): void {
+  const exact = literalStreaming(model, ids, policy);
+  const error = worst(got, exact);
+  if (error < TOLERANCE) return;
+  const random = new Random(1);
+  const lastBit = (value: number) => value * (1 + (random.double() < 0.5 ? -1 : 1) * 2 ** -23);
+  const moves = Array.from({ length: 4 }, () => {
+    const values = new Map([...model.values].map(([name, numbers]) => [name, numbers.map(lastBit)] as const));
+    return worst(literalStreaming({ ...model, values }, ids, policy), exact);
+  });
+  const moved = Math.max(...moves);
+  expect(error, `the last bit of the weights moves logits by ${moved}`).toBeLessThan(4 * moved);
+}
 
 interface RunOptions {
   readonly policy: string;
@@ -115,7 +135,7 @@ describe.each(backends)("policies on $name with $threads threads", ({ name, thre
           const ids = randomIds(length, SMALL.vocabulary, seed);
           const policy = `sinks:${sinks},recent:${recent},evict=${evict}${inText ? ",distance=text" : ""}`;
           const got = await run(backend, model, ids, { policy, chunk });
-          expect(worst(got, literalStreaming(model, ids, { sinks, recent, evict, inText }))).toBeLessThan(TOLERANCE);
+          expectLiteral(got, model, ids, { sinks, recent, evict, inText });
         },
       ),
       { numRuns: runs },
@@ -156,12 +176,14 @@ describe.each(backends)("policies on $name with $threads threads", ({ name, thre
         const ids = randomIds(100, SMALL.vocabulary, seed);
         const policy = `sinks:${sinks},recent:${recent},evict=${evict}${inText ? ",distance=text" : ""}`;
         const got = await run(backend, model, ids, { policy, chunk });
-        expect(worst(got, literalStreaming(model, ids, { sinks, recent, evict, inText }))).toBeLessThan(TOLERANCE);
+        expectLiteral(got, model, ids, { sinks, recent, evict, inText });
       }),
       {
         numRuns: runs,
-        // Sinks that neither the first nor the last row of a chunk sees.
-        examples: [[{ window: 50, sinks: 20, recent: 10, evict: 1, inText: true, chunk: 100, seed: 1 }]],
+        examples: [
+          // Sinks that neither the first nor the last row of a chunk sees.
+          [{ window: 50, sinks: 20, recent: 10, evict: 1, inText: true, chunk: 100, seed: 1 }],
+        ],
       },
     );
   });
