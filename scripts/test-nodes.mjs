@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const VITEST = fileURLToPath(new URL("../node_modules/vitest/vitest.mjs", import.meta.url));
-const FOLDERS = ["test/backends", "test/context", "test/engine", "test/platform"];
+const FOLDERS = ["test/backends", "test/context", "test/engine", "test/models", "test/platform"];
 const FETCH_MS = 120_000;
 const TESTS_MS = 300_000;
 

@@ -15,6 +15,7 @@ const {
   MemoryError,
   NotFoundError,
   PolicyError,
+  SnapshotError,
 }: typeof import("../../src/index-node.js") = await import(PACKAGE);
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -47,6 +48,22 @@ describe("the engine's thread", () => {
     const expected = await run(here);
     expect(expected).toHaveLength(30);
     expect(await run(there)).toEqual(expected);
+  });
+
+  it("saves a session that goes on there and in place", async () => {
+    const [there, here] = [await loaded(), await loaded({ thread: false })];
+    const options = { maxTokens: 20, temperature: 0, logprobs: 2, ignoreEnd: true };
+    const session = there.session({ context: "sinks:2,recent:14", kv: "q8" });
+    await collect(session.generate(PROMPT, options));
+    const saved = await session.save();
+    const expected = await collect(session.generate([], options));
+    for (const model of [there, here]) {
+      const restored = await model.restore(saved);
+      expect(restored.context).toBe("sinks:2,recent:14");
+      expect(restored.usage.seen).toBe(PROMPT.length + 19);
+      expect(await collect(restored.generate([], options))).toEqual(expected);
+    }
+    await expect(there.restore(saved.subarray(1))).rejects.toThrow(SnapshotError);
   });
 
   it("mirrors usage and scores", async () => {
