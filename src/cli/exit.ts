@@ -1,6 +1,6 @@
 /** Exit codes, and how an error is shown: `error: message`, the wrong place of a policy, a hint; never a stack trace. */
 import { CommanderError } from "commander";
-import { ArgumentError, CancelledError, PolicyError, SluiceError } from "../util/errors.js";
+import { ArgumentError, CancelledError, ContextFullError, PolicyError, SluiceError } from "../util/errors.js";
 import type { Io } from "./io.js";
 import { plainText, styles } from "./style.js";
 
@@ -37,10 +37,18 @@ export function describeError(error: unknown, io: Io): string {
   const lines = [`${style.red("error:")} ${first}`];
   if (error instanceof PolicyError) lines.push(...pointAt(error.details.text, error.details.position));
   lines.push(...more.map((line) => `  ${line}`));
-  const hint = error instanceof SluiceError ? HINTS[error.code] : UNEXPECTED_HINT;
+  const hint = hintOf(error);
   if (hint) lines.push(style.dim(`hint: ${hint}`));
   if (io.env.SLUICE_DEBUG === "1" && error instanceof Error && error.stack) lines.push(error.stack);
   return `${lines.join("\n")}\n`;
+}
+
+function hintOf(error: unknown): string | undefined {
+  if (!(error instanceof SluiceError)) return UNEXPECTED_HINT;
+  // Where learned positions or an encoder end, neither policies nor room help; the message says what does.
+  const { positions, option } = error.details;
+  if (error instanceof ContextFullError && (positions !== undefined || option === "source")) return undefined;
+  return HINTS[error.code];
 }
 
 function messageOf(error: unknown): string {

@@ -112,7 +112,7 @@ export class KvCache {
     throw new ContextFullError(
       `The context is full: ${this.seen} tokens are held, ${count} more were to be read, and the limit is ${most}. ` +
         `Nothing was cut. ${advice} shorten the text by ${needed - most} tokens.`,
-      { seen: this.seen, needed, limit: most },
+      { seen: this.seen, needed, limit: most, ...(most === positions && { positions }) },
     );
   }
 

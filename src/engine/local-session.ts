@@ -185,7 +185,7 @@ export class LocalSession implements Session {
     throw new ContextFullError(
       `The source has ${ids.length} tokens, but the encoder reads at most ${most} at once. Nothing was cut: shorten it ` +
         `by ${ids.length - most} tokens.`,
-      { needed: ids.length, limit: most },
+      { needed: ids.length, limit: most, option: "source" },
     );
   }
 

@@ -63,6 +63,14 @@ describe("sluice chat through a pipe", () => {
     expect(model.sessions[0].lastGenerate.maxTokens).toBe(256);
   });
 
+  test("of an encoder-decoder model it is told what it does with messages", async () => {
+    const model = new FakeModel({ info: { hasChatTemplate: false, encoderDecoder: true } });
+    const { err } = await cli(["chat", "m.gguf"], { stdin: "Once\n", model });
+    expect(err).toBe(
+      "This model's encoder reads the first message, and the model answers it: /reset before another.\n",
+    );
+  });
+
   test("Ctrl-C between messages ends with 130", async () => {
     const io: FakeIo = new FakeIo({ stdin: "" });
     const endless = {

@@ -58,6 +58,9 @@ describe("sluice inspect", () => {
     expect(await memory("--context-length", "1000")).toMatchObject({ tokens: 1000, bytes: 128 * 1008 });
     // Under a budget, the chunk that is being read (256) stands beside it, and two pages are shared with what is gone.
     expect(await memory("--context", "sinks:4,recent:60")).toMatchObject({ tokens: 64, bytes: 128 * (64 + 256 + 32) });
+    const { out } = await cli(["inspect", "m.gguf", "--context", "recent:60"], { checkpoint: checkpoint(LLAMA) });
+    expect(out).toMatch(/^cache +45\.1 kB for 60 tokens and 256 being read \(recent:60, kv f16, 128 B a token\)$/m);
+    expect(await memory("--context", "recompute:60")).toMatchObject({ tokens: 60, chunk: 0, bytes: 128 * 64 });
   });
 
   test("an architecture that is not run: why, and the metadata's figures, which may be missing", async () => {
@@ -93,6 +96,22 @@ describe("sluice inspect", () => {
     expect(out).toMatch(/^weights +at least 3\.53 kB$/m);
     expect(out).toMatch(/^token_embd\.weight +100 x 32 {2}q8_0 +3,400$/m);
     expect(out).toMatch(/^x +2 x 256 {2}iq1_s \(not supported yet\) +unknown$/m);
+  });
+
+  test("metadata: floats of 32 bits are written as short as they go", async () => {
+    const values = {
+      "llama.a": Math.fround(1e-5),
+      "llama.b": Math.fround(0.1),
+      "llama.c": 0.1,
+      "llama.d": Math.fround(1 / 3),
+    };
+    const { out } = await cli(["inspect", "m.gguf", "--metadata"], { checkpoint: checkpoint({ ...LLAMA, ...values }) });
+    expect(facts(out)).toMatchObject({
+      "llama.a": "0.00001",
+      "llama.b": "0.1",
+      "llama.c": "0.1",
+      "llama.d": "0.33333334",
+    });
   });
 
   test("metadata: long lists are shortened with their count, in text and JSON", async () => {
@@ -174,7 +193,7 @@ describe("sluice inspect of each family", () => {
       {
         positions: "relative, 32 buckets up to a distance of 128",
         scores: "not scaled",
-        "cross attention": "4, KV heads 4, head width 16",
+        "cross attention": "heads 4, KV heads 4, head width 16",
         "encoder layers": "4, attention",
       },
     ],
@@ -216,7 +235,9 @@ describe("sluice inspect of each family", () => {
 
   test("an encoder's source is held beside the decoder's text", async () => {
     const each = 4 * 4 * 32 * 2;
-    expect(await memory("t5")).toMatchObject({ sourceBytes: each * 512, bytes: each * 512 * 2 });
+    expect(await memory("t5")).toMatchObject({ sourceBytes: each * 512, bytes: each * 512 * 2, sourceTokens: 512 });
+    const { out } = await cli(["inspect", "m.gguf"], { checkpoint: familyCheckpoint("t5") });
+    expect(out).toMatch(/^source +524 kB for 512 tokens that the encoder reads$/m);
   });
 
   test("a policy that makes no sense for the model is refused, as a session would", async () => {

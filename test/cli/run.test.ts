@@ -244,6 +244,17 @@ describe("sluice run", () => {
     expect(json.model.disposed).toBe(true);
   });
 
+  test.each([{ positions: 4 }, { option: "source" }])(
+    "no hint about policies where they do not help: %j",
+    async (more) => {
+      const beforePart = () => {
+        throw new ContextFullError("The context is full.", { limit: 4, needed: 5, ...more });
+      };
+      const { err } = await cli(["run", "m.gguf", "--prompt", "Hi"], { model: new FakeModel({ beforePart }) });
+      expect(err).toBe("error: The context is full.\n");
+    },
+  );
+
   test("the first Ctrl-C cancels with exit code 130, the second kills", async () => {
     const setup = {
       model: new FakeModel({

@@ -120,6 +120,12 @@ describe("sluice stream", () => {
     expect(io.loads).toEqual([]);
   });
 
+  test("full asks for no more positions than are learned", async () => {
+    const model = new FakeModel({ ...script, info: { positions: 600 } });
+    await cli(["stream", "m.gguf", ...both, "--context", "full"], { model, files });
+    expect(model.sessions[0].options).toEqual({ context: "full", contextLength: 600 });
+  });
+
   test("full may go beyond the training, which is told", async () => {
     const { code, err, model } = await cli(["stream", "m.gguf", ...both, "--context", "full"], { files });
     expect(code).toBe(0);

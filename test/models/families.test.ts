@@ -87,8 +87,8 @@ function worst(a: readonly ArrayLike<number>[], b: readonly ArrayLike<number>[])
   a.forEach((row, t) => {
     const largest = Math.max(...Array.from(row, Math.abs));
     for (let i = 0; i < row.length; i++) {
-      const error = Math.abs(row[i] - b[t][i]) / largest;
-      if (!(error <= most)) most = error;
+      // Math.max keeps a NaN, a comparison would forget it at the next number.
+      most = Math.max(most, Math.abs(row[i] - b[t][i]) / largest);
     }
   });
   return most;

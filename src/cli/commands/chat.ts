@@ -142,7 +142,11 @@ class ChatLoop {
       );
     }
     await writeNotes(this.io, session, false);
-    if (!templated) {
+    if (model.info.encoderDecoder) {
+      await this.#tell(
+        "This model's encoder reads the first message, and the model answers it: /reset before another.",
+      );
+    } else if (!templated) {
       await this.#tell("This model has no chat template: what you write is a text, and the model goes on with it.");
     }
   }

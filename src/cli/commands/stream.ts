@@ -169,7 +169,7 @@ async function measure(
       context: run.context,
       ...(args.kv !== undefined && { kv: args.kv }),
       // Without it `full` would end where the training did.
-      ...(run.context === "full" && { contextLength: ids.length }),
+      ...(run.context === "full" && { contextLength: Math.min(ids.length, model.info.positions ?? ids.length) }),
       // A session reads at most a chunk at once.
       ...(args.batch > DEFAULT_CHUNK && { chunk: args.batch }),
     });

@@ -20,6 +20,8 @@ export interface CacheMemory {
   readonly kv: string;
   /** Tokens held at most. */
   readonly tokens: number;
+  /** Tokens that may stand beside those while they are read; 0 where nothing is freed. */
+  readonly chunk: number;
   /** All of the following, at most. */
   readonly bytes: number;
   /** Keys and values, of a token that every attention layer still sees, and of one beyond the windows that layers have. */
@@ -27,8 +29,9 @@ export interface CacheMemory {
   readonly bytesPerTokenBeyondWindows: number;
   /** State-space layers, whatever the length of the text. */
   readonly stateBytes: number;
-  /** Keys and values of an encoder's source, of the trained length. */
+  /** Keys and values of an encoder's source of `sourceTokens`, the trained length. */
   readonly sourceBytes: number;
+  readonly sourceTokens: number;
   /** What one should know of the policy with this model. */
   readonly notes: readonly string[];
 }
@@ -49,17 +52,20 @@ export function cacheMemory(spec: ModelSpec, { context, kv, contextLength }: Cac
   const notes = fitNotes(settings, fitTraits(spec));
   const shapes = mixerShapes(spec);
   const tokens = cacheTokens(spec, settings);
+  const extent = cacheExtent(settings, tokens);
   const source = { tokens: spec.contextLength, chunk: 0, limit: spec.contextLength };
   const unlimited = shapes.attention.filter(({ window }) => window === undefined);
   return {
     context: settings.policy.text,
     kv,
     tokens,
-    bytes: sequenceBytes(PLACE, shapes, settings, cacheExtent(settings, tokens), spec.contextLength),
+    chunk: extent.limit === undefined ? extent.chunk : 0,
+    bytes: sequenceBytes(PLACE, shapes, settings, extent, spec.contextLength),
     bytesPerToken: tokenBytes(shapes.attention, settings),
     bytesPerTokenBeyondWindows: tokenBytes(unlimited, settings),
     stateBytes: recurrentBytes(shapes.recurrent),
     sourceBytes: kvCacheBytes(PLACE, shapes.cross, settings, source),
+    sourceTokens: shapes.cross.length > 0 ? source.tokens : 0,
     notes,
   };
 }

@@ -45,7 +45,8 @@ export function memoryLines({ summary, cache }: Inspection, style: Styles): stri
 }
 
 function cacheRows(cache: CacheMemory): (readonly string[])[] {
-  const { bytes, tokens, context, kv, bytesPerToken, bytesPerTokenBeyondWindows, stateBytes, sourceBytes } = cache;
+  const { bytes, tokens, chunk, context, kv, bytesPerToken, bytesPerTokenBeyondWindows, stateBytes, sourceBytes } =
+    cache;
   const notes = cache.notes.map((note) => ["note", note]);
   const state = ["state", `${formatBytes(stateBytes)}, whatever the length of the text`];
   if (bytesPerToken === 0) return [state, ...notes];
@@ -54,9 +55,13 @@ function cacheRows(cache: CacheMemory): (readonly string[])[] {
     each.push(`${formatBytes(bytesPerTokenBeyondWindows)} beyond the windows`);
   }
   const pages = bytes - stateBytes - sourceBytes;
-  const source = ["source", `${formatBytes(sourceBytes)} for what the encoder reads`];
+  const source = [
+    "source",
+    `${formatBytes(sourceBytes)} for ${formatCount(cache.sourceTokens)} tokens that the encoder reads`,
+  ];
+  const held = `${formatCount(tokens)} tokens${chunk > 0 ? ` and ${formatCount(chunk)} being read` : ""}`;
   return [
-    ["cache", `${formatBytes(pages)} for ${formatCount(tokens)} tokens (${[context, `kv ${kv}`, ...each].join(", ")})`],
+    ["cache", `${formatBytes(pages)} for ${held} (${[context, `kv ${kv}`, ...each].join(", ")})`],
     ...(stateBytes > 0 ? [state] : []),
     ...(sourceBytes > 0 ? [source] : []),
     ...notes,

@@ -10,6 +10,7 @@ const JSON_ITEMS = 32;
 /** One line: `llama`, `[1, 2, 3, ... 32,000 in all]`, `"{% for ..." (1,204 characters)`. */
 export function metadataText(value: MetadataValue): string {
   if (typeof value === "string") return shortText(value);
+  if (typeof value === "number") return numberText(value);
   if (!isList(value)) return String(value);
   const items = Array.from(value.slice(0, LIST_ITEMS), listItem);
   if (value.length > LIST_ITEMS) items.push(`... ${formatCount(value.length)} in all`);
@@ -30,7 +31,15 @@ function isList(value: MetadataValue): value is readonly MetadataValue[] | Int32
 
 function listItem(value: MetadataValue): string {
   if (typeof value === "string") return `"${shorten(value, 24)}"`;
+  if (typeof value === "number") return numberText(value);
   return isList(value) ? `list of ${formatCount(value.length)}` : String(value);
+}
+
+/** The shortest text of the same 32-bit float, as files mostly have them: 0.00001 instead of 0.000009999999747378752. */
+function numberText(value: number): string {
+  if (Number.isInteger(value) || Math.fround(value) !== value) return String(value);
+  const digits = [6, 7, 8].find((count) => Math.fround(Number(value.toPrecision(count))) === value);
+  return String(Number(value.toPrecision(digits ?? 9)));
 }
 
 function shortText(text: string): string {

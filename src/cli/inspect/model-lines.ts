@@ -54,7 +54,11 @@ function stackRows(stack: StackDescription, embedded?: string): Row[] {
       attention.some(({ value }) => value.clamp !== null),
     ),
     ...row("scores", scores, scores !== ""),
-    ...row("cross attention", groupText(stack.cross, headsText), stack.cross.length > 0),
+    ...row(
+      "cross attention",
+      groupText(stack.cross, (cross) => `heads ${headsText(cross)}`),
+      stack.cross.length > 0,
+    ),
     ["feed-forward", groupText(stack.feedForwards, feedForwardText)],
     ["residual", groupText(stack.residuals, (residual) => residual)],
     ["norms", groupText(stack.norms, normText)],
