@@ -23,9 +23,10 @@ export class SequenceMemory implements SequenceState {
 
   /** @throws MemoryError */
   constructor(backend: Backend, shapes: MixerShapes, options: KvCacheOptions) {
-    this.states = new RecurrentMemory(backend, shapes.recurrent);
+    // Caches take memory with the first step. The states take theirs at once, so they come last, when nothing else can fail.
     this.cache = new KvCache(backend, shapes.attention, options);
     this.source = new WholeMemory(backend, shapes.cross, options);
+    this.states = new RecurrentMemory(backend, shapes.recurrent);
   }
 
   get seen(): number {

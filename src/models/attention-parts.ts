@@ -11,9 +11,13 @@ export interface HeadSizes {
   readonly valueWidth: number;
 }
 
-/** @throws FormatError when the heads do not share the KV heads evenly */
+/** More than any model has: a file that says so is not believed, before anything is made for each. */
+const MOST_HEADS = 65536;
+
+/** @throws FormatError when the heads do not share the KV heads evenly, or are more than can be */
 export function headSizes(meta: ModelMetadata, layer = 0): HeadSizes {
   const heads = meta.count("attention.head_count");
+  if (heads > MOST_HEADS) throw new FormatError(`${meta.checkpoint.location}: ${heads} heads are more than can be.`);
   const kvHeads = meta.countOfLayer("attention.head_count_kv", layer, heads);
   if (heads % kvHeads !== 0) {
     throw new FormatError(`${meta.checkpoint.location}: ${heads} heads cannot share ${kvHeads} KV heads evenly.`);

@@ -3,7 +3,7 @@
  * embedding, GeGLU. Gemma 2 has soft caps and a window in every other layer; gemma 3 has head norms, windows in five of six
  * layers, and another base of RoPE there.
  */
-import type { AttentionSpec } from "../nn/spec.js";
+import type { AttentionSpec, ModelSpec } from "../nn/spec.js";
 import type { Architecture } from "./architecture.js";
 import { attention, type HeadSizes, headNorms, headSizes } from "./attention-parts.js";
 import { decoder } from "./decoder-parts.js";
@@ -17,15 +17,15 @@ export const gemma2: Architecture = {
     const sizes = headSizes(meta);
     const rope = ropeFromMetadata(meta, "halves", sizes.keyWidth);
     const window = meta.count("attention.sliding_window", 4096);
-    const softcap = meta.number("attn_logit_softcapping", 50);
+    const softcap = meta.optional("attn_logit_softcapping", 50);
     const frame = gemma(meta, vocabulary, (block, index) => ({
       ...attention(meta, block, sizes),
       scale: scaleOf(meta, sizes, 46),
       rope,
-      softcap,
+      ...(softcap !== undefined && { softcap }),
       ...(index % 2 === 0 && { window }),
     }));
-    return { ...frame, logitSoftcap: meta.number("final_logit_softcapping", 30) };
+    return withSoftcap(frame, meta.optional("final_logit_softcapping", 30));
   },
 };
 
@@ -36,18 +36,21 @@ export const gemma3: Architecture = {
     const rope = ropeFromMetadata(meta, "halves", sizes.keyWidth, undefined, 1_000_000);
     const local = plainRope(meta, rope, meta.number("rope.freq_base_swa", 10_000));
     const window = meta.count("attention.sliding_window", 1024);
-    const softcap = meta.number("attn_logit_softcapping", 0);
-    const logitSoftcap = meta.number("final_logit_softcapping", 0);
+    const softcap = meta.optional("attn_logit_softcapping", 0);
     const frame = gemma(meta, vocabulary, (block, index) => ({
       ...attention(meta, block, sizes),
       ...headNorms(meta, block, sizes),
       scale: scaleOf(meta, sizes, 62),
       ...(index % 6 < 5 ? { rope: local, window } : { rope }),
-      ...(softcap > 0 && { softcap }),
+      ...(softcap !== undefined && { softcap }),
     }));
-    return { ...frame, ...(logitSoftcap > 0 && { logitSoftcap }) };
+    return withSoftcap(frame, meta.optional("final_logit_softcapping", 0));
   },
 };
+
+function withSoftcap(frame: ModelSpec, logitSoftcap: number | undefined): ModelSpec {
+  return logitSoftcap === undefined ? frame : { ...frame, logitSoftcap };
+}
 
 /** What both share around their attention. */
 function gemma(meta: ModelMetadata, vocabulary: number, mixer: (block: string, index: number) => AttentionSpec) {

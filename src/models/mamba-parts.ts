@@ -1,11 +1,16 @@
 /** State-space layers by GGUF's keys and names. Fused projections are taken apart by rows. */
 import type { ConvolutionSpec, Mamba2Spec, MambaSpec } from "../nn/spec.js";
-import { FormatError } from "../util/errors.js";
+import { FormatError, UnsupportedError } from "../util/errors.js";
 import type { ModelMetadata } from "./metadata.js";
-import { linear, linearSlices, rmsNorm, slice, table, vector } from "./parts.js";
+import { linear, linearSlices, rmsNorm, slice, table, vector, vectorSlice } from "./parts.js";
 
 /** Mamba of a block; `norms`: RMSNorms of dt, B and C (Jamba). */
 export function mambaMixer(meta: ModelMetadata, block: string, norms = false): MambaSpec {
+  if (meta.flag("ssm.dt_b_c_rms", false)) {
+    throw new UnsupportedError(
+      `${meta.checkpoint.location}: norms without gains of dt, B and C (FalconMamba) are not supported.`,
+    );
+  }
   const width = meta.count("embedding_length");
   const channels = meta.count("ssm.inner_size");
   const stateSize = meta.count("ssm.state_size");
@@ -77,7 +82,7 @@ function convolutions(meta: ModelMetadata, block: string, channels: readonly num
   const biases = vector(`${block}.ssm_conv1d.bias`, all);
   let start = 0;
   return channels.map((count) => {
-    const part = { kernel: slice(kernels, start, count), bias: slice(biases, start, count) };
+    const part = { kernel: slice(kernels, start, count), bias: vectorSlice(biases, start, count) };
     start += count;
     return part;
   });

@@ -33,6 +33,20 @@ export class ModelMetadata {
     throw this.wrong(key, "a positive whole number", value);
   }
 
+  /** A whole number in [0, below). */
+  index(key: string, below: number, fallback: number): number {
+    const value = this.number(key, fallback);
+    if (Number.isInteger(value) && value >= 0 && value < below) return value;
+    throw this.wrong(key, `a whole number from 0 to ${below - 1}`, value);
+  }
+
+  /** A positive number; 0 stands for none. */
+  optional(key: string, fallback: number): number | undefined {
+    const value = this.number(key, fallback);
+    if (value >= 0) return value === 0 ? undefined : value;
+    throw this.wrong(key, "a positive number, or 0 for none", value);
+  }
+
   /** A count that may be given for each layer as a list. */
   countOfLayer(key: string, layer: number, fallback?: number): number {
     const value = this.value(key);

@@ -20,11 +20,16 @@ export function table(tensor: string, rows: number, cols: number): WeightRef {
   return { tensor, rows, cols, exact: true };
 }
 
-/** Rows [start, start + count) of a weight; of a vector, elements. */
+/** Rows [start, start + count) of a weight. */
 export function slice(ref: WeightRef, start: number, count: number): WeightRef {
   const { rows, cols } = ref;
-  if (rows === 1) return { ...ref, cols: count, part: { start, rows, cols } };
   return { ...ref, rows: count, part: { start: start * cols, rows, cols } };
+}
+
+/** Elements [start, start + count) of a vector. */
+export function vectorSlice(ref: WeightRef, start: number, count: number): WeightRef {
+  const { rows, cols } = ref;
+  return { ...ref, cols: count, part: { start, rows, cols } };
 }
 
 /** The layer `<name>.weight` with `<name>.bias` where that is there. */
@@ -36,7 +41,7 @@ export function linear(meta: ModelMetadata, name: string, inputs: number, output
 /** The outputs [start, start + count) of a layer as a layer of their own. */
 export function linearSlice({ weight, bias }: LinearSpec, start: number, count: number): LinearSpec {
   const part = { weight: slice(weight, start, count) };
-  return bias ? { ...part, bias: slice(bias, start, count) } : part;
+  return bias ? { ...part, bias: vectorSlice(bias, start, count) } : part;
 }
 
 /** Layers that lie in one, one after the other. */
@@ -72,6 +77,19 @@ export function activationOf(meta: ModelMetadata, usual: Activation): Activation
   );
 }
 
+/** @throws UnsupportedError where the checkpoint has a tensor that would be left out in silence */
+export function refuseTensors(meta: ModelMetadata, names: readonly string[]): void {
+  const found = names.find((name) => meta.hasTensor(name));
+  if (found === undefined) return;
+  const { location, architecture } = meta.checkpoint;
+  throw new UnsupportedError(
+    `${location}: the tensor "${found}" is a variant of ${architecture} that is not supported.`,
+    {
+      tensor: found,
+    },
+  );
+}
+
 /** ffn_up and ffn_down of a block. */
 export function denseMlp(meta: ModelMetadata, block: string, activation: Activation): DenseMlpSpec {
   const [width, hidden] = [meta.count("embedding_length"), meta.count("feed_forward_length")];
@@ -94,8 +112,8 @@ export function gatedMlp(meta: ModelMetadata, block: string, activation: Activat
   return { kind: "gated", gating: activationOf(meta, activation), gate, up, down };
 }
 
-/** More than any model has: a file that says so is not believed. */
-const MOST_EXPERTS = 4096;
+/** More than any model has, in all of its blocks: a file that says so is not believed, before anything is made of it. */
+const MOST_EXPERTS = 65536;
 
 /** ffn_gate_inp chooses among the experts that lie in ffn_gate_exps, ffn_up_exps and ffn_down_exps. */
 export function experts(
@@ -107,8 +125,10 @@ export function experts(
   const hidden = meta.count("expert_feed_forward_length", meta.count("feed_forward_length"));
   const count = meta.count("expert_count");
   const used = meta.count("expert_used_count");
-  if (used > count || count > MOST_EXPERTS) {
-    throw new FormatError(`${meta.checkpoint.location}: ${used} of ${count} experts cannot be used.`, { count, used });
+  const blocks = meta.count("block_count");
+  if (used > count || count * blocks > MOST_EXPERTS) {
+    const found = `${used} of ${count} experts in ${blocks} blocks cannot be used`;
+    throw new FormatError(`${meta.checkpoint.location}: ${found}.`, { count, used });
   }
   const stack = (name: string, inputs: number, outputs: number): LinearSpec[] => {
     const weights = matrix(`${block}.${name}.weight`, count * outputs, inputs);

@@ -3,6 +3,7 @@
  * its factors. llama.cpp ignores its `attention.sliding_window`, and so does Sluice.
  */
 import type { RopeSpec } from "../position/rope.js";
+import { FormatError } from "../util/errors.js";
 import type { Architecture } from "./architecture.js";
 import { attention, headSizes } from "./attention-parts.js";
 import { decoder } from "./decoder-parts.js";
@@ -28,7 +29,11 @@ export const phi3: Architecture = {
 function longRope(meta: ModelMetadata, rope: RopeSpec, auxiliary: ReadonlyMap<string, Float32Array>): RopeSpec {
   const short = auxiliary.get(SHORT);
   const long = auxiliary.get(LONG);
-  if (!short || !long) return rope;
+  if (!short && !long) return rope;
+  if (!short || !long) {
+    const missing = short ? LONG : SHORT;
+    throw new FormatError(`${meta.checkpoint.location}: there are factors of LongRoPE, but ${missing} is missing.`);
+  }
   checkDivisors(meta, SHORT, short, rope.dims);
   checkDivisors(meta, LONG, long, rope.dims);
   const originalContext = meta.count("rope.scaling.original_context_length", meta.count("context_length"));

@@ -1,8 +1,10 @@
 /**
  * T5 (1910.10683): an encoder that reads the source whole and a decoder that attends to it, relative positions in buckets,
- * RMSNorm, unscaled scores. All layers use the biases of the first one's table.
+ * RMSNorm, unscaled scores. Layers use the biases of the first one's table where they have none of their own (umT5,
+ * 2304.09151).
  */
 import type { AttentionSpec, BranchSpec, FeedForwardSpec } from "../nn/spec.js";
+import { FormatError } from "../util/errors.js";
 import type { Architecture } from "./architecture.js";
 import { type HeadSizes, headSizes } from "./attention-parts.js";
 import { blocks, embeddingAndHead } from "./decoder-parts.js";
@@ -17,12 +19,15 @@ export const t5: Architecture = {
   build(meta, vocabulary) {
     const width = meta.count("embedding_length");
     const sizes = headSizes(meta);
-    const relative = (side: "enc" | "dec") => {
-      const buckets = meta.count("attention.relative_buckets_count", 32);
-      const biases = table(`${side}.blk.0.attn_rel_b.weight`, buckets, sizes.heads);
+    const buckets = bucketCount(meta);
+    const relative = (side: "enc" | "dec", block: string) => {
+      const biases = table(`${side}.${block}.attn_rel_b.weight`, buckets, sizes.heads);
       return { buckets, maximum: MAXIMUM_DISTANCE, bidirectional: side === "enc", table: biases };
     };
-    const [encoderRelative, decoderRelative] = [relative("enc"), relative("dec")];
+    const first = { enc: relative("enc", "blk.0"), dec: relative("dec", "blk.0") };
+    const positions = (side: "enc" | "dec", block: string) => ({
+      relative: meta.hasTensor(`${side}.${block}.attn_rel_b.weight`) ? relative(side, block) : first[side],
+    });
     const mixer = (block: string, name: string, positions: Partial<AttentionSpec>): BranchSpec<AttentionSpec> => ({
       norm: rmsNorm(meta, `${block}.${name}_norm`, width),
       body: { ...attention(meta, `${block}.${name}`, sizes), ...positions },
@@ -36,17 +41,17 @@ export const t5: Architecture = {
       encoder: {
         layers: blocks(meta, (block) => ({
           residual: "sequential" as const,
-          mixer: mixer(`enc.${block}`, "attn", { relative: encoderRelative }),
+          mixer: mixer(`enc.${block}`, "attn", positions("enc", block)),
           feedForward: feedForward(`enc.${block}`),
         })),
         norm: rmsNorm(meta, "enc.output_norm", width),
-        startToken: meta.number("decoder_start_token_id", 0),
+        startToken: meta.index("decoder_start_token_id", vocabulary, 0),
       },
       layers: blocks(
         meta,
         (block) => ({
           residual: "sequential" as const,
-          mixer: mixer(`dec.${block}`, "attn", { relative: decoderRelative }),
+          mixer: mixer(`dec.${block}`, "attn", positions("dec", block)),
           cross: mixer(`dec.${block}`, "cross_attn", {}),
           feedForward: feedForward(`dec.${block}`),
         }),
@@ -56,6 +61,15 @@ export const t5: Architecture = {
     };
   },
 };
+
+/** An encoder has half of them for either direction, and half of these for the nearest distances. */
+function bucketCount(meta: ModelMetadata): number {
+  const buckets = meta.count("attention.relative_buckets_count", 32);
+  if (buckets % 2 === 0 && buckets >= 4 && buckets < 2 * MAXIMUM_DISTANCE) return buckets;
+  throw new FormatError(
+    `${meta.checkpoint.location}: ${buckets} buckets of distances; expected an even number from 4 to ${2 * MAXIMUM_DISTANCE - 2}.`,
+  );
+}
 
 function attention(meta: ModelMetadata, name: string, sizes: HeadSizes): AttentionSpec {
   const width = meta.count("embedding_length");

@@ -3,8 +3,8 @@ import { afterAll, describe, expect, it } from "vitest";
 import type { Part, Session, SessionOptions } from "../../src/engine/api.js";
 import { loadLocal } from "../../src/engine/load-local.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
-import { ArgumentError, ContextFullError, PolicyError } from "../../src/util/errors.js";
-import { familyNamed } from "../support/families.js";
+import { ArgumentError, ContextFullError, PolicyError, UnsupportedError } from "../../src/util/errors.js";
+import { type Family, familyNamed } from "../support/families.js";
 import { randomGguf } from "../support/random-gguf.js";
 
 const open: LocalModel[] = [];
@@ -12,8 +12,9 @@ afterAll(async () => {
   for (const model of open) await model.dispose();
 });
 
-async function loaded(family: string): Promise<LocalModel> {
-  const model = await loadLocal(randomGguf(familyNamed(family)).path, { backend: "reference" });
+async function loaded(family: string | Family, backend: "reference" | "wasm" = "reference"): Promise<LocalModel> {
+  const { path } = randomGguf(typeof family === "string" ? familyNamed(family) : family);
+  const model = await loadLocal(path, { backend, threads: 1 });
   open.push(model);
   return model;
 }
@@ -65,6 +66,16 @@ describe("Jamba", () => {
     for (let i = 0; i < 5; i++) await write(session, ids(80));
     expect(session.usage.cacheBytes).toBeLessThanOrEqual(cacheBytes);
     expect(session.usage).toMatchObject({ kept: 24, horizon: 20, sinks: 4 });
+  });
+
+  it("takes nothing for its states where a backend cannot have its heads", async () => {
+    const jamba = familyNamed("jamba");
+    const model = await loaded({ ...jamba, keys: { ...jamba.keys, embedding_length: 30 } }, "wasm");
+    const before = model.runner.backend.memoryBytes;
+    const session = model.session();
+    await expect(write(session, ids(3))).rejects.toThrow(UnsupportedError);
+    await session.dispose();
+    expect(model.runner.backend.memoryBytes).toBe(before);
   });
 
   it("has a limit under full, for its attention", async () => {

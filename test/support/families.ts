@@ -100,6 +100,12 @@ export const FAMILIES: readonly Family[] = [
     },
     has: /\.bias$|^output\./,
   },
+  {
+    name: "gpt-oss, one expert",
+    architecture: "gpt-oss",
+    keys: { ...RMS, expert_count: 1, expert_used_count: 1, "attention.sliding_window": 11 },
+    has: /\.bias$/,
+  },
   { name: "gpt2", architecture: "gpt2", keys: LAYER, has: /\.bias$|attn_qkv/ },
   {
     name: "starcoder",
@@ -162,7 +168,7 @@ export const FAMILIES: readonly Family[] = [
     name: "t5, gated",
     architecture: "t5",
     keys: { ...RMS, "attention.relative_buckets_count": 32, decoder_block_count: 1 },
-    has: /ffn_gate\.weight|^output\.weight/,
+    has: /ffn_gate\.weight|^output\.weight|enc\.blk\.1\.attn_rel_b/,
     small: UNSCALED,
   },
 ];

@@ -54,7 +54,7 @@ function draw(random: Random, { small }: Family, name: string, rows: number, col
 }
 
 /** What the architecture makes of the family's metadata. */
-function familySpec(family: Family): ModelSpec {
+export function familySpec(family: Family): ModelSpec {
   const { architecture, auxiliary = {} } = family;
   const numbers = new Map(Object.entries(auxiliary).map(([name, list]) => [name, Float32Array.from(list)]));
   const checkpoint: Checkpoint = {
