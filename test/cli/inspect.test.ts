@@ -102,14 +102,14 @@ describe("sluice inspect", () => {
     const values = {
       "llama.a": Math.fround(1e-5),
       "llama.b": Math.fround(0.1),
-      "llama.c": 0.1,
+      "llama.c": 0.123456789012,
       "llama.d": Math.fround(1 / 3),
     };
     const { out } = await cli(["inspect", "m.gguf", "--metadata"], { checkpoint: checkpoint({ ...LLAMA, ...values }) });
     expect(facts(out)).toMatchObject({
       "llama.a": "0.00001",
       "llama.b": "0.1",
-      "llama.c": "0.1",
+      "llama.c": "0.123456789012",
       "llama.d": "0.33333334",
     });
   });

@@ -120,6 +120,14 @@ describe("sluice stream", () => {
     expect(io.loads).toEqual([]);
   });
 
+  test("an encoder-decoder model is refused, for there is no source", async () => {
+    const model = new FakeModel({ info: { architecture: "t5", encoderDecoder: true } });
+    const result = await cli(["stream", "m.gguf", ...both, "--context", "full"], { model, files });
+    expect(result).toMatchObject({ code: 2, out: "" });
+    expect(result.err).toContain("error: t5 predicts a text from a source");
+    expect(model.disposed).toBe(true);
+  });
+
   test("full asks for no more positions than are learned", async () => {
     const model = new FakeModel({ ...script, info: { positions: 600 } });
     await cli(["stream", "m.gguf", ...both, "--context", "full"], { model, files });

@@ -75,6 +75,12 @@ export async function stream(args: StreamArguments, io: Io): Promise<number> {
     const options = { ...loadOptions(args), signal };
     const model = await loadModel(io, { reference: args.model, options, quiet: args.quiet === true });
     try {
+      if (model.info.encoderDecoder) {
+        throw new UsageError(
+          `${model.info.architecture} predicts a text from a source that its encoder reads; stream reads a text alone. ` +
+            "Models without an encoder can be measured.",
+        );
+      }
       const text = await encodeTexts(model, texts, args.maxTokens);
       if (text.tokens === 0) throw new UsageError("There is no text to read: the files are empty.");
       return await measureAll(model, text, args, io, signal);
