@@ -45,4 +45,18 @@ describe.each(DEVICES)("pages as bytes on $label", (device) => {
     expect(await attended(second, queries)).toEqual(expected);
     expect(await second.store.readPage(second.table.page(0))).toEqual(bytes);
   });
+
+  it("holds nothing of a store before it", async () => {
+    const layout = { members: 1, keyWidth: 16, valueWidth: 16, keyType: "f32", valueType: "f32" } as const;
+    const first = ops.kvStore(layout);
+    for (let page = 0; page < 8; page++) {
+      first.writePage(first.alloc(), new Uint8Array(first.pageBytes).fill(7));
+    }
+    first.dispose();
+    const second = ops.kvStore(layout);
+    for (let page = 0; page < 8; page++) {
+      expect((await second.readPage(second.alloc())).every((byte) => byte === 0)).toBe(true);
+    }
+    second.dispose();
+  });
 });

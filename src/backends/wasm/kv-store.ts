@@ -63,6 +63,9 @@ export class WasmKvStore implements KvStore {
   private addSlab(count: number): void {
     const bytes = count * this.pageBytes;
     const start = this.owner.space.allocate(bytes, `A cache of ${count * PAGE_TOKENS} more tokens`);
+    // What others left there must not get into a saved session.
+    this.owner.flush();
+    this.owner.space.u8.fill(0, start, start + bytes);
     this.slabs.push({ start, bytes });
     this.pages += count;
     for (let i = count - 1; i >= 0; i--) this.unused.push(start + i * this.pageBytes);
