@@ -4,12 +4,10 @@
  * and 2j + 1 of a block of 32 in the low and high half of byte j, and `_scales` [E, rows, blocks] its exponent. In ggml a
  * block is the exponent, then 16 bytes whose j-th holds the elements j and j + 16. The codes of the numbers are the same.
  */
-import { type DType, dtypeOfGgml, rowBytes } from "../../tensor/dtype.js";
-import { UnsupportedError } from "../../util/errors.js";
+import { rowBytes } from "../../tensor/dtype.js";
 import type { SafetensorsTensor } from "../safetensors.js";
 import { assembled, bytesOf, type View, wrongShape } from "./views.js";
 
-const GGML_ID = 39;
 const BLOCK = 32;
 const PACKED = BLOCK / 2;
 
@@ -23,9 +21,8 @@ export function mxfp4Experts(step: number, first: number): View {
       const [experts, sourceRows, blocksInRow] = blocks.shape;
       const rows = sourceRows / step;
       const cols = blocksInRow * BLOCK;
-      const dtype = mxfp4(blocks);
-      const stride = rowBytes(dtype, cols);
-      return assembled({ dtype, rows: experts * rows, cols }, rows, cache, async (expert) => {
+      const stride = rowBytes("mxfp4", cols);
+      return assembled({ dtype: "mxfp4", rows: experts * rows, cols }, rows, cache, async (expert) => {
         const length = sourceRows * blocksInRow;
         const codes = await bytesOf(blocks, expert * length * PACKED, length * PACKED);
         const exponents = await bytesOf(scales, expert * length, length);
@@ -40,15 +37,6 @@ export function mxfp4Experts(step: number, first: number): View {
       });
     },
   };
-}
-
-/** The type by ggml's id. @throws UnsupportedError as long as there are no kernels for it */
-function mxfp4({ name, source }: SafetensorsTensor): DType {
-  const dtype = dtypeOfGgml(GGML_ID);
-  if (dtype) return dtype;
-  throw new UnsupportedError(
-    `${source.name}: the tensor "${name}" is stored as MXFP4, which Sluice does not read yet.`,
-  );
 }
 
 /** Neighbours in a byte, at `from`, to elements 16 apart in a byte, at `to`. */
