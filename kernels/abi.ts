@@ -70,6 +70,7 @@ export const BYTES_FOUR = 2; // 32-bit sums
 export const BYTES_WIDE = 3; // 32-bit sums by the wide module (wide.ts)
 export const PLANES = 4;
 export const PLANES_WORDS = 5; // 32-bit sums
+export const FLOATS_WIDE = 6; // weights of floats by the wide module; for others of floats SIXTEEN_BITS stands and says nothing
 
 // Functions of MAP.
 export const SILU = 0;
@@ -90,6 +91,7 @@ export const WIDE_SLOT = 1; // multiply
 export const WIDE_SCORES = 2;
 export const WIDE_SOFTMAX = 3;
 export const WIDE_ADD = 4;
+export const WIDE_FLOATS = 5;
 
 // Biases of attention by distance.
 export const BIAS_NONE = 0;

@@ -5,7 +5,7 @@
 // Sums of the tile's tokens lie in scratch, f32 [tokens][8], and take the chunks of 256 columns in order, whatever the
 // tile: results do not depend on how tokens are grouped.
 
-import { EIGHTS } from "./abi";
+import { EIGHTS, WIDE_FLOATS } from "./abi";
 import { eightsScales, eightsStart, eightsStep } from "./eights";
 import { madd } from "./simd";
 import { blockBytes, blockShift, F32, hasOffsets, isFloat, Q4_0_EIGHTS, unpackIntegers, unpackRow } from "./unpack";
@@ -33,10 +33,18 @@ const OFFSETS: usize = 16640; // f32 [16][8]
 // @ts-ignore: decorator
 @inline
 export const SUMS: usize = 17152;
-/** Scratch bytes of this file: 20,224. */
+// For the wide module: a panel of sixteen rows of floats, f32 [256][16], and sums, f32 [tokens][16].
+const WIDE_PANEL: usize = 20224;
 // @ts-ignore: decorator
 @inline
-export const PANEL_SCRATCH_BYTES: usize = 17152 + 96 * 32;
+export const WIDE_SUMS: usize = 36608;
+// @ts-ignore: decorator
+@inline
+export const WIDE_ROWS = 16;
+/** Scratch bytes of this file: 42,752. */
+// @ts-ignore: decorator
+@inline
+export const PANEL_SCRATCH_BYTES: usize = 36608 + 96 * 64;
 
 /** Eight rows of `count` 32-bit words to columns `width` bytes apart. Rows at `from` + r * stride. */
 export function interleave(from: usize, stride: usize, count: i32, to: usize, width: usize): void {
@@ -287,5 +295,27 @@ export function panelProducts(
     }
     panelIntegers(count, x + (at << 1), xScales + (at >> 3), stride, tokens, scratch);
     if (hasOffsets(dtype)) panelFloats(scratch + OFFSETS, count >> 4, xSums + (at >> 2), stride, tokens, scratch + SUMS);
+  }
+}
+
+/** The same for weight rows [row, row + 16) of floats, by the function `floatsWide` of the wide module. */
+export function wideFloatProducts(
+  dtype: i32, weight: usize, weightStride: usize, row: i32, last: i32, columns: i32, x: usize, stride: usize,
+  tokens: i32, scratch: usize,
+): void {
+  memory.fill(scratch + WIDE_SUMS, 0, <usize>((tokens + 3) & ~3) << 6);
+  for (let k = 0; k < columns; k += PANEL_COLUMNS) {
+    const count = min(PANEL_COLUMNS, columns - k);
+    const skipped = (<usize>k >> blockShift(dtype)) * blockBytes(dtype);
+    for (let half = 0; half < 2; half++) {
+      for (let r = 0; r < PANEL_ROWS; r++) {
+        const from = weight + <usize>min(row + half * PANEL_ROWS + r, last) * weightStride + skipped;
+        unpackRow(dtype, from, count, scratch + UNPACKED + <usize>r * UNPACKED_STRIDE);
+      }
+      interleave(scratch + UNPACKED, UNPACKED_STRIDE, count, scratch + WIDE_PANEL + <usize>(half << 5), 64);
+    }
+    call_indirect<void>(
+      WIDE_FLOATS, scratch + WIDE_PANEL, count, x + (<usize>k << 2), stride, tokens, scratch + WIDE_SUMS,
+    );
   }
 }

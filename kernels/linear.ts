@@ -14,7 +14,8 @@
 //   10  out, address of f32 rows
 //   11  row stride of out in elements
 //   12  scratch of all threads: this thread's is at scratch + thread * SCRATCH_BYTES (at least PANEL_SCRATCH_BYTES each)
-//   13  form of the activations, see abi: SIXTEEN_BITS, or one of the others in the build with relaxed SIMD
+//   13  form of the activations, see abi: SIXTEEN_BITS, or one of the others in the build with relaxed SIMD; FLOATS_WIDE only
+//       where the wide module is in the table
 // and, from byte RANGE_COUNTERS on, RANGES counters that are zero before the first thread starts. Every thread has a range
 // of the work of its own, so that it reads memory in order, and takes small pieces from it; then it takes pieces from the
 // ranges of others. (Pieces from one counter, which neighbours then share out, cost a quarter of the memory's speed.)
@@ -22,11 +23,11 @@
 // One item of work is a tile of weight rows and of tokens; its result does not depend on who computes it, so results are
 // the same bits for any number of threads. Few tokens: the weight is streamed once (linear-rows). More: panels.
 
-import { EIGHTS, PLANES, PLANES_WORDS, RANGE_COUNTERS, RANGES, SCRATCH_BYTES, SIXTEEN_BITS } from "./abi";
+import { EIGHTS, FLOATS_WIDE, PLANES, PLANES_WORDS, RANGE_COUNTERS, RANGES, SCRATCH_BYTES, SIXTEEN_BITS } from "./abi";
 import { BYTE_SUMS, BYTE_TILE_TOKENS, byteProducts, byteRows } from "./linear-bytes";
 import { eightRows } from "./linear-eights";
 import { rowsBf16, rowsF16, rowsF32 } from "./linear-float-rows";
-import { PANEL_ROWS, panelProducts, SUMS, TILE_TOKENS } from "./linear-panel";
+import { PANEL_ROWS, panelProducts, SUMS, TILE_TOKENS, WIDE_ROWS, WIDE_SUMS, wideFloatProducts } from "./linear-panel";
 import { rowIq4Nl, rowMxfp4, rowQ4_0, rowQ4_1, rowQ5_0, rowQ5_1, rowQ8_0 } from "./linear-rows";
 import { rowQ2K, rowQ3K, rowQ4K, rowQ5K, rowQ6K } from "./linear-rows-k";
 import { loadHalf, prepareConstants, sumLanes } from "./linear-simd";
@@ -166,13 +167,15 @@ function multiplyPanels(args: usize, first: i32, end: i32, x: usize, xStride: us
   const panelRows = rowsOf(form);
   const panels = (rows + panelRows - 1) / panelRows;
   const tile = tileTokens(form, tokens);
-  const sums = scratch + (form == SIXTEEN_BITS ? SUMS : BYTE_SUMS);
+  const sums = scratch + (form == SIXTEEN_BITS ? SUMS : form == FLOATS_WIDE ? WIDE_SUMS : BYTE_SUMS);
   for (let item = first; item < end; item++) {
     const token = (item / panels) * tile;
     const row = (item % panels) * panelRows;
     const count = min(tile, tokens - token);
     const from = x + <usize>token * xStride;
     if (form == SIXTEEN_BITS) panelProducts(dtype, weight, stride, row, rows - 1, columns, from, xStride, count, scratch);
+    else if (form == FLOATS_WIDE)
+      wideFloatProducts(dtype, weight, stride, row, rows - 1, columns, from, xStride, count, scratch);
     else byteProducts(form, dtype, weight, stride, row, rows - 1, columns, from, count, scratch);
     for (let t = 0; t < count; t++) {
       finish(args, token + t, row, sums + <usize>(t * panelRows * 4), min(panelRows, rows - row));
@@ -182,13 +185,15 @@ function multiplyPanels(args: usize, first: i32, end: i32, x: usize, xStride: us
 
 /** Weight rows of a panel. */
 function rowsOf(form: i32): i32 {
+  if (form == FLOATS_WIDE) return WIDE_ROWS;
   return form == SIXTEEN_BITS ? PANEL_ROWS : byteRows(form);
 }
 
-/** Tokens of a tile: a multiple of eight (four in 16 bits), tiles as even as can be. */
+/** Tokens of a tile: a multiple of eight (four in 16 bits and of floats), tiles as even as can be. */
 function tileTokens(form: i32, tokens: i32): i32 {
-  const most = form == SIXTEEN_BITS ? TILE_TOKENS : BYTE_TILE_TOKENS;
-  const least = form == SIXTEEN_BITS ? 4 : 8;
+  const bytes = form != SIXTEEN_BITS && form != FLOATS_WIDE;
+  const most = bytes ? BYTE_TILE_TOKENS : TILE_TOKENS;
+  const least = bytes ? 8 : 4;
   const tiles = (tokens + most - 1) / most;
   return ((tokens + tiles - 1) / tiles + least - 1) & -least;
 }
@@ -210,7 +215,7 @@ export function linear(args: usize, thread: i32, threads: i32): void {
   if (tokens == 0) return;
   const scratch = <usize>load<u32>(args, 48) + <usize>thread * SCRATCH_BYTES;
   const x = <usize>(isFloat(dtype) ? load<u32>(args, 16) : load<u32>(args, 24));
-  const eights = form >= PLANES;
+  const eights = form == PLANES || form == PLANES_WORDS;
   const few = form == SIXTEEN_BITS && dtype < EIGHTS && tokens < panelFrom(dtype);
   const xStride = eights ? <usize>planesRowBytes(columns) : activationStride(args, dtype, columns);
   const tile = tileTokens(form, tokens);

@@ -38,6 +38,7 @@ const FORMS = {
   wide: "BYTES_WIDE",
   planes: "PLANES",
   "planes-words": "PLANES_WORDS",
+  floats: "FLOATS_WIDE",
 };
 const MAJOR = Number(process.versions.node.split(".")[0]);
 // Words that the threads meet at: the number of the run, and how many further threads have finished it.
@@ -62,8 +63,10 @@ function start(module, wide, memory) {
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   if (wide) {
     const { table } = instance.exports;
-    table.grow(1);
-    table.set(1, new WebAssembly.Instance(wide, { env: { memory } }).exports.multiply);
+    const { multiply, floatsWide } = new WebAssembly.Instance(wide, { env: { memory } }).exports;
+    table.grow(5);
+    table.set(1, multiply);
+    table.set(5, floatsWide);
   }
   return instance.exports;
 }
@@ -86,7 +89,8 @@ function ownForm(probeBytes, wide) {
   return (format, tokens) => {
     const [id, blockSize] = FORMATS[format];
     if (tokens < 8 && id > 1000) return exact ? "planes-words" : "planes";
-    if (tokens < 8 || blockSize === 1) return "sixteen";
+    if (blockSize === 1) return wide && exact && tokens >= 8 ? "floats" : "sixteen";
+    if (tokens < 8) return "sixteen";
     if (exact) return wide ? "wide" : "bytes";
     return ["q8_0", "iq4_nl"].includes(format) ? "sixteen" : "nibbles";
   };
@@ -191,7 +195,7 @@ function prepare(kernels, abi, { words, quantised, weight, scratch, out }, { col
   words.set([tokens, columns, ACTIVATIONS, columns, quantised], ARGS / 4);
   const { splitPlanes, quantiseBytes, quantise } = kernels;
   const convert = code >= abi.PLANES ? splitPlanes : code === abi.SIXTEEN_BITS ? quantise : quantiseBytes;
-  convert(ARGS, 0, 1);
+  if (blockSize > 1) convert(ARGS, 0, 1);
   words.set([id, tokens, columns, rows, ACTIVATIONS, columns, quantised, weight, 0, 0, out, rows], ARGS / 4);
   words.set([scratch, code], ARGS / 4 + 12);
   return { rows, bytes: rows * rowBytes };

@@ -8,7 +8,7 @@ import { WIDE } from "../../src/backends/wasm/generated/kernels.js";
 import { createWasmBackend } from "../../src/backends/wasm/index.js";
 import { MachineRoom } from "../../src/backends/wasm/machine-room.js";
 import { compileKernels } from "../../src/backends/wasm/module.js";
-import { multipliesRight } from "../../src/backends/wasm/wide.js";
+import { multipliesFloatsRight, multipliesRight } from "../../src/backends/wasm/wide.js";
 import { attendsRight } from "../../src/backends/wasm/wide-attention.js";
 import { relaxedSimd, testPlatform } from "../support/test-platform.js";
 import { tensorOf, weightOf } from "./devices.js";
@@ -28,7 +28,8 @@ describe.skipIf(!relaxedSimd)("the trial of the wide module", () => {
 
   test.skipIf(!widens || byteForms()[0][1].largest < 255)("accepts what Node 24 makes with V8's flags", () => {
     // Not by the platform that devices.ts sets, which compiles the module in any case.
-    const isRight = (module: WebAssembly.Module) => multipliesRight(module) && attendsRight(module);
+    const isRight = (module: WebAssembly.Module) =>
+      multipliesRight(module) && multipliesFloatsRight(module) && attendsRight(module);
     expect(testPlatform.compileWide?.(() => bytes, isRight, false)).toBeInstanceOf(WebAssembly.Module);
   });
 
@@ -56,7 +57,8 @@ describe.skipIf(!relaxedSimd)("the trial of the wide module", () => {
     { name: "f32x4.convert_i32x4_s as _u", from: [0xfd, 0xfa, 0x01], to: [0xfd, 0xfb, 0x01], products: 16 },
   ])("refuses every module with one $name", ({ from, to, products }) => {
     const widest = byteForms()[0][1].largest;
-    const isRight = (module: WebAssembly.Module) => attendsRight(module) && (widest < 255 || multipliesRight(module));
+    const isRight = (module: WebAssembly.Module) =>
+      attendsRight(module) && multipliesFloatsRight(module) && (widest < 255 || multipliesRight(module));
     const missed: number[] = [];
     let count = 0;
     for (let at = bytes.indexOf(Buffer.from(from)); at >= 0; at = bytes.indexOf(Buffer.from(from), at + 1), count++) {

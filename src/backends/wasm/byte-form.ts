@@ -2,7 +2,15 @@
  * Which form of the integer matrix products an engine should run. Products of many tokens (prefill) take activations of 8
  * bits where that is exact and faster than 16; few tokens (decode) always take 16, which cost nothing there.
  */
-import { BYTES_FOUR, BYTES_NIBBLES, BYTES_WIDE, PLANES, PLANES_WORDS, SIXTEEN_BITS } from "../../../kernels/abi.js";
+import {
+  BYTES_FOUR,
+  BYTES_NIBBLES,
+  BYTES_WIDE,
+  FLOATS_WIDE,
+  PLANES,
+  PLANES_WORDS,
+  SIXTEEN_BITS,
+} from "../../../kernels/abi.js";
 import { DTYPES, type DType } from "../../tensor/dtype.js";
 import type { KernelFunction } from "./module.js";
 
@@ -52,8 +60,13 @@ export function byteForm(probe: KernelFunction, wide: boolean): ByteForm {
   return { form: BYTES_NIBBLES, largest: 63 };
 }
 
+/** The form of a product with a weight of floats: the wide module's function gives the same bits as the kernels' own. */
+export function floatForm({ form }: ByteForm, tokens: number): number {
+  return form === BYTES_WIDE && tokens >= BYTES_FROM ? FLOATS_WIDE : SIXTEEN_BITS;
+}
+
 /**
- * The form of one product. Few tokens with a weight that lies by eights take it in planes; 32-bit sums where the relaxed
+ * The form of one product with a quantised weight. Few tokens with a weight that lies by eights take it in planes; 32-bit sums where the relaxed
  * product is one instruction.
  */
 export function formFor({ form, largest }: ByteForm, dtype: DType, tokens: number, byEights = false): number {

@@ -3,7 +3,7 @@
  * vectors. The compiler that does it is not meant for all code yet, so what it made is believed only when it computes right
  * here. That is tried as a whole: where products of bytes are not exact (x64 without VNNI), attention has no module either.
  */
-import { WIDE_ADD, WIDE_SCORES, WIDE_SLOT, WIDE_SOFTMAX } from "../../../kernels/abi.js";
+import { WIDE_ADD, WIDE_FLOATS, WIDE_SCORES, WIDE_SLOT, WIDE_SOFTMAX } from "../../../kernels/abi.js";
 import { InternalError } from "../../util/errors.js";
 import { platform } from "../../util/platform.js";
 import { WIDE } from "./generated/kernels.js";
@@ -12,7 +12,8 @@ import { attendsRight } from "./wide-attention.js";
 
 /** The module, compiled to 256-bit vectors and tried out; once for all models. `asked`: see Platform.compileWide. */
 export function compileWide(asked?: boolean): WebAssembly.Module | undefined {
-  const isRight = (module: WebAssembly.Module) => multipliesRight(module) && attendsRight(module);
+  const isRight = (module: WebAssembly.Module) =>
+    multipliesRight(module) && multipliesFloatsRight(module) && attendsRight(module);
   return platform().compileWide?.(() => decode(WIDE), isRight, asked ?? false);
 }
 
@@ -22,6 +23,7 @@ export const WIDE_FUNCTIONS: Readonly<Record<string, number>> = {
   scoreWide: WIDE_SCORES,
   softmaxWide: WIDE_SOFTMAX,
   addWide: WIDE_ADD,
+  floatsWide: WIDE_FLOATS,
 };
 
 /** Puts the module's functions where the kernels of `instance` call them. kernel-thread.ts does the same in its script. */
@@ -110,4 +112,22 @@ export function multipliesRight(wide: WebAssembly.Module): boolean {
     if (!found.every((value, i) => value === exact(i % ROWS, Math.floor(i / ROWS), parts))) return false;
   }
   return true;
+}
+
+/** Whether its products of floats are exact: whole numbers, 13 tokens (whole groups and a part of one), 5 columns. */
+export function multipliesFloatsRight(wide: WebAssembly.Module): boolean {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const floatsWide = kernelFunction(new WebAssembly.Instance(wide, { env: { memory } }), "floatsWide");
+  const [columns, tokens, stride] = [5, 13, 32];
+  const floats = new Float32Array(memory.buffer);
+  const { panel, groups, sums } = AT;
+  for (let k = 0; k < columns; k++) {
+    for (let row = 0; row < ROWS; row++) floats[panel / 4 + k * ROWS + row] = weightOf(row, k);
+    for (let token = 0; token < tokens; token++) floats[(groups + token * stride) / 4 + k] = activationOf(token, k);
+  }
+  floatsWide(panel, columns, groups, stride, tokens, sums);
+  const found = new Float32Array(memory.buffer, sums, tokens * ROWS);
+  const exact = (row: number, token: number) =>
+    Array.from({ length: columns }, (_, k) => weightOf(row, k) * activationOf(token, k)).reduce((a, b) => a + b);
+  return found.every((value, i) => value === exact(i % ROWS, Math.floor(i / ROWS)));
 }

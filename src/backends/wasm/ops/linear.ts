@@ -5,7 +5,7 @@
 import * as abi from "../../../../kernels/abi.js";
 import { DTYPES, type DType, rowBytes } from "../../../tensor/dtype.js";
 import type { Tensor, Weight } from "../../../tensor/tensor.js";
-import { formFor } from "../byte-form.js";
+import { floatForm, formFor } from "../byte-form.js";
 import type { Machine } from "../machine.js";
 import { expect, own, type WasmInput, WasmTensor, WasmWeight } from "../tensors.js";
 
@@ -108,6 +108,7 @@ export function multiplyRow(
 }
 
 function formOfProduct(machine: Machine, weight: WasmWeight, rows: number): number {
+  if (isFloat(weight.dtype)) return floatForm(machine.byteForm, rows);
   return formFor(machine.byteForm, weight.dtype, rows, weight.kernelType >= abi.EIGHTS);
 }
 
