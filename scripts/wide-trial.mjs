@@ -27,9 +27,9 @@ function compileForever() {
       const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536, shared: true });
       const { exports } = new WebAssembly.Instance(module, { env: { memory } });
       const words = new Int32Array(memory.buffer);
-      // Arguments of gated at 1,024: enough work for the optimising compiler to take it up.
+      // Arguments of map at 1,024: enough work for the optimising compiler to take it up.
       words.set([65536, 131072, 196608, 8192, 0], 256);
-      for (let i = 0; i < 300; i++) exports.gated(1024, 0, 1);
+      for (let i = 0; i < 300; i++) exports.map(1024, 0, 1);
     }
   }
 }
