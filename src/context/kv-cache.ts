@@ -105,14 +105,15 @@ export class KvCache {
     const bounded = policy.budget === undefined && this.groups.length > 0;
     const most = Math.min(bounded ? limit : Number.POSITIVE_INFINITY, positions);
     if (needed <= most) return;
-    const advice =
-      most < positions
-        ? `Use a policy that frees tokens (for example "sinks:4,recent:${Math.max(1, limit - 4)}"), raise contextLength, or`
-        : `The model has learned embeddings for ${positions} positions and no others. Use recompute:${positions}, or`;
+    const learned = Number.isFinite(positions);
+    // Where positions are learned, policies that free tokens count in a way that the model refuses.
+    const advice = learned
+      ? `The model has learned embeddings for ${positions} positions and no others. Use recompute:${positions}, or`
+      : `Use a policy that frees tokens (for example "sinks:4,recent:${Math.max(1, limit - 4)}"), raise contextLength, or`;
     throw new ContextFullError(
       `The context is full: ${this.seen} tokens are held, ${count} more were to be read, and the limit is ${most}. ` +
         `Nothing was cut. ${advice} shorten the text by ${needed - most} tokens.`,
-      { seen: this.seen, needed, limit: most, ...(most === positions && { positions }) },
+      { seen: this.seen, needed, limit: most, ...(learned && { positions }) },
     );
   }
 

@@ -100,8 +100,12 @@ export function checkFacts(memory: SequenceMemory, { seen, source, groups }: Mem
     if ((!last || last.first + last.count <= end) && group.needed(seen).every(holds)) return;
     throw new SnapshotError(`The snapshot's pages do not fit a text of ${seen} tokens.`, { group: index, seen });
   });
-  if (source > 0 && memory.source.parts.length === 0) {
+  const encodes = memory.source.parts.length > 0;
+  if (source > 0 && !encodes) {
     throw new SnapshotError(`The snapshot has ${source} tokens that an encoder read; this model has none.`, { source });
+  }
+  if (encodes && seen > 0 && source === 0) {
+    throw new SnapshotError("The snapshot has a text, but nothing of the source that the encoder read.", { seen });
   }
 }
 

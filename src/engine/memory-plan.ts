@@ -1,5 +1,5 @@
 /** What a model and a session take, in bytes, worked out before anything is taken. */
-import type { CacheExtent } from "../context/kv-layout.js";
+import { type CacheExtent, kvCacheBytes } from "../context/kv-layout.js";
 import type { MixerShapes } from "../context/mixer-state.js";
 import { sequenceBytes } from "../context/sequence-memory.js";
 import type { LayerSpec, ModelSpec } from "../nn/spec.js";
@@ -9,10 +9,25 @@ import { MemoryError } from "../util/errors.js";
 import type { MemoryPlan } from "./api.js";
 import type { SessionSettings } from "./session-options.js";
 
-/** Bytes of the activations of a step of `rows` rows: two layers' worth, plus the logits of one row. */
-export function activationBytes(spec: ModelSpec, rows: number): number {
-  const widest = spec.layers.reduce((most, layer) => Math.max(most, layerColumns(layer)), 0);
+/**
+ * Bytes of the activations of a step of `chunk` rows: two layers' worth, plus the logits of one row. An encoder reads its
+ * source, which may be as long as the context, in one step.
+ */
+export function activationBytes(spec: ModelSpec, chunk: number): number {
+  const rows = spec.encoder ? Math.max(chunk, spec.contextLength) : chunk;
+  const widest = layersOf(spec).reduce((most, layer) => Math.max(most, layerColumns(layer)), 0);
   return 4 * (2 * rows * (2 * widest + 8 * spec.width) + rows * spec.width + spec.vocabulary);
+}
+
+/** In the order of their numbers. */
+function layersOf({ layers, encoder }: ModelSpec): readonly LayerSpec[] {
+  return [...layers, ...(encoder?.layers ?? [])];
+}
+
+/** Keys and values of an encoder's layers, held while it reads its source. */
+function encoderBytes(backend: Backend, { contextLength }: ModelSpec, { encoder }: MixerShapes): number {
+  const extent = { tokens: contextLength, chunk: 0, limit: contextLength };
+  return kvCacheBytes(backend, encoder, { keyType: "f32", valueType: "f32" }, extent);
 }
 
 /** Outputs of all matrices that a row meets in a layer. */
@@ -31,7 +46,7 @@ export function cacheTokens(spec: ModelSpec, settings: SessionSettings): number 
 
 /** Every place has activations of its own. */
 function placesOf(backend: Backend, spec: ModelSpec): ReadonlySet<number> {
-  return new Set(spec.layers.map((_, layer) => backend.placeOf(layer)));
+  return new Set(layersOf(spec).map((_, layer) => backend.placeOf(layer)));
 }
 
 /** The parts of the shapes that belong to some layers. */
@@ -64,7 +79,8 @@ export function memoryPlan(
     weightBytes: weights,
     cacheBytes: cacheBytes(backend, spec, shapes, settings, tokens),
     cacheTokens: tokens,
-    activationBytes: activationBytes(spec, settings.chunk) * placesOf(backend, spec).size,
+    activationBytes:
+      activationBytes(spec, settings.chunk) * placesOf(backend, spec).size + encoderBytes(backend, spec, shapes),
     availableBytes: available ?? null,
   };
 }
@@ -117,11 +133,12 @@ export function requirePlaces(
   advice: string,
 ): void {
   const places = placesOf(backend, spec);
+  const all = layersOf(spec);
   for (const place of places) {
-    const layers = spec.layers.filter((_, layer) => backend.placeOf(layer) === place).length;
+    const layers = all.filter((_, layer) => backend.placeOf(layer) === place).length;
     const here = shapesOf(shapes, (layer) => backend.placeOf(layer) === place);
     requireMemory(
-      `A cache of ${plan.cacheTokens} tokens needs, beside ${layers} of ${spec.layers.length} layers in one memory,`,
+      `A cache of ${plan.cacheTokens} tokens needs, beside ${layers} of ${all.length} layers in one memory,`,
       cacheBytes(backend, spec, here, settings, plan.cacheTokens) + plan.activationBytes / places.size,
       backend.placeBytesLeft(place),
       advice,

@@ -506,8 +506,8 @@ describe.each([1, 2])("operations over memories, %i threads", (threads) => {
     expect(attended[1]).toEqual(attended[0]);
   });
 
-  test("what would be written in another memory, or cannot be copied, is an error", async () => {
-    const { ops, weight, rowsOf } = await apart(threads);
+  test("what would be written in another memory is an error", async () => {
+    const { ops, rowsOf } = await apart(threads);
     const layout: KvLayout = { members: 2, keyWidth: 32, valueWidth: 32, keyType: "f32", valueType: "f32" };
     const slices = [0, 1].map((layer) => {
       const store = ops.kvStore(layout, layer);
@@ -521,7 +521,6 @@ describe.each([1, 2])("operations over memories, %i threads", (threads) => {
     expect(() => ops.attention(call)).toThrow(/output in another memory/);
     const angles = { layout: "halves", dims: 32, values: ops.input(new Float32Array(32)) } as const;
     expect(() => ops.rotatePages(slices[0], slices[1], 1, angles)).toThrow(/pages of two memories/);
-    expect(() => ops.linear(x, weight("matrix1"), weight("gain2"))).toThrow(/weight gain2 of another memory/);
   });
 });
 

@@ -4,11 +4,13 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { SCRATCH_BYTES } from "../../kernels/abi.js";
 import { WasmBackend } from "../../src/backends/wasm/index.js";
-import type { LoadOptions, MemoryPlan, Session, SessionOptions } from "../../src/engine/api.js";
+import type { LoadOptions, MemoryPlan, Part, Session, SessionOptions } from "../../src/engine/api.js";
 import { loadLocal } from "../../src/engine/load-local.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
 import type { DType } from "../../src/tensor/dtype.js";
 import { MemoryError } from "../../src/util/errors.js";
+import { familyNamed } from "../support/families.js";
+import { randomGguf } from "../support/random-gguf.js";
 import { randomIds } from "../support/random-model.js";
 import { SHARED } from "../support/shared-files.js";
 import { TINY_TOKENS, tinyFile } from "../support/tiny-gguf.js";
@@ -220,4 +222,39 @@ describe.skipIf(!existsSync(stories))("stories260K in memories of 1 MiB", () => 
     expect(expected.startsWith(text.trimStart())).toBe(true);
     expect(text.length).toBeGreaterThan(400);
   });
+});
+
+it("a bias may lie in another memory than its matrix or norm, where they belong to no layer", async () => {
+  const { keys, ...gpt2 } = familyNamed("gpt2");
+  const sizes = { embedding_length: 192, feed_forward_length: 260, "attention.head_count": 6 };
+  const { path } = randomGguf({ ...gpt2, keys: { ...keys, ...sizes } });
+  const ids = [3, 9, 20, 31, 7, 12, 5];
+  const all: Part[][] = [];
+  for (const wasmMemoryBytes of [64 * MIB, 2 * MIB]) {
+    const model = await load(path, { threads: 1, wasmMemoryBytes });
+    const parts: Part[] = [];
+    const options = { temperature: 0, ignoreEnd: true, maxTokens: 4, logprobs: 3 };
+    for await (const part of model.session({ contextLength: 16, chunk: 4 }).generate(ids, options)) parts.push(part);
+    all.push(parts);
+  }
+  expect(models.map(memoriesOf)).toEqual([1, 2]);
+  expect(all[1]).toEqual(all[0]);
+});
+
+it("what an encoder needs for the longest source is planned for", async () => {
+  const { keys, ...t5 } = familyNamed("t5");
+  const { path } = randomGguf({ ...t5, keys: { ...keys, context_length: 1200 } });
+  const model = await load(path, { threads: 1, backend: "wasm" });
+  const { runner } = model;
+  const before = runner.backend.memoryBytes;
+  const session = model.session({ chunk: 16 });
+  const { cacheBytes, activationBytes } = await model.plan({ chunk: 16 });
+  const source = Array.from({ length: 1200 }, (_, i) => 3 + ((i * 7) % 30));
+  for await (const _ of session.generate(source, { maxTokens: 1 }));
+  expect(runner.backend.memoryBytes - before).toBeGreaterThan(2 ** 20);
+  expect(runner.backend.memoryBytes - before).toBeLessThan(cacheBytes + activationBytes);
+  await session.dispose();
+  const small = await load(path, { threads: 1, wasmMemoryBytes: 2 * MIB });
+  const write = small.session({ chunk: 16, contextLength: 16 }).generate(source, { maxTokens: 1 });
+  await expect(write.next()).rejects.toThrow(MemoryError);
 });

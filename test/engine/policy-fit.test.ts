@@ -118,6 +118,15 @@ describe.each(["gpt2", "starcoder"])("learned positions of %s", (family) => {
     await write(session, ids(100));
     expect(session.usage).toMatchObject({ seen: 102, kept: 64 });
   });
+
+  it("advises what the model does not refuse where contextLength is full", async () => {
+    const session = (await loaded(family)).session({ contextLength: 20 });
+    const error = await write(session, ids(30)).catch((cause: unknown) => cause);
+    expect(error).toBeInstanceOf(ContextFullError);
+    expect(String(error)).toContain("the limit is 20");
+    expect(String(error)).toContain("Use recompute:64");
+    expect(String(error)).not.toContain("sinks");
+  });
 });
 
 describe("a source", () => {

@@ -195,7 +195,8 @@ export class WasmBackend implements Backend {
 
   linear(x: Tensor, weight: Weight, bias?: Weight): Tensor {
     const machine = this.of(WasmWeight, weight);
-    return linearOps.linear(machine, this.crossing.tensor(x, machine), weight, bias);
+    const offsets = bias && this.crossing.weight(bias, machine);
+    return linearOps.linear(machine, this.crossing.tensor(x, machine), weight, offsets);
   }
 
   rmsNorm(x: Tensor, gain: Weight, epsilon: number): Tensor {
@@ -210,7 +211,8 @@ export class WasmBackend implements Backend {
 
   layerNorm(x: Tensor, gain: Weight, bias: Weight | undefined, epsilon: number): Tensor {
     const machine = this.of(WasmWeight, gain);
-    return normOps.layerNorm(machine, this.crossing.tensor(x, machine), gain, bias, epsilon);
+    const offsets = bias && this.crossing.weight(bias, machine);
+    return normOps.layerNorm(machine, this.crossing.tensor(x, machine), gain, offsets, epsilon);
   }
 
   map(x: Tensor, f: ElementFunction, parameter = 0): Tensor {

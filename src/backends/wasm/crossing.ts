@@ -59,8 +59,8 @@ export class Crossing {
     return { ...bias, table: this.weight(bias.table, to), buckets: this.input(bias.buckets, to), places };
   }
 
-  /** A vector or small table in the memory of `to`. */
-  private weight(values: Weight, to: Machine): WasmWeight {
+  /** A vector or small table in the memory of `to`: weights of no layer may lie apart from what they belong to. */
+  weight(values: Weight, to: Machine): WasmWeight {
     const weight = own(WasmWeight, values);
     return weight.place === to.place ? weight : to.receiveWeight(weight, this.machines[weight.place]);
   }
