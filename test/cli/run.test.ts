@@ -26,6 +26,15 @@ describe("sluice run", () => {
     expect((await cli(["run", "m.gguf", "--prompt", "Hi"], setup())).err).toBe("");
   });
 
+  test("hands an encoder its source", async () => {
+    const model = new FakeModel({ info: { encoderDecoder: true } });
+    const found = await cli(["run", "m.gguf", "--source", "Read this", "--prompt", "So"], { model });
+    expect(found).toMatchObject({ code: 0, out: "Hello, world" });
+    expect(model.sessions[0]).toMatchObject({ options: { source: "Read this" }, prompts: ["So"] });
+    const without = await cli(["run", "m.gguf", "--source", "Read this", "--prompt", "So"]);
+    expect(without).toMatchObject({ code: 2, err: expect.stringMatching(/no encoder/) });
+  });
+
   test("saves the session, and goes on with a saved one", async () => {
     const first = await cli([
       "run",
@@ -54,6 +63,7 @@ describe("sluice run", () => {
     for (const [argv, code] of [
       [[...resume, "absent"], 1],
       [[...resume, "s.session", "--context", "full"], 2],
+      [[...resume, "s.session", "--source", "x"], 2],
       [["run", "m.gguf", "--prompt", "Hi", "--save", "no/where"], 1],
     ] as const) {
       const found = await cli(argv, { files });

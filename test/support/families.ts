@@ -120,9 +120,9 @@ export const FAMILIES: readonly Family[] = [
     has: /blk.*\.bias$|attn_qkv|^output\.weight/,
   },
   {
-    name: "gptneox, sequential",
+    name: "gptneox, sequential, exact GELU",
     architecture: "gptneox",
-    keys: { ...LAYER, "rope.dimension_count": 4, use_parallel_residual: false },
+    keys: { ...LAYER, "rope.dimension_count": 4, use_parallel_residual: false, hidden_act: "geluErf" },
     has: /blk.*\.bias$|attn_qkv|^output\.weight/,
   },
   {

@@ -1,6 +1,6 @@
 /** `sluice run`: one text goes on. Standard output gets the text alone, to the byte; all else goes to standard error. */
 import { type Command, Option } from "commander";
-import type { FinishReason, Model, Part, Session, TokenLogprob } from "../../engine/api.js";
+import type { FinishReason, Model, Part, Session, SessionOptions, TokenLogprob } from "../../engine/api.js";
 import { type ErrorDetails, SluiceError } from "../../util/errors.js";
 import { describeError, EXIT, UsageError } from "../exit.js";
 import { formatCount } from "../figures.js";
@@ -29,6 +29,7 @@ export interface RunArguments extends LoadFlags, SessionFlags, GenerateFlags {
   readonly model: string;
   readonly prompt?: string;
   readonly file?: string;
+  readonly source?: string;
   readonly resume?: string;
   readonly save?: string;
   readonly logprobs?: number;
@@ -55,6 +56,7 @@ export function runCommand(command: Command): Command {
   addGenerateOptions(command, { maxTokensDefault: "until the model ends, or the context is full", leastTokens: 0 });
   addSessionOptions(command, "full");
   return addLoadOptions(command)
+    .option("--source <text>", "models with an encoder (T5): what it reads; the prompt then begins the answer")
     .option("--resume <file>", "go on with a saved session, under its policy, instead of a new one")
     .option("--save <file>", "save the session at the end, for --resume")
     .addOption(
@@ -83,8 +85,14 @@ export async function run(args: RunArguments, io: Io): Promise<number> {
   if (args.logprobs !== undefined && !args.json) {
     throw new UsageError("--logprobs goes with --json: standard output is the text alone otherwise.");
   }
-  if (args.resume !== undefined && Object.keys(sessionOptions(args)).length > 0) {
-    throw new UsageError("--resume goes on with the context, cache type and length that the session was saved with.");
+  const session: SessionOptions = {
+    ...sessionOptions(args),
+    ...(args.source !== undefined && { source: args.source }),
+  };
+  if (args.resume !== undefined && Object.keys(session).length > 0) {
+    throw new UsageError(
+      "--resume goes on with the context, cache, length and source that the session was saved with.",
+    );
   }
   const prompt = await readText({ text: args.prompt, file: args.file, textOption: "--prompt TEXT" }, io);
   const saved = args.resume === undefined ? undefined : await io.files.read(args.resume);
@@ -93,13 +101,13 @@ export async function run(args: RunArguments, io: Io): Promise<number> {
     const model = await loadModel(io, {
       reference: args.model,
       options: { ...loadOptions(args), signal },
-      session: sessionOptions(args),
+      session,
       quiet: args.quiet === true,
     });
     try {
-      const session = saved ? await model.restore(saved) : model.session(sessionOptions(args));
-      const code = await goOn(model, session, prompt, args, io, signal);
-      if (args.save !== undefined) await io.files.write(args.save, await session.save());
+      const opened = saved ? await model.restore(saved) : model.session(session);
+      const code = await goOn(model, opened, prompt, args, io, signal);
+      if (args.save !== undefined) await io.files.write(args.save, await opened.save());
       return code;
     } finally {
       await model.dispose();
