@@ -49,7 +49,10 @@ export class LocalModel implements Model {
 
   async restore(bytes: Uint8Array): Promise<LocalSession> {
     this.requireLive();
-    return this.runner.inTurn(() => restoreSession(this, bytes));
+    return this.runner.inTurn(() => {
+      this.requireLive();
+      return restoreSession(this, bytes);
+    });
   }
 
   forgetSession(session: LocalSession): void {

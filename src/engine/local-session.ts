@@ -94,6 +94,10 @@ export class LocalSession implements Session {
     prompt: string | ArrayLike<number>,
     options: GenerateOptions,
   ): AsyncGenerator<Part, void, undefined> {
+    if (options.signal?.aborted && this.awaitsSource) {
+      yield { text: "", id: undefined, finish: "cancelled" };
+      return;
+    }
     const ids = await this.promptIds(prompt);
     yield* new Generation(this, options, ids).run();
   }
@@ -122,6 +126,7 @@ export class LocalSession implements Session {
         option: "source",
       });
     }
+    if (options.signal?.aborted && this.awaitsSource) return;
     const empty = this.text.seen === 0;
     const ids = await this.promptIds(text);
     const opening = typeof text === "string" && empty && ids[0] === this.openingId ? 1 : 0;
@@ -157,11 +162,16 @@ export class LocalSession implements Session {
     return this.model.tokenizer.encode(text, { addSpecial: false });
   }
 
+  /** An encoder is to read the source before anything else. */
+  private get awaitsSource(): boolean {
+    return this.model.info.encoderDecoder && this.text.seen === 0 && this.waiting === undefined;
+  }
+
   /** What the prompt adds to the text. An encoder first reads the source, which may be the first prompt. */
   private async promptIds(prompt: string | ArrayLike<number>): Promise<Int32Array> {
     const { source } = this.settings;
     if (!this.model.info.encoderDecoder) return this.decoderIds(prompt);
-    if (this.text.seen > 0 || this.waiting !== undefined) {
+    if (!this.awaitsSource) {
       if (source !== undefined || prompt.length === 0) return this.decoderIds(prompt);
       throw new ArgumentError(
         "The encoder has read its source. Go on with an empty prompt, reset the session for another source, or give " +
@@ -270,7 +280,9 @@ export class LocalSession implements Session {
 
   async reset(): Promise<void> {
     this.requireIdle();
+    this.busy = true;
     await this.model.runner.idle();
+    this.busy = false;
     this.forget();
     this.chatText.clear();
     this.messages.length = 0;

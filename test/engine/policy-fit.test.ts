@@ -164,4 +164,23 @@ describe("a source", () => {
     expect(error).toMatchObject({ details: { option: "source", limit: 64 } });
     expect(await write(model.session(), ids(64))).toHaveLength(3);
   });
+
+  it("is not read once the caller has cancelled", async () => {
+    const session = (await loaded("t5")).session({ source: ids(9) });
+    const signal = AbortSignal.abort();
+    const parts = [];
+    for await (const part of session.generate("", { signal })) parts.push(part);
+    expect(parts).toEqual([{ text: "", id: undefined, finish: "cancelled" }]);
+    expect((await session.score(ids(3), { signal }).next()).done).toBe(true);
+    expect(session.usage).toMatchObject({ seen: 0, cacheBytes: 0 });
+  });
+});
+
+it("a session that is being reset takes no other work", async () => {
+  const session = (await loaded("llama")).session();
+  await write(session, ids(9));
+  const reset = session.reset();
+  await expect(write(session, ids(3))).rejects.toThrow(/busy/);
+  await reset;
+  expect(await write(session, ids(3))).toHaveLength(3);
 });
