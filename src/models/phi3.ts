@@ -1,6 +1,7 @@
 /**
  * Phi-3 (2404.14219): llama with fused projections, rotary on a part of each head, and LongRoPE where the checkpoint has
- * its factors. llama.cpp ignores its `attention.sliding_window`, and so does Sluice.
+ * its factors. Its window is that of `attention.window`, which Hugging Face folders give; GGUF's `attention.sliding_window` is
+ * ignored, as llama.cpp does.
  */
 import type { RopeSpec } from "../position/rope.js";
 import { FormatError } from "../util/errors.js";
@@ -19,8 +20,9 @@ export const phi3: Architecture = {
   build(meta, vocabulary, auxiliary) {
     const sizes = headSizes(meta);
     const rope = longRope(meta, ropeFromMetadata(meta, "halves", sizes.keyWidth), auxiliary);
+    const window = meta.has("attention.window") && meta.count("attention.window");
     return decoder(meta, vocabulary, rmsNorm, (block) => ({
-      mixer: { ...attention(meta, block, sizes), rope },
+      mixer: { ...attention(meta, block, sizes), rope, ...(window && { window }) },
       feedForward: gatedMlp(meta, block, "silu"),
     }));
   },

@@ -50,9 +50,9 @@ export const FAMILIES: readonly Family[] = [
     has: GATED,
   },
   {
-    name: "phi3",
+    name: "phi3 with a window",
     architecture: "phi3",
-    keys: { ...RMS, "attention.head_count_kv": 1, "rope.dimension_count": 8 },
+    keys: { ...RMS, "attention.head_count_kv": 1, "rope.dimension_count": 8, "attention.window": 20 },
     has: /attn_qkv\.weight|^output/,
   },
   {

@@ -3,8 +3,8 @@
  * class in `transformers`; what has none there, and the sizes of a model, are required here.
  *
  * Keys of our own, which no GGUF file has: `<architecture>.hidden_act` (Sluice's name of the activation, where the class
- * leaves a choice), `<architecture>.tie_word_embeddings`, `tokenizer.ggml.eos_token_ids`, `t5.decoder_norm_scale`; and
- * `attention.scale`, which llama.cpp has for other architectures than gemma.
+ * leaves a choice), `<architecture>.tie_word_embeddings`, `tokenizer.ggml.eos_token_ids`, `t5.decoder_norm_scale`,
+ * `phi3.attention.window`; and `attention.scale`, which llama.cpp has for other architectures than gemma.
  */
 import { UnsupportedError } from "../../util/errors.js";
 import type { MetadataValue } from "../checkpoint.js";

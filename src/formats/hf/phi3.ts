@@ -56,13 +56,14 @@ export const phi3: HfArchitecture = {
   metadata: (config) => {
     config.only("hidden_act", "silu");
     const headWidth = headWidthOf(config, DEFAULTS, config.count("num_attention_heads"));
+    const window = config.value("sliding_window") === undefined ? undefined : config.count("sliding_window");
     return {
       ...llamaSizes(config, DEFAULTS),
       ...unscaledRopeKeys(config, headWidth),
       ...scalingKeys(config),
-      // llama.cpp writes it and does not use it.
-      "attention.sliding_window":
-        config.value("sliding_window") === undefined ? undefined : config.count("sliding_window"),
+      // GGUF has the first, which llama.cpp does not use; the models do.
+      "attention.sliding_window": window,
+      "attention.window": window,
     };
   },
   tensors: llamaTensorsWith({

@@ -156,7 +156,7 @@ function phi3Rows(keys: Keys): Row[] {
 
 const phi3: Twin = {
   architecture: "phi3",
-  keys: { ...TINY, "rope.dimension_count": 4, "attention.sliding_window": 16 },
+  keys: { ...TINY, "rope.dimension_count": 4, "attention.sliding_window": 16, "attention.window": 16 },
   config: (keys, has) => ({
     ...common("phi3", keys, has),
     partial_rotary_factor: count(keys, "rope.dimension_count") / sizes(keys).headWidth,
