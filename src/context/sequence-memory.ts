@@ -65,6 +65,7 @@ export class SequenceMemory implements SequenceState {
 
   begin(count: number): void {
     this.cache.begin(count);
+    this.source.begin();
   }
 
   end(): void {

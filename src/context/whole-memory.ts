@@ -2,7 +2,7 @@
  * Keys and values of layers that attend to a whole at once: an encoder's own layers while it reads, and a decoder's
  * attention over what the encoder read. No policy applies: all of it is kept, and every row sees all of it.
  */
-import { relativeBuckets } from "../position/relative.js";
+import { type RelativeSpec, relativeBuckets } from "../position/relative.js";
 import type { AttentionBias, Backend } from "../tensor/backend.js";
 import type { KvType } from "../tensor/dtype.js";
 import { type KvSlice, type KvStore, PAGE_TOKENS, type PagesInUse, type PageTable } from "../tensor/kv.js";
@@ -17,9 +17,16 @@ export interface WholeOptions {
 
 export class WholeMemory {
   private readonly layers = new Map<number, WholeAttention>();
+  private readonly inputs: WholeInputs;
 
   constructor(backend: Backend, shapes: readonly AttentionShape[], options: WholeOptions) {
-    for (const shape of shapes) this.layers.set(shape.layer, new WholeAttention(backend, shape, options));
+    this.inputs = new WholeInputs(backend);
+    for (const shape of shapes) this.layers.set(shape.layer, new WholeAttention(backend, shape, options, this.inputs));
+  }
+
+  /** A step begins: host inputs of the one before are gone. */
+  begin(): void {
+    this.inputs.clear();
   }
 
   /** Its `attend` keeps the keys and values of the call first: what an encoder's layer does. */
@@ -45,6 +52,7 @@ export class WholeMemory {
 
   /** Makes room for `count` tokens, which replace what was held. @throws MemoryError; then nothing is held */
   hold(count: number): void {
+    this.begin();
     for (const layer of this.layers.values()) layer.hold(count);
   }
 
@@ -54,15 +62,51 @@ export class WholeMemory {
   }
 }
 
+/** Host numbers of a step, uploaded by the first layer that asks. */
+class WholeInputs {
+  private readonly byKey = new Map<string | RelativeSpec, StepInput>();
+
+  constructor(private readonly backend: Backend) {}
+
+  clear(): void {
+    this.byKey.clear();
+  }
+
+  /** i32 [rows, 1, 2]: every row sees [0, held). */
+  spans(rows: number, held: number): StepInput {
+    return this.once(`spans ${rows} ${held}`, () =>
+      Int32Array.from({ length: rows * 2 }, (_, i) => (i % 2 === 0 ? 0 : held)),
+    );
+  }
+
+  /** i32 [rows, 1]: row t stands at place t. */
+  places(rows: number): StepInput {
+    return this.once(`places ${rows}`, () => Int32Array.from({ length: rows }, (_, row) => row));
+  }
+
+  buckets(relative: RelativeSpec): StepInput {
+    return this.once(relative, () => relativeBuckets(relative));
+  }
+
+  private once(key: string | RelativeSpec, numbers: () => Int32Array): StepInput {
+    const known = this.byKey.get(key);
+    if (known) return known;
+    const made = this.backend.input(numbers());
+    this.byKey.set(key, made);
+    return made;
+  }
+}
+
 class WholeAttention implements WholeAttentionState, AttentionState {
   readonly store: KvStore;
   held = 0;
   private readonly slice: KvSlice;
 
   constructor(
-    private readonly backend: Backend,
+    backend: Backend,
     private readonly shape: AttentionShape,
     { keyType, valueType }: WholeOptions,
+    private readonly inputs: WholeInputs,
   ) {
     const { kvHeads, keyWidth, valueWidth, layer } = shape;
     this.store = backend.kvStore({ members: kvHeads, keyWidth, valueWidth, keyType, valueType }, layer);
@@ -94,12 +138,10 @@ class WholeAttention implements WholeAttentionState, AttentionState {
     const { shape, slice, held } = this;
     if (call.k && call.v) this.fill(ops, call.k, call.v);
     const { q, out } = call;
-    const spans = new Int32Array(q.rows * 2);
-    for (let row = 0; row < q.rows; row++) spans[row * 2 + 1] = held;
     ops.attention({
       out,
       queries: [q],
-      spans: this.backend.input(spans),
+      spans: this.inputs.spans(q.rows, held),
       slice,
       group: shape.heads / shape.kvHeads,
       scale: shape.scale,
@@ -108,12 +150,10 @@ class WholeAttention implements WholeAttentionState, AttentionState {
     });
   }
 
-  /** Row t stands at place t. */
   private bias(table: Weight, rows: number): AttentionBias | undefined {
     const { relative } = this.shape;
     if (!relative) return undefined;
-    const places: StepInput = this.backend.input(Int32Array.from({ length: rows }, (_, row) => row));
-    return { kind: "table", table, buckets: this.backend.input(relativeBuckets(relative)), places };
+    return { kind: "table", table, buckets: this.inputs.buckets(relative), places: this.inputs.places(rows) };
   }
 
   dispose(): void {
