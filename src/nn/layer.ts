@@ -1,6 +1,6 @@
 /** One layer: its branches with their norms, added to x one after the other or together. */
 import type { Backend, ScopeBody } from "../tensor/backend.js";
-import type { Tensor } from "../tensor/tensor.js";
+import type { Tensor, Weight } from "../tensor/tensor.js";
 import { Attention } from "./attention.js";
 import type { Batch } from "./batch.js";
 import { feedForward } from "./feed-forward.js";
@@ -13,7 +13,7 @@ import type { Weights } from "./weights.js";
 type Body = (ops: Backend, x: Tensor, batch: Batch) => Tensor;
 
 class Branch {
-  private readonly norm: Norm;
+  readonly norm: Norm;
   private readonly postNorm: Pick<Norm, "forward">;
 
   constructor(
@@ -25,9 +25,9 @@ class Branch {
     this.postNorm = optionalNorm(spec.postNorm, weights);
   }
 
-  /** What the branch adds to x. */
-  forward(ops: Backend, x: Tensor, batch: Batch): Tensor {
-    return this.postNorm.forward(ops, this.body(ops, this.norm.forward(ops, x), batch));
+  /** What the branch adds to x, of x behind its norm. */
+  forward(ops: Backend, normed: Tensor, batch: Batch): Tensor {
+    return this.postNorm.forward(ops, this.body(ops, normed, batch));
   }
 }
 
@@ -58,7 +58,24 @@ export class Layer implements ScopeBody<Batch> {
 
   /** x [T, C] -> [T, C] */
   forward(ops: Backend, x: Tensor, batch: Batch): Tensor {
-    const parallel = this.spec.residual === "parallel";
-    return this.branches.reduce((sum, branch) => ops.add(sum, branch.forward(ops, parallel ? x : sum, batch)), x);
+    return this.spec.residual === "parallel" ? this.parallel(ops, x, batch) : this.sequential(ops, x, batch);
+  }
+
+  private sequential(ops: Backend, x: Tensor, batch: Batch): Tensor {
+    return this.branches.reduce((sum, branch) => {
+      const normed = branch.norm.forward(ops, sum);
+      return ops.add(sum, branch.forward(ops, normed, batch));
+    }, x);
+  }
+
+  /** Branches with the same norm share what it makes of x (Falcon 7B). */
+  private parallel(ops: Backend, x: Tensor, batch: Batch): Tensor {
+    const byGain = new Map<Weight, Tensor>();
+    return this.branches.reduce((sum, branch) => {
+      const { norm } = branch;
+      const normed = byGain.get(norm.gain) ?? norm.forward(ops, x);
+      byGain.set(norm.gain, normed);
+      return ops.add(sum, branch.forward(ops, normed, batch));
+    }, x);
   }
 }

@@ -5,7 +5,7 @@ import type { NormSpec } from "./spec.js";
 import type { Weights } from "./weights.js";
 
 export class Norm {
-  private readonly gain: Weight;
+  readonly gain: Weight;
   private readonly bias: Weight | undefined;
 
   constructor(
