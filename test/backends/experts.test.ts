@@ -1,10 +1,10 @@
 /** Mixture of experts on every backend: who is chosen, what they compute, and the weighted sum, in double precision. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BYTES_FROM } from "../../src/backends/wasm/byte-form.js";
-import { dequantiseRow, quantiseRow } from "../../src/quant/index.js";
 import type { Backend, ExpertWeighting } from "../../src/tensor/backend.js";
-import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
+import { DTYPES, type DType } from "../../src/tensor/dtype.js";
 import { Random } from "../../src/util/random.js";
+import { stored } from "../support/stored.js";
 import { DEVICES, difference, numbers, tensorOf, weightOf } from "./devices.js";
 
 /** The experts of a row, largest logit first, and their weights. */
@@ -14,14 +14,6 @@ function chosen(logits: Float32Array, used: number, weighting: ExpertWeighting) 
   const sum = (of: readonly number[]) => of.reduce((total, e) => total + Math.exp(logits[e]), 0);
   const total = sum(weighting === "chosen" ? experts : order);
   return { experts, weights: experts.map((e) => Math.exp(logits[e]) / total) };
-}
-
-function stored(dtype: DType, row: Float32Array): Float32Array {
-  const bytes = new Uint8Array(rowBytes(dtype, row.length));
-  quantiseRow(dtype, row, bytes, 0, row.length);
-  const out = new Float32Array(row.length);
-  dequantiseRow(dtype, bytes, 0, row.length, out);
-  return out;
 }
 
 describe.each(DEVICES)("$label", ({ create }) => {

@@ -1,10 +1,10 @@
 /** Every operation that works on rows, on every backend, against its formula in double precision. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BYTES_FROM } from "../../src/backends/wasm/byte-form.js";
-import { dequantiseRow, quantiseRow } from "../../src/quant/index.js";
 import type { Backend, RopeLayout } from "../../src/tensor/backend.js";
-import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
+import { DTYPES, type DType } from "../../src/tensor/dtype.js";
 import { Random } from "../../src/util/random.js";
+import { stored } from "../support/stored.js";
 import { DEVICES, difference, numbers, tensorOf, turns, weightOf } from "./devices.js";
 
 const SHAPES = [
@@ -237,13 +237,4 @@ function halfStep(dtype: DType, weights: Float32Array, x: Float32Array, rows: nu
   if (DTYPES[dtype].blockSize === 1) return 0;
   const step = x.reduce((most, v) => Math.max(most, Math.abs(v)), 0) / (rows < BYTES_FROM ? 16383 : 127);
   return (step / 2) * weights.reduce((sum, w) => sum + Math.abs(w), 0);
-}
-
-/** One row as `dtype` stores it. */
-function stored(dtype: DType, row: Float32Array): Float32Array {
-  const bytes = new Uint8Array(rowBytes(dtype, row.length));
-  quantiseRow(dtype, row, bytes, 0, row.length);
-  const out = new Float32Array(row.length);
-  dequantiseRow(dtype, bytes, 0, row.length, out);
-  return out;
 }

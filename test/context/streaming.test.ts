@@ -11,6 +11,7 @@ import type { KvType } from "../../src/tensor/dtype.js";
 import { Random } from "../../src/util/random.js";
 import type { LiteralPolicy } from "../support/literal-attention.js";
 import { literalStreaming } from "../support/literal-streaming.js";
+import { meanKl, worst } from "../support/logits.js";
 import {
   bind,
   type RandomModel,
@@ -76,16 +77,6 @@ async function run(
   }
   memory.dispose();
   return rows;
-}
-
-function worst(a: readonly ArrayLike<number>[], b: readonly ArrayLike<number>[]): number {
-  expect(a.length).toBe(b.length);
-  let most = 0;
-  a.forEach((row, t) => {
-    const largest = Math.max(...Array.from(row, Math.abs));
-    for (let i = 0; i < row.length; i++) most = Math.max(most, Math.abs(row[i] - b[t][i]) / largest);
-  });
-  return most;
 }
 
 const HEADS: readonly Pick<RandomModelShape, "heads" | "kvHeads">[] = [
@@ -272,16 +263,3 @@ describe.each(backends)("policies on $name with $threads threads", ({ name, thre
     memory.dispose();
   });
 });
-
-/** Mean Kullback-Leibler divergence of next-token probabilities, in nats. */
-function meanKl(exact: readonly Float32Array[], other: readonly Float32Array[]): number {
-  const softmax = (row: Float32Array) => {
-    const total = row.reduce((sum, x) => sum + Math.exp(x), 0);
-    return Array.from(row, (x) => Math.exp(x) / total);
-  };
-  const divergences = exact.map((row, t) => {
-    const q = softmax(other[t]);
-    return softmax(row).reduce((sum, p, i) => sum + p * Math.log(p / q[i]), 0);
-  });
-  return divergences.reduce((a, b) => a + b, 0) / divergences.length;
-}

@@ -9,6 +9,7 @@ import { ARCHITECTURES } from "../../src/models/index.js";
 import type { KvType } from "../../src/tensor/dtype.js";
 import { FAMILIES, type Family } from "../support/families.js";
 import { type LiteralPolicy, literalStreaming } from "../support/literal-streaming.js";
+import { meanKl, worst } from "../support/logits.js";
 import { FAMILY_TOKENS, type RandomGguf, randomGguf } from "../support/random-gguf.js";
 import { randomIds } from "../support/random-model.js";
 
@@ -79,32 +80,6 @@ async function batchStep({ runner }: LocalModel, members: readonly Member[]): Pr
   const logits = (await backend.read(decoder.forward(backend, { ids, rows, segments }))).slice();
   for (const { memory } of members) memory.end();
   return segments.map(({ start, count }) => rowsOf(logits, start, count));
-}
-
-function worst(a: readonly ArrayLike<number>[], b: readonly ArrayLike<number>[]): number {
-  expect(a.length).toBe(b.length);
-  let most = 0;
-  a.forEach((row, t) => {
-    const largest = Math.max(...Array.from(row, Math.abs));
-    for (let i = 0; i < row.length; i++) {
-      // Math.max keeps a NaN, a comparison would forget it at the next number.
-      most = Math.max(most, Math.abs(row[i] - b[t][i]) / largest);
-    }
-  });
-  return most;
-}
-
-/** Mean Kullback-Leibler divergence of next-token probabilities, in nats. */
-function meanKl(exact: readonly Float32Array[], other: readonly Float32Array[]): number {
-  const softmax = (row: Float32Array) => {
-    const total = row.reduce((sum, x) => sum + Math.exp(x), 0);
-    return Array.from(row, (x) => Math.exp(x) / total);
-  };
-  const divergences = exact.map((row, t) => {
-    const q = softmax(other[t]);
-    return softmax(row).reduce((sum, p, i) => sum + p * Math.log(p / q[i]), 0);
-  });
-  return divergences.reduce((a, b) => a + b, 0) / divergences.length;
 }
 
 interface Streaming extends LiteralPolicy {

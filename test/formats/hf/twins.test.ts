@@ -8,10 +8,10 @@ import { specOf } from "../../../src/engine/load-local.js";
 import type { Checkpoint, TensorEntry } from "../../../src/formats/checkpoint.js";
 import { openCheckpoint } from "../../../src/formats/open.js";
 import { requireTensor } from "../../../src/formats/require-tensor.js";
-import { dequantiseRow, quantiseRow } from "../../../src/quant/index.js";
-import { type DType, rowBytes } from "../../../src/tensor/dtype.js";
+import { dequantiseRow } from "../../../src/quant/index.js";
 import { MemoryFiles } from "../../support/memory-files.js";
 import { SHARED, SharedFiles } from "../../support/shared-files.js";
+import { stored } from "../../support/stored.js";
 import { ggufOf, hfFolderOf, type Keys, type Matrix, type Twin } from "./twin.js";
 import { longRope, TWINS, tinyModel } from "./twins.js";
 
@@ -54,15 +54,6 @@ async function expectChunks(entry: TensorEntry): Promise<void> {
     await Promise.all(starts.map((at) => entry.read(at, parallel.subarray(at, at + chunk))));
     expect(difference(parallel, whole)).toBe(-1);
   }
-}
-
-/** The nearest numbers of a type. */
-function rounded(dtype: DType, values: Float32Array): Float32Array {
-  const stored = new Uint8Array(rowBytes(dtype, values.length));
-  quantiseRow(dtype, values, stored, 0, values.length);
-  const out = new Float32Array(values.length);
-  dequantiseRow(dtype, stored, 0, values.length, out);
-  return out;
 }
 
 /** RoPE by halves keeps the order of rows of queries and keys that `transformers` has. */
@@ -108,7 +99,7 @@ describe.each(TWINS)("%s", (name, twin) => {
         continue;
       const found = new Float32Array(rows * cols);
       dequantiseRow(entry.dtype, await bytesOf(entry), 0, found.length, found);
-      expect(difference(found, rounded(dtype, values)), tensor).toBe(-1);
+      expect(difference(found, stored(dtype, values)), tensor).toBe(-1);
       await expectChunks(entry);
     }
   });
