@@ -13,6 +13,7 @@
 import type { DType } from "./dtype.js";
 import type { KvLayout, KvSlice, KvStore } from "./kv.js";
 import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "./tensor.js";
+import type { TrainingOps } from "./training.js";
 
 export type BackendName = "reference" | "wasm";
 
@@ -258,6 +259,9 @@ export interface Backend {
   expertLinear(x: Tensor, experts: readonly Weight[], routing: Routing, biases?: readonly Weight[]): Tensor;
   /** Row t of the result is the sum of y's rows t*k + j, times their weights. */
   mixExperts(y: Tensor, routing: Routing): Tensor;
+
+  /** What training needs; absent where the backend only runs models. */
+  readonly training?: TrainingOps | undefined;
 
   /** Gives everything back. Later calls throw. */
   dispose(): Promise<void>;

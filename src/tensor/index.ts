@@ -3,3 +3,4 @@ export type * from "./backend.js";
 export * from "./dtype.js";
 export * from "./kv.js";
 export type * from "./tensor.js";
+export type * from "./training.js";

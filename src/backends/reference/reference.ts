@@ -27,6 +27,7 @@ import { clampedSwiglu, FUNCTIONS } from "./functions.js";
 import { pageElements, ReferenceKvStore } from "./kv.js";
 import { convolution, scan } from "./state-space.js";
 import { elements, own, ReferenceInput, ReferenceKept, ReferenceTensor, ReferenceWeight, tensor } from "./tensors.js";
+import { referenceTraining } from "./training/training.js";
 
 /** Row `row` of a weight, expanded to f32. */
 function weightRow(weight: ReferenceWeight, row: number, out: Float32Array): Float32Array {
@@ -37,6 +38,7 @@ function weightRow(weight: ReferenceWeight, row: number, out: Float32Array): Flo
 export class ReferenceBackend implements Backend {
   readonly name = "reference";
   readonly threads = 1;
+  readonly training = referenceTraining();
   readonly memoryLimitBytes = Number.POSITIVE_INFINITY;
   private weightBytes = 0;
   private readonly stores = new Set<ReferenceKvStore>();

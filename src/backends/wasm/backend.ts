@@ -22,6 +22,7 @@ import type {
 import { rowBytes } from "../../tensor/dtype.js";
 import type { KvLayout, KvSlice, KvStore } from "../../tensor/kv.js";
 import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
+import type { TrainingOps } from "../../tensor/training.js";
 import { InternalError } from "../../util/errors.js";
 import { Crossing } from "./crossing.js";
 import { WasmKept } from "./kept.js";
@@ -40,6 +41,7 @@ import * as stateOps from "./ops/state-space.js";
 import { type Placement, placeWeights } from "./placement.js";
 import type { Space } from "./space.js";
 import { expect, own, WasmInput, WasmTensor, WasmWeight } from "./tensors.js";
+import { wasmTraining } from "./training/training.js";
 
 export class WasmBackend implements Backend {
   readonly name = "wasm";
@@ -55,6 +57,7 @@ export class WasmBackend implements Backend {
   private readonly weights: WasmWeight[] = [];
   private storeCount = 0;
   private disposed = false;
+  private trainingOps: TrainingOps | undefined;
 
   /** Use `createWasmBackend`. `relaxed`: which build of the kernels runs. */
   constructor(
@@ -267,6 +270,11 @@ export class WasmBackend implements Backend {
 
   mixExperts(y: Tensor, routing: Routing): Tensor {
     return expertOps.mixExperts(this.of(WasmTensor, y), y, routing);
+  }
+
+  get training(): TrainingOps {
+    this.trainingOps ??= wasmTraining(this.machines[0]);
+    return this.trainingOps;
   }
 
   async dispose(): Promise<void> {
