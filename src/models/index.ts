@@ -12,6 +12,7 @@ import { llamaLike } from "./llama.js";
 import { mamba, mamba2 } from "./mamba.js";
 import { mpt } from "./mpt.js";
 import { phi3 } from "./phi3.js";
+import { sluice } from "./sluice.js";
 import { t5 } from "./t5.js";
 
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
@@ -33,6 +34,7 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   mamba2,
   jamba,
   t5,
+  sluice,
 };
 
 /** @throws UnsupportedError that lists what is supported */

@@ -1,4 +1,4 @@
-/** Runs a ModelSpec: embedding, layers, final norm, head. One definition for inference and, later, training. */
+/** Runs a ModelSpec: embedding, layers, final norm, head. One definition for inference and training. */
 import type { LayerStates, MixerShapes } from "../context/mixer-state.js";
 import type { Backend } from "../tensor/backend.js";
 import type { Tensor, Weight } from "../tensor/tensor.js";
@@ -20,7 +20,8 @@ export class Decoder {
   private readonly encoderNorm: Pick<Norm, "forward">;
   private readonly layers: readonly Layer[];
   private readonly norm: Norm;
-  private readonly head: Linear;
+  /** Training takes it together with the loss. */
+  readonly head: Linear;
 
   constructor(
     readonly spec: ModelSpec,
@@ -40,12 +41,17 @@ export class Decoder {
 
   /** Logits [outputs, V] of the batch's output rows. The states' `begin` has been called; `end` is the caller's. */
   forward(ops: Backend, batch: Batch): Tensor {
-    let x = this.embed(ops, batch); // [T, C]
-    for (const layer of this.layers) x = ops.scope(layer, x, batch);
-    const wanted = batch.outputs ? ops.gather(x, batch.outputs) : x; // [outputs, C]
-    const logits = this.head.forward(ops, this.norm.forward(ops, wanted));
+    const logits = this.head.forward(ops, this.hidden(ops, batch));
     const { logitSoftcap } = this.spec;
     return logitSoftcap === undefined ? logits : ops.map(logits, "softcap", logitSoftcap);
+  }
+
+  /** What the head reads: [outputs, C], behind the last norm. */
+  hidden(ops: Backend, batch: Batch): Tensor {
+    let x = this.embed(ops, batch); // [T, C]
+    for (const layer of this.layers) x = ops.scope(layer, x, batch);
+    const wanted = batch.outputs ? ops.gather(x, batch.outputs) : x;
+    return this.norm.forward(ops, wanted);
   }
 
   /**

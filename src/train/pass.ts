@@ -1,0 +1,142 @@
+/**
+ * One pass: samples of equal length through the model and, when it learns, back. The head is taken together with the loss,
+ * in chunks, so that no logits of all rows exist at once.
+ */
+import { RecordingBackend } from "../autograd/recording-backend.js";
+import { Tape } from "../autograd/tape.js";
+import { Decoder } from "../nn/decoder.js";
+import { mixerShapes } from "../nn/mixer.js";
+import type { ModelSpec } from "../nn/spec.js";
+import type { Backend } from "../tensor/backend.js";
+import type { Tensor } from "../tensor/tensor.js";
+import type { TrainingOps } from "../tensor/training.js";
+import type { Sample } from "./data/sample.js";
+import type { AttentionPattern } from "./patterns/pattern.js";
+import { RecurrentZeros, RowStates } from "./row-states.js";
+import type { TrainedWeights } from "./trained-weights.js";
+
+export interface PassOptions {
+  readonly pattern: AttentionPattern;
+  readonly activationCheckpointing: boolean;
+}
+
+/** By sample: -log of the probability of each next token, [L], 0 where its weight is 0. */
+export type Losses = readonly Float32Array[];
+
+/** The model of one stage, ready to run over samples. */
+export class ModelPass {
+  readonly decoder: Decoder;
+  private readonly recording: RecordingBackend;
+  private readonly zeros: RecurrentZeros;
+
+  constructor(
+    private readonly backend: Backend,
+    private readonly training: TrainingOps,
+    spec: ModelSpec,
+    private readonly weights: TrainedWeights,
+    private readonly options: PassOptions,
+  ) {
+    this.decoder = new Decoder(spec, weights.weights);
+    const { activationCheckpointing: checkpointing } = options;
+    this.recording = new RecordingBackend(new Tape(backend, training, weights.gradients), { checkpointing });
+    this.zeros = new RecurrentZeros(backend, mixerShapes(spec));
+  }
+
+  /** Adds to the gradients those of the sum of all losses, each times its weight and `factor`. */
+  async learn(samples: readonly Sample[], factor: number): Promise<Losses> {
+    const hidden = this.forward(samples);
+    const { head, spec } = this.decoder;
+    const { tape } = this.recording;
+    const { losses, dx } = this.training.crossEntropy({
+      x: hidden,
+      head: head.weight,
+      bias: head.bias,
+      softcap: spec.logitSoftcap,
+      ...this.targets(samples, factor),
+      gradients: { head: tape.parameter(head.weight), bias: tape.parameter(head.bias) },
+    });
+    if (dx) tape.backward(hidden, dx);
+    return this.read(losses, samples);
+  }
+
+  /** The losses alone. */
+  async evaluate(samples: readonly Sample[]): Promise<Losses> {
+    const hidden = this.forward(samples);
+    const { head, spec } = this.decoder;
+    const { losses } = this.training.crossEntropy({
+      x: hidden,
+      head: head.weight,
+      bias: head.bias,
+      softcap: spec.logitSoftcap,
+      ...this.targets(samples, 1),
+    });
+    return this.read(losses, samples);
+  }
+
+  /**
+   * The most probable next token in some rows of each sample.
+   * @param rows by sample: the rows that are asked for
+   */
+  async predict(samples: readonly Sample[], rows: readonly (readonly number[])[]): Promise<Int32Array[]> {
+    const hidden = this.forward(samples);
+    const length = samples[0].weights.length;
+    const flat = rows.flatMap((list, sample) => list.map((row) => sample * length + row));
+    if (flat.length === 0) return rows.map(() => new Int32Array(0));
+    const picked = this.backend.gather(hidden, this.backend.input(Int32Array.from(flat)));
+    const logits = this.decoder.head.forward(this.backend, picked);
+    const best = argmax(await this.backend.read(logits), logits.cols);
+    let next = 0;
+    return rows.map(({ length: count }) => {
+      next += count;
+      return best.slice(next - count, next);
+    });
+  }
+
+  dispose(): void {
+    this.recording.tape.clear();
+    this.zeros.dispose();
+  }
+
+  /** [samples * L, C]: what the head reads. */
+  private forward(samples: readonly Sample[]): Tensor {
+    const { recording, backend } = this;
+    recording.beginStep();
+    const length = samples[0].weights.length;
+    const state = new RowStates(backend, this.decoder.shapes, this.zeros, this.options.pattern, length);
+    const ids = new Int32Array(samples.length * length);
+    samples.forEach((sample, index) => {
+      ids.set(sample.ids.subarray(0, length), index * length);
+    });
+    const segments = samples.map((_, index) => ({ start: index * length, count: length, state }));
+    return this.decoder.hidden(recording, { ids: recording.input(ids), rows: ids.length, segments });
+  }
+
+  private targets(samples: readonly Sample[], factor: number) {
+    const length = samples[0].weights.length;
+    const targets = new Int32Array(samples.length * length);
+    const weights = new Float32Array(samples.length * length);
+    samples.forEach((sample, index) => {
+      targets.set(sample.ids.subarray(1), index * length);
+      weights.set(
+        sample.weights.map((weight) => weight * factor),
+        index * length,
+      );
+    });
+    return { targets: this.backend.input(targets), weights: this.backend.input(weights) };
+  }
+
+  private async read(losses: Tensor, samples: readonly Sample[]): Promise<Losses> {
+    const all = await this.backend.read(losses);
+    const length = samples[0].weights.length;
+    return samples.map((_, index) => all.slice(index * length, (index + 1) * length));
+  }
+}
+
+function argmax(logits: Float32Array, width: number): Int32Array {
+  return Int32Array.from({ length: logits.length / width }, (_, row) => {
+    const of = logits.subarray(row * width, (row + 1) * width);
+    let best = 0;
+    for (let i = 1; i < width; i++) if (of[i] > of[best]) best = i;
+    return best;
+  });
+}

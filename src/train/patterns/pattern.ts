@@ -1,0 +1,64 @@
+/**
+ * What a query sees while a model learns: a function from its place in the sample to ranges of earlier places, for each set
+ * of KV heads. Unlike a policy of inference a pattern frees nothing, so what was invisible may be seen again by later
+ * queries, and heads may see different things. Distances count as in the text.
+ */
+import { parsePolicy } from "../../context/policy-text.js";
+import { ArgumentError } from "../../util/errors.js";
+import type { Range } from "../../util/ranges.js";
+import { bigBird } from "./big-bird.js";
+import { shiftedGroups } from "./shifted-groups.js";
+
+/** KV heads [head, head + heads) that see the same. */
+export interface HeadSet {
+  readonly head: number;
+  readonly heads: number;
+  /** Ascending ranges apart from each other, none beyond t + 1. */
+  visible(t: number): Range[];
+}
+
+export interface AttentionPattern {
+  readonly text: string;
+  headSets(kvHeads: number): readonly HeadSet[];
+}
+
+/** Makes a pattern of the numbers behind its name. */
+export interface PatternDefinition {
+  readonly name: string;
+  readonly help: string;
+  /** How many numbers there must be. */
+  readonly numbers: number;
+  create(numbers: readonly number[], text: string): AttentionPattern;
+}
+
+const DEFINITIONS: readonly PatternDefinition[] = [shiftedGroups, bigBird];
+
+/** The texts that a pattern may have, one a line. */
+export function patternHelp(): string {
+  return ["full | recent:N | sinks:S,recent:N   as the policies of inference", ...DEFINITIONS.map((d) => d.help)].join(
+    "\n",
+  );
+}
+
+/** Reads `full`, `recent:256`, `sinks:4,recent:252`, `shifted:256`, `bigbird:64`. @throws ArgumentError, PolicyError */
+export function parsePattern(text: string): AttentionPattern {
+  const [name, ...rest] = text.trim().split(":");
+  const definition = DEFINITIONS.find((candidate) => candidate.name === name);
+  if (!definition) return policyPattern(text);
+  const numbers = rest.join(":").split(",").map(Number);
+  if (numbers.length === definition.numbers && numbers.every((n) => Number.isSafeInteger(n) && n > 0)) {
+    return definition.create(numbers, text.trim());
+  }
+  throw new ArgumentError(`Expected a pattern of the form "${definition.help.split("  ")[0]}"; found "${text}".`);
+}
+
+function policyPattern(text: string): AttentionPattern {
+  const policy = parsePolicy(text);
+  if (policy.recompute) {
+    throw new ArgumentError(`"${text}" is a way to run a model; to train one with a window write "recent:N".`);
+  }
+  return {
+    text: policy.text,
+    headSets: (kvHeads) => [{ head: 0, heads: kvHeads, visible: (t) => policy.visible(t) }],
+  };
+}
