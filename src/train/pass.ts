@@ -33,7 +33,7 @@ export class ModelPass {
     private readonly backend: Backend,
     private readonly training: TrainingOps,
     spec: ModelSpec,
-    private readonly weights: TrainedWeights,
+    weights: TrainedWeights,
     private readonly options: PassOptions,
   ) {
     this.decoder = new Decoder(spec, weights.weights);
