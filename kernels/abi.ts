@@ -59,6 +59,19 @@ export const CONVOLUTION = 17;
 export const SCAN = 18;
 export const MIX = 19;
 // Of training. Products and losses from 20, attention from 30, rows from 40, state spaces from 60, optimizers from 70.
+export const ZERO = 40;
+export const COPY = 41;
+export const ACCUMULATE = 42;
+export const SCATTER_ROWS = 43;
+export const MERGE_PARTS = 44;
+export const TURN_BACK = 45;
+export const RMS_NORM_BACK = 46;
+export const LAYER_NORM_BACK = 47;
+export const MAP_BACK = 48;
+export const GATED_BACK = 49;
+export const SQUARES = 70;
+export const SQUARES_SUM = 71;
+export const ADAM_W = 72;
 
 // Added to ggml's number of a weight's type: the weight lies by eights (see eights.ts).
 export const EIGHTS = 1000;

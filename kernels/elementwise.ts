@@ -19,7 +19,7 @@ export function add(args: usize, thread: i32, threads: i32): void {
 /** Four elements; `f` is a constant wherever this is used, p is in every lane. */
 // @ts-ignore: decorator
 @inline
-function apply(f: i32, x: v128, p: v128): v128 {
+export function apply(f: i32, x: v128, p: v128): v128 {
   if (f == SILU) return timesSigmoid(x, x);
   if (f == GELU) return gelu(x);
   if (f == GELU_ERF) return geluErf(x);

@@ -3,6 +3,11 @@ import {
   ADD, APPEND, ATTENTION, ATTENTION_MERGE, CONVOLUTION, EMBED, GATHER, LAYER_NORM, LINEAR, MAP, MIX, PACK_EIGHTS,
   QUANTISE, QUANTISE_BYTES, RMS_NORM, ROTATE, ROTATE_PAGES, SCAN, SPLIT_PLANES,
 } from "./abi";
+import {
+  ACCUMULATE, COPY, GATED_BACK, LAYER_NORM_BACK, MAP_BACK, MERGE_PARTS, RMS_NORM_BACK, SCATTER_ROWS, TURN_BACK, ZERO,
+} from "./abi";
+import { ADAM_W, SQUARES, SQUARES_SUM } from "./abi";
+import { adamW, squares, squaresSum } from "./adamw";
 import { append, rotatePages } from "./append";
 import { attention } from "./attention";
 import { attentionMerge } from "./attention-merge";
@@ -18,6 +23,9 @@ import { quantiseBytes } from "./quantise-bytes";
 import { rotate } from "./rope";
 import { embed, gather } from "./rows";
 import { scan } from "./scan";
+import { gatedBack, mapBack } from "./train-elementwise";
+import { layerNormBack, rmsNormBack } from "./train-norm";
+import { accumulate, copy, mergeParts, scatterRows, turnBack, zero } from "./train-rows";
 
 /** Runs this thread's share of a command. Traps on an unknown opcode. */
 export function execute(opcode: i32, args: usize, thread: i32, threads: i32): void {
@@ -41,6 +49,19 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case CONVOLUTION: return convolution(args, thread, threads);
     case SCAN: return scan(args, thread, threads);
     case MIX: return mix(args, thread, threads);
+    case ZERO: return zero(args, thread, threads);
+    case COPY: return copy(args, thread, threads);
+    case ACCUMULATE: return accumulate(args, thread, threads);
+    case SCATTER_ROWS: return scatterRows(args, thread, threads);
+    case MERGE_PARTS: return mergeParts(args, thread, threads);
+    case TURN_BACK: return turnBack(args, thread, threads);
+    case RMS_NORM_BACK: return rmsNormBack(args, thread, threads);
+    case LAYER_NORM_BACK: return layerNormBack(args, thread, threads);
+    case MAP_BACK: return mapBack(args, thread, threads);
+    case GATED_BACK: return gatedBack(args, thread, threads);
+    case SQUARES: return squares(args, thread, threads);
+    case SQUARES_SUM: return squaresSum(args, thread, threads);
+    case ADAM_W: return adamW(args, thread, threads);
     default: unreachable();
   }
 }

@@ -18,13 +18,20 @@ export function gelu(x: v128): v128 {
   return timesSigmoid(x, f32x4.mul(cubic, f32x4.splat(1.5957691216057308)));
 }
 
+/** x times the normal distribution function. */
+// @ts-ignore: decorator
+@inline
+export function geluErf(x: v128): v128 {
+  return f32x4.mul(x, normal(x));
+}
+
 /**
- * x times the normal distribution function. Its upper tail is e^(-x^2/2) times a polynomial without constant in
+ * The normal distribution function. Its upper tail is e^(-x^2/2) times a polynomial without constant in
  * t = 1 / (1 + 0.35 |x|): 3.6e-7 relative for |x| < 140, so that for negative x nothing is subtracted.
  */
 // @ts-ignore: decorator
 @inline
-export function geluErf(x: v128): v128 {
+export function normal(x: v128): v128 {
   const t = f32x4.div(f32x4.splat(1), madd(f32x4.abs(x), f32x4.splat(0.35), f32x4.splat(1)));
   let p = madd(f32x4.splat(-0.02137606404721737), t, f32x4.splat(0.11067856103181839));
   p = madd(p, t, f32x4.splat(-0.1963733434677124));
@@ -36,7 +43,7 @@ export function geluErf(x: v128): v128 {
   p = madd(p, t, f32x4.splat(0.13962936401367188));
   const tail = f32x4.mul(f32x4.mul(p, t), exp4(f32x4.mul(f32x4.mul(x, x), f32x4.splat(-0.5))));
   const below = f32x4.lt(x, f32x4.splat(0));
-  return f32x4.mul(x, v128.bitselect(tail, f32x4.sub(f32x4.splat(1), tail), below));
+  return v128.bitselect(tail, f32x4.sub(f32x4.splat(1), tail), below);
 }
 
 /** tanh x: up to 0.625 a polynomial in x^2, beyond it 1 - 2 / (e^2x + 1) with the sign of x. */

@@ -37,7 +37,7 @@ function normGroup(x: usize, gain: usize, out: usize, width: i32, epsilon: f32):
 }
 
 /** Sixteen partial sums keep the rounding error of long rows small. */
-function sumOfSquares(x: usize, width: i32): f64 {
+export function sumOfSquares(x: usize, width: i32): f64 {
   const end = x + usize(width) * 4;
   let a = f32x4.splat(0);
   let b = f32x4.splat(0);
@@ -96,7 +96,7 @@ function normRow(x: usize, gain: usize, bias: usize, out: usize, width: i32, eps
   }
 }
 
-function subtract(x: usize, mean: f32, out: usize, width: i32): void {
+export function subtract(x: usize, mean: f32, out: usize, width: i32): void {
   const means = f32x4.splat(mean);
   const bytes = usize(width) * 4;
   let i: usize = 0;
@@ -105,7 +105,7 @@ function subtract(x: usize, mean: f32, out: usize, width: i32): void {
 }
 
 /** Sixteen partial sums, as in sumOfSquares. */
-function sum(x: usize, width: i32): f64 {
+export function sum(x: usize, width: i32): f64 {
   const end = x + usize(width) * 4;
   let a = f32x4.splat(0);
   let b = f32x4.splat(0);

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Backend, ElementFunction, Gating } from "../../src/tensor/backend.js";
 import { Random } from "../../src/util/random.js";
+import { erfc } from "../support/erfc.js";
 import { DEVICES, difference, numbers, tensorOf } from "./devices.js";
 
 const SHAPES = [
@@ -11,22 +12,6 @@ const SHAPES = [
   [1, 4096],
   [67, 130],
 ] as const;
-
-/** 1 - erf(x) for x >= 0: the series up to 2, then the continued fraction, which 200 terms end. */
-function erfc(x: number): number {
-  if (x > 2) {
-    let fraction = x;
-    for (let n = 200; n > 0; n--) fraction = x + n / 2 / fraction;
-    return Math.exp(-x * x) / Math.sqrt(Math.PI) / fraction;
-  }
-  let term = x;
-  let sum = x;
-  for (let n = 1; n < 60; n++) {
-    term *= (-x * x) / n;
-    sum += term / (2 * n + 1);
-  }
-  return 1 - (2 / Math.sqrt(Math.PI)) * sum;
-}
 
 const FUNCTIONS: Readonly<Record<ElementFunction, (x: number, p: number) => number>> = {
   silu: (x) => x / (1 + Math.exp(-x)),

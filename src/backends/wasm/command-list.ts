@@ -20,6 +20,7 @@ export class CommandList {
   private readonly f32: Float32Array;
   private count = 0;
   private anyParallel = false;
+  private ofOptimizer = false;
   private cursor = 0;
   private cost = 0;
   private readonly own = new Footprint();
@@ -37,9 +38,14 @@ export class CommandList {
     this.f32 = new Float32Array(space.memory.buffer, this.list, bytes / 4);
   }
 
-  /** Starts a command that keeps one thread busy for about `costNs`; arguments follow in their order, then `end`. */
+  /**
+   * Starts a command that keeps one thread busy for about `costNs`; arguments follow in their order, then `end`. Commands do
+   * not say which weights they read, so those that change weights have lists of their own.
+   */
   begin(opcode: number, costNs: number): this {
-    if (this.count === CAPACITY) this.flush();
+    const ofOptimizer = opcode === abi.ADAM_W;
+    if (this.count === CAPACITY || ofOptimizer !== this.ofOptimizer) this.flush();
+    this.ofOptimizer = ofOptimizer;
     const start = (this.count * abi.COMMAND_BYTES) / 4;
     this.i32[start] = opcode;
     this.i32.fill(0, start + FIRST_COUNTER, start + abi.COMMAND_BYTES / 4);

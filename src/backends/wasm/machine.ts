@@ -147,6 +147,7 @@ export class Machine implements KvOwner {
     }
     return weight.expanded;
   }
+
   /** Address of all elements of a small matrix as f32, column by column: [cols, rows]. Made once. */
   columns(weight: WasmWeight): number {
     const { rows, cols } = weight;
@@ -159,5 +160,19 @@ export class Machine implements KvOwner {
       for (let column = 0; column < cols; column++) f32[to + column * rows + row] = f32[from + row * cols + column];
     }
     return weight.byColumns;
+  }
+
+  /**
+   * After a command that changes the weight: what was made of its numbers is made anew when it is next needed. The commands
+   * that read the old one ran before that command began (see CommandList.begin).
+   */
+  forgetCopies(weight: WasmWeight): void {
+    expect(
+      weight.copies.length === 0,
+      "An optimizer",
+      `the weight ${weight.name}, which other memories hold copies of`,
+    );
+    if (weight.byColumns > 0) this.space.release(weight.byColumns, weight.rows * weight.cols * 4);
+    weight.byColumns = 0;
   }
 }

@@ -8,7 +8,7 @@ import { expect, own, shape, WasmInput, WasmTensor } from "../tensors.js";
 /** Nanoseconds per element of one thread, roughly; they only decide what is worth sharing. */
 const COST = { add: 0.1, map: 0.6, rotate: 0.3, copy: 0.1 } as const;
 
-const FUNCTIONS: Readonly<Record<ElementFunction | Gating, number>> = {
+export const FUNCTIONS: Readonly<Record<ElementFunction | Gating, number>> = {
   silu: abi.SILU,
   gelu: abi.GELU,
   geluErf: abi.GELU_ERF,
