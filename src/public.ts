@@ -4,4 +4,12 @@ export type * from "./engine/api.js";
 export { load } from "./engine/load.js";
 export type { ChatMessage, EncodeOptions } from "./tokenizer/tokenizer.js";
 export * from "./util/errors.js";
-export { type ByteSource, type Hub, type Platform, platform, setPlatform, type Thread } from "./util/platform.js";
+export {
+  type ByteSource,
+  type FileWriter,
+  type Hub,
+  type Platform,
+  platform,
+  setPlatform,
+  type Thread,
+} from "./util/platform.js";

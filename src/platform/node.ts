@@ -8,6 +8,7 @@ import { setFlagsFromString } from "node:v8";
 import { NotFoundError } from "../util/errors.js";
 import type { Platform, Thread } from "../util/platform.js";
 import { listPath, openFile } from "./file-node.js";
+import { nodeFileWriter } from "./file-writer-node.js";
 import { NodeHub } from "./hub-node.js";
 import { availableMemoryBytes } from "./memory-node.js";
 import { spawnModuleThread, spawnScriptThread } from "./thread-node.js";
@@ -25,6 +26,7 @@ export const nodePlatform: Platform = {
   yieldToEvents: () => new Promise((resolve) => setImmediate(resolve)),
   enableWasmFeatures,
   compileWide,
+  writer: nodeFileWriter,
   hub: new NodeHub(process.env),
 };
 

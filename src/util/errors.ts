@@ -97,6 +97,14 @@ export class SnapshotError extends SluiceError {
   }
 }
 
+/** A file that cannot be written: no space, no permission, a folder in its place. What was there before is still there. */
+export class WriteError extends SluiceError {
+  override readonly name = "WriteError";
+  constructor(message: string, details?: ErrorDetails, options?: ErrorOptions) {
+    super("write_failed", message, details, options);
+  }
+}
+
 /** Results that are not numbers: damaged weights, or values beyond the range of their type. */
 export class NumericError extends SluiceError {
   override readonly name = "NumericError";

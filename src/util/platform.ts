@@ -61,8 +61,28 @@ export interface Platform {
     isRight: (module: WebAssembly.Module) => boolean,
     asked: boolean,
   ): WebAssembly.Module | undefined;
+  /** Writes local files. Absent in browsers. */
+  readonly writer?: FileWriter;
   /** Fetches the files of a hub model into the standard cache; returns local locations. Absent in browsers for now. */
   readonly hub?: Hub;
+}
+
+/**
+ * Changes to local files that a crash at any point leaves done or not done, never half done. All reach the disk before they
+ * resolve. @throws WriteError
+ */
+export interface FileWriter {
+  /**
+   * Writes a whole file, in place of one that is there. A chunk is written before the next one is asked for. When `chunks`
+   * fails, its error is thrown and the old file stays.
+   */
+  writeFile(location: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void>;
+  /** Makes a folder and those above it; one that is there is kept as it is. */
+  makeFolder(location: string): Promise<void>;
+  /** Moves a file in place of what was there, or a folder to where nothing or an empty folder is. */
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file, or a folder with all that is in it; nothing there is no error. Of a folder a crash may leave a part. */
+  remove(location: string): Promise<void>;
 }
 
 /** A remote repository of models. */

@@ -14,6 +14,7 @@ const EACH: readonly errors.SluiceError[] = [
   new errors.NetworkError("m", { status: 503 }),
   new errors.NumericError("m", { id: null }),
   new errors.SnapshotError("m", { found: "x" }),
+  new errors.WriteError("w", { path: "/a" }, { cause: 1 }),
   new errors.InternalError("m", { a: 1 }),
   new errors.SluiceError("some_code", "m", { a: 1 }),
 ];

@@ -1,49 +1,15 @@
 /**
- * Writes GGUF files for tests and benchmarks, valid by default; options and raw parts allow for the broken ones that
- * readers must refuse.
+ * Writes GGUF files for tests and benchmarks on the parts of Sluice's own writer, valid by default; options and raw parts
+ * allow for the broken ones that readers must refuse.
  */
+import { ByteWriter } from "../../src/formats/write/byte-writer.js";
+import { type GgufValue, writeText, writeValue } from "../../src/formats/write/gguf-values.js";
+import { writeStart, writeTensorInfo } from "../../src/formats/write/gguf-writer.js";
 import { quantiseRow } from "../../src/quant/index.js";
-import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
-import { ByteWriter } from "./byte-writer.js";
+import { type DType, rowBytes } from "../../src/tensor/dtype.js";
 
-const TYPE_IDS = {
-  u8: 0,
-  i8: 1,
-  u16: 2,
-  i16: 3,
-  u32: 4,
-  i32: 5,
-  f32: 6,
-  bool: 7,
-  string: 8,
-  array: 9,
-  u64: 10,
-  i64: 11,
-  f64: 12,
-} as const;
-
-export type GgufScalarType = Exclude<keyof typeof TYPE_IDS, "array">;
-
-/** A value with its type spelled out. */
-export interface TypedValue {
-  readonly type: GgufScalarType;
-  readonly value: unknown;
-}
-export interface TypedArrayValue {
-  readonly elements: GgufScalarType;
-  readonly values: readonly unknown[];
-}
-
-/** Plain values get the type that real files give them: u32, i32 below 0, f32 for fractions, bool, string. */
-export type GgufValue =
-  | string
-  | number
-  | boolean
-  | readonly string[]
-  | Int32Array
-  | Float32Array
-  | TypedValue
-  | TypedArrayValue;
+export type { GgufValue } from "../../src/formats/write/gguf-values.js";
+export { writeText };
 
 export interface GgufTensorSpec {
   readonly name: string;
@@ -71,19 +37,16 @@ export function writeGguf(spec: GgufSpec): Uint8Array<ArrayBuffer> {
   const metadata = { ...spec.metadata, ...(alignment !== undefined && { "general.alignment": alignment }) };
   const writer = new ByteWriter();
   const section = (name: string) => onSection(name, writer.position);
-  section("magic");
-  writer.raw(new TextEncoder().encode("GGUF"));
-  section("version");
-  writer.u32(version);
-  section("tensor count");
-  writer.u64(tensors.length);
-  section("key count");
-  writer.u64(Object.keys(metadata).length);
+  onSection("magic", 0);
+  onSection("version", 4);
+  onSection("tensor count", 8);
+  onSection("key count", 16);
+  writeStart(writer, version, tensors.length, Object.keys(metadata).length);
   for (const [key, value] of Object.entries(metadata)) {
     section(`key ${key}`);
     writeText(writer, key);
     section(`value ${key}`);
-    writeValue(writer, value);
+    writeValue(writer, key, value);
   }
   const stored = tensors.map((tensor) => ({ tensor, bytes: tensorBytes(tensor) }));
   let offset = 0;
@@ -101,15 +64,6 @@ export function writeGguf(spec: GgufSpec): Uint8Array<ArrayBuffer> {
   return writer.finish();
 }
 
-function writeTensorInfo(writer: ByteWriter, tensor: GgufTensorSpec, offset: number): void {
-  writeText(writer, tensor.name);
-  const dims = tensor.rows === 1 ? [tensor.cols] : [tensor.cols, tensor.rows];
-  writer.u32(dims.length);
-  for (const dim of dims) writer.u64(dim);
-  writer.u32(DTYPES[tensor.dtype].ggml);
-  writer.u64(offset);
-}
-
 function tensorBytes({ name, dtype, rows, cols, values }: GgufTensorSpec): Uint8Array {
   if (values instanceof Uint8Array) return values;
   if (values.length !== rows * cols) throw new Error(`${name}: ${values.length} values for ${rows} x ${cols}`);
@@ -120,60 +74,3 @@ function tensorBytes({ name, dtype, rows, cols, values }: GgufTensorSpec): Uint8
   }
   return bytes;
 }
-
-export function writeText(writer: ByteWriter, text: string): void {
-  const bytes = new TextEncoder().encode(text);
-  writer.u64(bytes.length);
-  writer.raw(bytes);
-}
-
-function writeValue(writer: ByteWriter, value: GgufValue): void {
-  const array = arrayOf(value);
-  if (array) {
-    writer.u32(TYPE_IDS.array);
-    writer.u32(TYPE_IDS[array.elements]);
-    writer.u64(array.values.length);
-    for (const element of array.values) WRITERS[array.elements](writer, element);
-    return;
-  }
-  const typed = isTyped(value) ? value : { type: plainType(value), value };
-  writer.u32(TYPE_IDS[typed.type]);
-  WRITERS[typed.type](writer, typed.value);
-}
-
-function arrayOf(value: GgufValue): TypedArrayValue | undefined {
-  if (value instanceof Int32Array) return { elements: "i32", values: [...value] };
-  if (value instanceof Float32Array) return { elements: "f32", values: [...value] };
-  if (isTexts(value)) return { elements: "string", values: value };
-  return typeof value === "object" && "elements" in value ? value : undefined;
-}
-
-function isTexts(value: GgufValue): value is readonly string[] {
-  return Array.isArray(value);
-}
-
-function isTyped(value: GgufValue): value is TypedValue {
-  return typeof value === "object" && "type" in value;
-}
-
-function plainType(value: unknown): GgufScalarType {
-  if (typeof value === "string") return "string";
-  if (typeof value === "boolean") return "bool";
-  if (!Number.isInteger(value)) return "f32";
-  return Number(value) < 0 ? "i32" : "u32";
-}
-
-const WRITERS: Readonly<Record<GgufScalarType, (writer: ByteWriter, value: unknown) => void>> = {
-  u8: (writer, value) => writer.u8(Number(value)),
-  i8: (writer, value) => writer.u8(Number(value)),
-  u16: (writer, value) => writer.u16(Number(value)),
-  i16: (writer, value) => writer.u16(Number(value)),
-  u32: (writer, value) => writer.u32(Number(value)),
-  i32: (writer, value) => writer.u32(Number(value)),
-  f32: (writer, value) => writer.f32(Number(value)),
-  bool: (writer, value) => writer.u8(value ? 1 : 0),
-  string: (writer, value) => writeText(writer, String(value)),
-  u64: (writer, value) => writer.u64(typeof value === "bigint" ? value : Number(value)),
-  i64: (writer, value) => writer.u64(typeof value === "bigint" ? value : Number(value)),
-  f64: (writer, value) => writer.f64(Number(value)),
-};

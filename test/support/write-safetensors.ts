@@ -1,7 +1,8 @@
 /** Writes safetensors files for tests. */
+
+import { ByteWriter } from "../../src/formats/write/byte-writer.js";
 import { BLOCK_FORMATS } from "../../src/quant/index.js";
 import { rowBytes } from "../../src/tensor/dtype.js";
-import { ByteWriter } from "./byte-writer.js";
 
 const TYPES = { F32: "f32", F16: "f16", BF16: "bf16" } as const;
 

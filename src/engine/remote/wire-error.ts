@@ -17,6 +17,7 @@ import {
   SluiceError,
   SnapshotError,
   UnsupportedError,
+  WriteError,
 } from "../../util/errors.js";
 
 export interface WireError {
@@ -44,6 +45,7 @@ const REVIVE: Readonly<Record<string, Revive>> = {
   cancelled: (message, details) => new CancelledError(message, details),
   network: (message, details, options) => new NetworkError(message, details, options),
   bad_snapshot: (message, details, options) => new SnapshotError(message, details, options),
+  write_failed: (message, details, options) => new WriteError(message, details, options),
   not_a_number: (message, details) => new NumericError(message, details),
   internal: (message, details, options) => new InternalError(message, details, options),
 };

@@ -1,4 +1,4 @@
-/** Little-endian bytes, one after another, for the file writers of the tests. */
+/** Little-endian bytes, one after another, in an array that grows: the headers of files. */
 export class ByteWriter {
   private bytes = new Uint8Array(1024);
   private view = new DataView(this.bytes.buffer);

@@ -1,0 +1,183 @@
+/** Files that are whole at every moment: failures and kills in the middle of writing leave what was there. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { nodeFileWriter, writeFileAtomic } from "../../src/platform/file-writer-node.js";
+import { WriteError } from "../../src/util/errors.js";
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "sluice-writer-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A new folder of the test's own. */
+function place(name: string): string {
+  const path = join(folder, name);
+  mkdirSync(path);
+  return path;
+}
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+async function* failing(after: number): AsyncGenerator<Uint8Array> {
+  for (let i = 0; i < after; i++) yield bytes("new");
+  throw new Error("the source failed");
+}
+
+describe("writing a file", () => {
+  it("writes chunks in order, also when one array carries them all", async () => {
+    const path = join(place("chunks"), "a");
+    const chunk = new Uint8Array(1000);
+    async function* chunks() {
+      for (let i = 0; i < 300; i++) yield chunk.fill(i & 255).subarray(0, 1 + i);
+    }
+    await writeFileAtomic(path, chunks());
+    const expected = Buffer.concat(Array.from({ length: 300 }, (_, i) => Buffer.alloc(1 + i, i & 255)));
+    expect(readFileSync(path).equals(expected)).toBe(true);
+    await writeFileAtomic(path, [bytes("short")]);
+    expect(readFileSync(path, "utf8")).toBe("short");
+    expect(readdirSync(dirname(path))).toEqual(["a"]);
+  });
+
+  it.each([0, 3])(
+    "keeps the old file when the source fails after %i chunks, and leaves nothing behind",
+    async (after) => {
+      const path = join(place(`fails-${after}`), "a");
+      writeFileSync(path, "old");
+      await expect(writeFileAtomic(path, failing(after))).rejects.toThrow("the source failed");
+      expect(readFileSync(path, "utf8")).toBe("old");
+      expect(readdirSync(dirname(path))).toEqual(["a"]);
+    },
+  );
+
+  it("lets several write the same file: the last one to finish counts", async () => {
+    const path = join(place("several"), "a");
+    const texts = ["one", "two two", "three three three"];
+    await Promise.all(texts.map((text) => writeFileAtomic(path, [bytes(text)])));
+    expect(texts).toContain(readFileSync(path, "utf8"));
+    expect(readdirSync(dirname(path))).toEqual(["a"]);
+  });
+
+  it.skipIf(process.platform === "win32")("writes where a link leads", async () => {
+    const inner = place("link");
+    writeFileSync(join(inner, "target"), "old");
+    symlinkSync("target", join(inner, "link"));
+    await writeFileAtomic(join(inner, "link"), [bytes("new")]);
+    expect(readFileSync(join(inner, "target"), "utf8")).toBe("new");
+  });
+
+  it("says what is wrong", async () => {
+    const path = place("wrong");
+    await expect(writeFileAtomic(path, [])).rejects.toThrow(/found a folder/);
+    const missing = writeFileAtomic(join(path, "none", "a"), []);
+    await expect(missing).rejects.toThrow(/no such folder.*Make it/);
+    await expect(missing).rejects.toBeInstanceOf(WriteError);
+    if (process.platform !== "win32") await expect(writeFileAtomic("/dev/null", [])).rejects.toThrow(/device/);
+  });
+});
+
+describe("folders", () => {
+  it("are made with those above them, moved and removed with what is in them", async () => {
+    const inner = place("folders");
+    await nodeFileWriter.makeFolder(join(inner, "a", "b", "c"));
+    await nodeFileWriter.makeFolder(join(inner, "a", "b"));
+    await nodeFileWriter.writeFile(join(inner, "a", "b", "c", "file"), [bytes("x")]);
+    await nodeFileWriter.rename(join(inner, "a", "b"), join(inner, "moved"));
+    expect(readFileSync(join(inner, "moved", "c", "file"), "utf8")).toBe("x");
+    expect(readdirSync(join(inner, "a"))).toEqual([]);
+    await nodeFileWriter.remove(join(inner, "moved"));
+    await nodeFileWriter.remove(join(inner, "moved"));
+    expect(readdirSync(inner)).toEqual(["a"]);
+  });
+
+  it("do not replace others that hold something", async () => {
+    const inner = place("full");
+    await nodeFileWriter.makeFolder(join(inner, "a"));
+    await nodeFileWriter.makeFolder(join(inner, "b", "c"));
+    await expect(nodeFileWriter.rename(join(inner, "a"), join(inner, "b"))).rejects.toThrow(WriteError);
+    writeFileSync(join(inner, "file"), "");
+    await expect(nodeFileWriter.makeFolder(join(inner, "file", "d"))).rejects.toThrow(WriteError);
+  });
+});
+
+/** The writer's sources as JavaScript, for a process of its own. */
+function compiledWriter(): string {
+  const root = place("compiled");
+  const sources = fileURLToPath(new URL("../../src/", import.meta.url));
+  writeFileSync(join(root, "package.json"), '{"type":"module"}');
+  for (const file of ["platform/file-writer-node", "platform/file-node", "util/errors"]) {
+    const options = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, verbatimModuleSyntax: true };
+    const { outputText } = ts.transpileModule(readFileSync(`${sources}${file}.ts`, "utf8"), {
+      compilerOptions: options,
+    });
+    mkdirSync(dirname(join(root, file)), { recursive: true });
+    writeFileSync(join(root, `${file}.js`), outputText);
+  }
+  return join(root, "platform/file-writer-node.js");
+}
+
+/** Writes versions of a file one after the other, each of blocks with its number; `blocks` of them, or without end. */
+const WRITER = `
+  const [, module, path, blocks] = process.argv;
+  const { writeFileAtomic } = await import(module);
+  for (let version = 1; ; version++) {
+    await writeFileAtomic(path, (async function* () {
+      for (let i = 0; i < Number(blocks); i++) {
+        yield new Uint8Array(65536).fill(version);
+        if (i === 2) process.stdout.write(".");
+      }
+    })());
+  }`;
+
+async function killed(child: ChildProcess): Promise<void> {
+  const closed = new Promise((resolve) => child.once("close", resolve));
+  child.kill("SIGKILL");
+  await closed;
+}
+
+const start = (module: string, path: string, blocks: number) =>
+  spawn(process.execPath, ["--input-type=module", "-e", WRITER, module, path, String(blocks)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+
+const output = (child: ChildProcess) => new Promise((resolve) => child.stdout?.once("data", resolve));
+
+describe("a process that is killed while it writes", () => {
+  let module: string;
+  beforeAll(() => {
+    module = compiledWriter();
+  });
+
+  it("leaves the old file whole, and the next write clears up behind it", async () => {
+    const path = join(place("killed"), "a");
+    writeFileSync(path, "old");
+    const child = start(module, path, 1e9);
+    await output(child);
+    await killed(child);
+    expect(readFileSync(path, "utf8")).toBe("old");
+    // It did die in the middle of writing.
+    expect(readdirSync(dirname(path))).toHaveLength(2);
+    await writeFileAtomic(path, [bytes("new")]);
+    expect(readFileSync(path, "utf8")).toBe("new");
+    expect(readdirSync(dirname(path))).toEqual(["a"]);
+  });
+
+  it("leaves one version or the next, never parts of both", async () => {
+    const path = join(place("versions"), "a");
+    for (let round = 0; round < 4; round++) {
+      writeFileSync(path, Buffer.alloc(8 * 65536, 0));
+      const child = start(module, path, 8);
+      await output(child);
+      await new Promise((resolve) => setTimeout(resolve, 13 * round));
+      await killed(child);
+      const found = readFileSync(path);
+      expect(found.length).toBe(8 * 65536);
+      expect(found.equals(Buffer.alloc(found.length, found[0]))).toBe(true);
+    }
+  });
+});
