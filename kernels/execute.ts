@@ -1,14 +1,16 @@
 // Which kernel a command names.
 import {
-  ADD, APPEND, ATTENTION, ATTENTION_MERGE, CONVOLUTION, EMBED, GATHER, LAYER_NORM, LINEAR, MAP, MIX, PACK_EIGHTS,
-  QUANTISE, QUANTISE_BYTES, RMS_NORM, ROTATE, ROTATE_PAGES, SCAN, SPLIT_PLANES,
+  ADD, APPEND, ATTENTION, ATTENTION_MERGE, CONVOLUTION, CROSS_ENTROPY, EMBED, FLOAT_PRODUCT, GATHER, LAYER_NORM, LINEAR,
+  MAP, MIX, PACK_EIGHTS, QUANTISE, QUANTISE_BYTES, RMS_NORM, ROTATE, ROTATE_PAGES, SCAN, SPLIT_PLANES, SUM_ROWS,
 } from "./abi";
 import { append, rotatePages } from "./append";
 import { attention } from "./attention";
 import { attentionMerge } from "./attention-merge";
 import { convolution } from "./convolution";
+import { crossEntropy } from "./cross-entropy";
 import { add, map } from "./elementwise";
 import { packEights } from "./eights";
+import { floatProduct } from "./float-product";
 import { linear } from "./linear";
 import { mix } from "./mix";
 import { layerNorm, rmsNorm } from "./norm";
@@ -18,6 +20,7 @@ import { quantiseBytes } from "./quantise-bytes";
 import { rotate } from "./rope";
 import { embed, gather } from "./rows";
 import { scan } from "./scan";
+import { sumRows } from "./sum-rows";
 
 /** Runs this thread's share of a command. Traps on an unknown opcode. */
 export function execute(opcode: i32, args: usize, thread: i32, threads: i32): void {
@@ -41,6 +44,9 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case CONVOLUTION: return convolution(args, thread, threads);
     case SCAN: return scan(args, thread, threads);
     case MIX: return mix(args, thread, threads);
+    case FLOAT_PRODUCT: return floatProduct(args, thread, threads);
+    case CROSS_ENTROPY: return crossEntropy(args, thread, threads);
+    case SUM_ROWS: return sumRows(args, thread, threads);
     default: unreachable();
   }
 }
