@@ -59,6 +59,7 @@ export const CONVOLUTION = 17;
 export const SCAN = 18;
 export const MIX = 19;
 // Of training. Products and losses from 20, attention from 30, rows from 40, state spaces from 60, optimizers from 70.
+<<<<<<< HEAD
 export const ZERO = 40;
 export const COPY = 41;
 export const ACCUMULATE = 42;
@@ -72,6 +73,11 @@ export const GATED_BACK = 49;
 export const SQUARES = 70;
 export const SQUARES_SUM = 71;
 export const ADAM_W = 72;
+=======
+export const FLOAT_PRODUCT = 20;
+export const CROSS_ENTROPY = 21;
+export const SUM_ROWS = 22;
+>>>>>>> wt-linear
 
 // Added to ggml's number of a weight's type: the weight lies by eights (see eights.ts).
 export const EIGHTS = 1000;
@@ -106,6 +112,7 @@ export const WIDE_SCORES = 2;
 export const WIDE_SOFTMAX = 3;
 export const WIDE_ADD = 4;
 export const WIDE_FLOATS = 5;
+export const WIDE_PRODUCT = 6;
 
 // Biases of attention by distance.
 export const BIAS_NONE = 0;

@@ -1,7 +1,7 @@
 // Which kernel a command names.
 import {
-  ADD, APPEND, ATTENTION, ATTENTION_MERGE, CONVOLUTION, EMBED, GATHER, LAYER_NORM, LINEAR, MAP, MIX, PACK_EIGHTS,
-  QUANTISE, QUANTISE_BYTES, RMS_NORM, ROTATE, ROTATE_PAGES, SCAN, SPLIT_PLANES,
+  ADD, APPEND, ATTENTION, ATTENTION_MERGE, CONVOLUTION, CROSS_ENTROPY, EMBED, FLOAT_PRODUCT, GATHER, LAYER_NORM, LINEAR,
+  MAP, MIX, PACK_EIGHTS, QUANTISE, QUANTISE_BYTES, RMS_NORM, ROTATE, ROTATE_PAGES, SCAN, SPLIT_PLANES, SUM_ROWS,
 } from "./abi";
 import {
   ACCUMULATE, COPY, GATED_BACK, LAYER_NORM_BACK, MAP_BACK, MERGE_PARTS, RMS_NORM_BACK, SCATTER_ROWS, TURN_BACK, ZERO,
@@ -12,8 +12,10 @@ import { append, rotatePages } from "./append";
 import { attention } from "./attention";
 import { attentionMerge } from "./attention-merge";
 import { convolution } from "./convolution";
+import { crossEntropy } from "./cross-entropy";
 import { add, map } from "./elementwise";
 import { packEights } from "./eights";
+import { floatProduct } from "./float-product";
 import { linear } from "./linear";
 import { mix } from "./mix";
 import { layerNorm, rmsNorm } from "./norm";
@@ -23,9 +25,13 @@ import { quantiseBytes } from "./quantise-bytes";
 import { rotate } from "./rope";
 import { embed, gather } from "./rows";
 import { scan } from "./scan";
+<<<<<<< HEAD
 import { gatedBack, mapBack } from "./train-elementwise";
 import { layerNormBack, rmsNormBack } from "./train-norm";
 import { accumulate, copy, mergeParts, scatterRows, turnBack, zero } from "./train-rows";
+=======
+import { sumRows } from "./sum-rows";
+>>>>>>> wt-linear
 
 /** Runs this thread's share of a command. Traps on an unknown opcode. */
 export function execute(opcode: i32, args: usize, thread: i32, threads: i32): void {
@@ -49,6 +55,7 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case CONVOLUTION: return convolution(args, thread, threads);
     case SCAN: return scan(args, thread, threads);
     case MIX: return mix(args, thread, threads);
+<<<<<<< HEAD
     case ZERO: return zero(args, thread, threads);
     case COPY: return copy(args, thread, threads);
     case ACCUMULATE: return accumulate(args, thread, threads);
@@ -62,6 +69,11 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case SQUARES: return squares(args, thread, threads);
     case SQUARES_SUM: return squaresSum(args, thread, threads);
     case ADAM_W: return adamW(args, thread, threads);
+=======
+    case FLOAT_PRODUCT: return floatProduct(args, thread, threads);
+    case CROSS_ENTROPY: return crossEntropy(args, thread, threads);
+    case SUM_ROWS: return sumRows(args, thread, threads);
+>>>>>>> wt-linear
     default: unreachable();
   }
 }

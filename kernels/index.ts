@@ -2,6 +2,8 @@
 // inlined into the pool's long loops, where the engine could not swap in its optimised code.
 export { announce, awaitList, heapBase, runAlone, take } from "./pool";
 export { execute } from "./execute";
+export { crossEntropy } from "./cross-entropy";
+export { floatProduct } from "./float-product";
 export { linear } from "./linear";
 export { probeBytes } from "./linear-bytes";
 export { quantise } from "./quantise";
@@ -19,3 +21,4 @@ export { attention } from "./attention";
 export { attentionMerge } from "./attention-merge";
 export { packEights } from "./eights";
 export { splitPlanes } from "./planes";
+export { sumRows } from "./sum-rows";

@@ -1,9 +1,11 @@
 // The inner loops of linear-bytes for engines that can join neighbouring 128-bit operations into 256-bit ones: 16 weight
 // rows x 4 tokens, sixteen sums in eight registers. A module of its own, so that the host may compile these few functions,
 // and no others, in that way (see compileWide in src/util/platform.ts). Operations come in neighbouring pairs throughout.
-// Attention has its own (attention-wide.ts), and so have weights of floats (wide-floats.ts).
+// Attention has its own (attention-wide.ts), and so have weights of floats (wide-floats.ts) and the products of training
+// (wide-product.ts).
 export { addWide, scoreWide, softmaxWide } from "./attention-wide";
 export { floatsWide } from "./wide-floats";
+export { productWide } from "./wide-product";
 
 /** sums += integers * weight scales * activation scale, for the sixteen rows of one token. */
 // @ts-ignore: decorator

@@ -46,6 +46,8 @@ export interface SafetensorsFile {
   /** Under the file's own names. */
   readonly tensors: ReadonlyMap<string, SafetensorsTensor & StoredTensor>;
   readonly unsupported: ReadonlyMap<string, SafetensorsTensor>;
+  /** The texts under `__metadata__`. */
+  readonly metadata: ReadonlyMap<string, string>;
 }
 
 interface Declared {
@@ -78,7 +80,13 @@ export async function readSafetensors(source: ByteSource): Promise<SafetensorsFi
     if (dtype) tensors.set(name, { ...tensor, dtype });
     else unsupported.set(name, tensor);
   }
-  return { tensors, unsupported };
+  return { tensors, unsupported, metadata: textsOf(header.__metadata__) };
+}
+
+/** What is no text is left out: the format has none. */
+function textsOf(metadata: unknown): ReadonlyMap<string, string> {
+  const entries = isObject(metadata) ? Object.entries(metadata) : [];
+  return new Map(entries.filter((entry): entry is [string, string] => typeof entry[1] === "string"));
 }
 
 async function readHeader(cursor: ByteCursor): Promise<Readonly<Record<string, unknown>>> {

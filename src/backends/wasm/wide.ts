@@ -3,7 +3,7 @@
  * vectors. The compiler that does it is not meant for all code yet, so what it made is believed only when it computes right
  * here. That is tried as a whole: where products of bytes are not exact (x64 without VNNI), attention has no module either.
  */
-import { WIDE_ADD, WIDE_FLOATS, WIDE_SCORES, WIDE_SLOT, WIDE_SOFTMAX } from "../../../kernels/abi.js";
+import { WIDE_ADD, WIDE_FLOATS, WIDE_PRODUCT, WIDE_SCORES, WIDE_SLOT, WIDE_SOFTMAX } from "../../../kernels/abi.js";
 import { InternalError } from "../../util/errors.js";
 import { platform } from "../../util/platform.js";
 import { WIDE } from "./generated/kernels.js";
@@ -13,7 +13,7 @@ import { attendsRight } from "./wide-attention.js";
 /** The module, compiled to 256-bit vectors and tried out; once for all models. `asked`: see Platform.compileWide. */
 export function compileWide(asked?: boolean): WebAssembly.Module | undefined {
   const isRight = (module: WebAssembly.Module) =>
-    multipliesRight(module) && multipliesFloatsRight(module) && attendsRight(module);
+    multipliesRight(module) && multipliesFloatsRight(module) && addsProductsRight(module) && attendsRight(module);
   return platform().compileWide?.(() => decode(WIDE), isRight, asked ?? false);
 }
 
@@ -24,6 +24,7 @@ export const WIDE_FUNCTIONS: Readonly<Record<string, number>> = {
   softmaxWide: WIDE_SOFTMAX,
   addWide: WIDE_ADD,
   floatsWide: WIDE_FLOATS,
+  productWide: WIDE_PRODUCT,
 };
 
 /** Puts the module's functions where the kernels of `instance` call them. kernel-thread.ts does the same in its script. */
@@ -130,4 +131,24 @@ export function multipliesFloatsRight(wide: WebAssembly.Module): boolean {
   const exact = (row: number, token: number) =>
     Array.from({ length: columns }, (_, k) => weightOf(row, k) * activationOf(token, k)).reduce((a, b) => a + b);
   return found.every((value, i) => value === exact(i % ROWS, Math.floor(i / ROWS)));
+}
+
+/** Whether its products in training are exact: whole numbers, 2 groups of four rows, 5 steps, added to what is there. */
+export function addsProductsRight(wide: WebAssembly.Module): boolean {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const productWide = kernelFunction(new WebAssembly.Instance(wide, { env: { memory } }), "productWide");
+  const [count, rows, stride] = [5, 8, 96];
+  const floats = new Float32Array(memory.buffer);
+  const { panel, groups, sums } = AT;
+  for (let k = 0; k < count; k++) {
+    for (let column = 0; column < ROWS; column++) floats[panel / 4 + k * ROWS + column] = weightOf(column, k);
+    for (let row = 0; row < rows; row++) {
+      floats[(groups + (row >> 2) * stride) / 4 + k * 4 + (row & 3)] = activationOf(row, k);
+    }
+  }
+  const found = new Float32Array(memory.buffer, sums, rows * ROWS).fill(ZERO);
+  productWide(panel, count, groups, stride, rows / 4, sums);
+  const exact = (column: number, row: number) =>
+    Array.from({ length: count }, (_, k) => weightOf(column, k) * activationOf(row, k)).reduce((a, b) => a + b);
+  return found.every((value, i) => value === ZERO + exact(i % ROWS, Math.floor(i / ROWS)));
 }

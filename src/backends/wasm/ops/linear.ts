@@ -85,7 +85,7 @@ export function multiply(machine: Machine, x: WasmTensor, matrix: Weight, bias: 
   const weight = checked(x, matrix, bias);
   const form = formOfProduct(machine, weight, x.rows);
   const address = isFloat(weight.dtype) ? 0 : formOf(machine, x, makerOf(form));
-  product(machine, { x, first: 0, rows: x.rows, form, address, weight, bias, to });
+  product(machine, { x, first: 0, rows: x.rows, form, address, weight, bias, to, stride: weight.rows });
 }
 
 /**
@@ -104,7 +104,22 @@ export function multiplyRow(
   const form = formOfProduct(machine, weight, 1);
   const maker = makerOf(form);
   const address = isFloat(weight.dtype) ? 0 : formOf(machine, x, maker) + formBytes(maker, row, x.cols);
-  product(machine, { x, first: row, rows: 1, form, address, weight, bias, to });
+  product(machine, { x, first: row, rows: 1, form, address, weight, bias, to, stride: weight.rows });
+}
+
+/** The same for rows [first, first + rows) of x and a weight of floats, to rows `stride` numbers apart. */
+export function multiplyRows(
+  machine: Machine,
+  x: WasmTensor,
+  range: { readonly first: number; readonly rows: number },
+  matrix: Weight,
+  bias: Weight | undefined,
+  to: { readonly address: number; readonly stride: number },
+): void {
+  const weight = checked(x, matrix, bias);
+  expect(isFloat(weight.dtype), `A product of rows with ${weight.name}`, `weights of ${weight.dtype}`);
+  const form = floatForm(machine.byteForm, range.rows);
+  product(machine, { x, ...range, form, address: 0, weight, bias, to: to.address, stride: to.stride });
 }
 
 function formOfProduct(machine: Machine, weight: WasmWeight, rows: number): number {
@@ -129,9 +144,11 @@ interface Product {
   readonly weight: WasmWeight;
   readonly bias: Weight | undefined;
   readonly to: number;
+  /** Numbers from row to row there. */
+  readonly stride: number;
 }
 
-function product(machine: Machine, { x, first, rows, form, address, weight, bias, to }: Product): void {
+function product(machine: Machine, { x, first, rows, form, address, weight, bias, to, stride }: Product): void {
   const rowBytes = x.cols * 4;
   machine.commands
     .begin(abi.LINEAR, rows * weight.rows * weight.cols * PRODUCT_NS)
@@ -145,8 +162,8 @@ function product(machine: Machine, { x, first, rows, form, address, weight, bias
     .word(weight.address)
     .word(bias === undefined ? 0 : machine.elements(own(WasmWeight, bias)))
     .word(DTYPES.f32.ggml)
-    .writes(to, rows * weight.rows * 4)
-    .word(weight.rows)
+    .writes(to, rows * stride * 4)
+    .word(stride)
     .word(machine.scratch)
     .word(form)
     .end();

@@ -1,0 +1,82 @@
+/**
+ * Products and sums of matrices in training, of f32 rows wherever they lie; kernels/float-product.ts and sum-rows.ts
+ * document the arguments.
+ */
+import * as abi from "../../../../kernels/abi.js";
+import type { KeptTensor, Weight } from "../../../tensor/tensor.js";
+import { WasmKept } from "../kept.js";
+import type { Machine } from "../machine.js";
+import { expect, own, shape, type WasmTensor, WasmWeight } from "../tensors.js";
+
+/** Nanoseconds of one thread per multiplication of a product, and per number that is summed. */
+const PRODUCT_NS = 0.04;
+const SUM_NS = 0.2;
+
+/** Rows of f32 in memory, `stride` numbers apart. */
+export interface Matrix {
+  readonly address: number;
+  readonly rows: number;
+  readonly cols: number;
+  readonly stride: number;
+}
+
+const bytesOf = ({ rows, stride }: Matrix): number => rows * stride * 4;
+
+export function matrixOf(x: WasmTensor | WasmKept | WasmWeight): Matrix {
+  return { address: x.address, rows: x.rows, cols: x.cols, stride: x.cols };
+}
+
+/** A trained weight. */
+export function trained(matrix: Weight): WasmWeight {
+  const weight = own(WasmWeight, matrix);
+  expect(weight.dtype === "f32", `A derivative of ${weight.name}`, `a weight of ${weight.dtype}; f32 is trained`);
+  return weight;
+}
+
+/** [rows, cols] of the machine's arena, as `left` times `right` or, transposed, its transpose times `right`. */
+export interface FloatProduct {
+  readonly left: Matrix;
+  readonly transposed: boolean;
+  readonly right: Matrix;
+  /** Where the product goes, or what it is added to. */
+  readonly to: Matrix;
+  readonly added: boolean;
+}
+
+export function floatProduct(machine: Machine, { left, transposed, right, to, added }: FloatProduct): void {
+  const depth = transposed ? left.rows : left.cols;
+  const rows = transposed ? left.cols : left.rows;
+  const fits = depth === right.rows && rows === to.rows && right.cols === to.cols;
+  const turned = transposed ? ", transposed," : "";
+  expect(fits, "A product of floats", `${shape(left)}${turned} and ${shape(right)} for ${shape(to)}`);
+  machine.commands
+    .begin(abi.FLOAT_PRODUCT, rows * right.cols * depth * PRODUCT_NS)
+    .reads(left.address, bytesOf(left))
+    .word(left.stride * 4)
+    .word(transposed ? 1 : 0)
+    .reads(right.address, bytesOf(right))
+    .word(right.stride * 4)
+    .writes(to.address, bytesOf(to))
+    .word(to.stride * 4)
+    .word(rows)
+    .word(right.cols)
+    .word(depth)
+    .word(added ? 1 : 0)
+    .word(machine.wide ? 1 : 0)
+    .word(machine.scratch)
+    .end();
+}
+
+/** gradient [1, cols] += the sums of x's columns. */
+export function sumColumns(machine: Machine, x: Matrix, gradient: KeptTensor): void {
+  const sums = own(WasmKept, gradient);
+  expect(sums.rows === 1 && sums.cols === x.cols, "sumRows", `${shape(x)} for ${shape(sums)}`);
+  machine.commands
+    .begin(abi.SUM_ROWS, x.rows * x.cols * SUM_NS)
+    .reads(x.address, bytesOf(x))
+    .word(x.stride * 4)
+    .word(x.rows)
+    .word(x.cols)
+    .writes(sums.address, sums.bytes)
+    .end();
+}
