@@ -59,7 +59,6 @@ export const CONVOLUTION = 17;
 export const SCAN = 18;
 export const MIX = 19;
 // Of training. Products and losses from 20, attention from 30, rows from 40, state spaces from 60, optimizers from 70.
-<<<<<<< HEAD
 export const ZERO = 40;
 export const COPY = 41;
 export const ACCUMULATE = 42;
@@ -73,11 +72,9 @@ export const GATED_BACK = 49;
 export const SQUARES = 70;
 export const SQUARES_SUM = 71;
 export const ADAM_W = 72;
-=======
 export const FLOAT_PRODUCT = 20;
 export const CROSS_ENTROPY = 21;
 export const SUM_ROWS = 22;
->>>>>>> wt-linear
 
 // Added to ggml's number of a weight's type: the weight lies by eights (see eights.ts).
 export const EIGHTS = 1000;

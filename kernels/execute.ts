@@ -25,13 +25,10 @@ import { quantiseBytes } from "./quantise-bytes";
 import { rotate } from "./rope";
 import { embed, gather } from "./rows";
 import { scan } from "./scan";
-<<<<<<< HEAD
 import { gatedBack, mapBack } from "./train-elementwise";
 import { layerNormBack, rmsNormBack } from "./train-norm";
 import { accumulate, copy, mergeParts, scatterRows, turnBack, zero } from "./train-rows";
-=======
 import { sumRows } from "./sum-rows";
->>>>>>> wt-linear
 
 /** Runs this thread's share of a command. Traps on an unknown opcode. */
 export function execute(opcode: i32, args: usize, thread: i32, threads: i32): void {
@@ -55,7 +52,6 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case CONVOLUTION: return convolution(args, thread, threads);
     case SCAN: return scan(args, thread, threads);
     case MIX: return mix(args, thread, threads);
-<<<<<<< HEAD
     case ZERO: return zero(args, thread, threads);
     case COPY: return copy(args, thread, threads);
     case ACCUMULATE: return accumulate(args, thread, threads);
@@ -69,11 +65,9 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case SQUARES: return squares(args, thread, threads);
     case SQUARES_SUM: return squaresSum(args, thread, threads);
     case ADAM_W: return adamW(args, thread, threads);
-=======
     case FLOAT_PRODUCT: return floatProduct(args, thread, threads);
     case CROSS_ENTROPY: return crossEntropy(args, thread, threads);
     case SUM_ROWS: return sumRows(args, thread, threads);
->>>>>>> wt-linear
     default: unreachable();
   }
 }
