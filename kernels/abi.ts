@@ -59,6 +59,11 @@ export const CONVOLUTION = 17;
 export const SCAN = 18;
 export const MIX = 19;
 // Of training. Products and losses from 20, attention from 30, rows from 40, state spaces from 60, optimizers from 70.
+export const ATTEND_PACK = 30;
+export const ATTEND_BIASES = 31;
+export const ATTEND_ROWS = 32;
+export const ATTEND_ROWS_BACK = 33;
+export const ATTEND_MERGE = 34;
 
 // Added to ggml's number of a weight's type: the weight lies by eights (see eights.ts).
 export const EIGHTS = 1000;

@@ -1,9 +1,14 @@
 // Which kernel a command names.
 import {
-  ADD, APPEND, ATTENTION, ATTENTION_MERGE, CONVOLUTION, EMBED, GATHER, LAYER_NORM, LINEAR, MAP, MIX, PACK_EIGHTS,
-  QUANTISE, QUANTISE_BYTES, RMS_NORM, ROTATE, ROTATE_PAGES, SCAN, SPLIT_PLANES,
+  ADD, APPEND, ATTEND_BIASES, ATTEND_MERGE, ATTEND_PACK, ATTEND_ROWS, ATTEND_ROWS_BACK, ATTENTION, ATTENTION_MERGE,
+  CONVOLUTION, EMBED, GATHER, LAYER_NORM, LINEAR, MAP, MIX, PACK_EIGHTS, QUANTISE, QUANTISE_BYTES, RMS_NORM, ROTATE,
+  ROTATE_PAGES, SCAN, SPLIT_PLANES,
 } from "./abi";
 import { append, rotatePages } from "./append";
+import { attendMerge } from "./attend-merge";
+import { attendBiases, attendPack } from "./attend-pack";
+import { attendRows } from "./attend-rows";
+import { attendRowsBack } from "./attend-rows-back";
 import { attention } from "./attention";
 import { attentionMerge } from "./attention-merge";
 import { convolution } from "./convolution";
@@ -41,6 +46,11 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case CONVOLUTION: return convolution(args, thread, threads);
     case SCAN: return scan(args, thread, threads);
     case MIX: return mix(args, thread, threads);
+    case ATTEND_PACK: return attendPack(args, thread, threads);
+    case ATTEND_BIASES: return attendBiases(args, thread, threads);
+    case ATTEND_ROWS: return attendRows(args, thread, threads);
+    case ATTEND_ROWS_BACK: return attendRowsBack(args, thread, threads);
+    case ATTEND_MERGE: return attendMerge(args, thread, threads);
     default: unreachable();
   }
 }

@@ -19,3 +19,7 @@ export { attention } from "./attention";
 export { attentionMerge } from "./attention-merge";
 export { packEights } from "./eights";
 export { splitPlanes } from "./planes";
+export { attendMerge } from "./attend-merge";
+export { attendBiases, attendPack } from "./attend-pack";
+export { attendRows } from "./attend-rows";
+export { attendRowsBack } from "./attend-rows-back";
