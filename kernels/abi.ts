@@ -75,6 +75,11 @@ export const ADAM_W = 72;
 export const FLOAT_PRODUCT = 20;
 export const CROSS_ENTROPY = 21;
 export const SUM_ROWS = 22;
+export const ATTEND_PACK = 30;
+export const ATTEND_BIASES = 31;
+export const ATTEND_ROWS = 32;
+export const ATTEND_ROWS_BACK = 33;
+export const ATTEND_MERGE = 34;
 
 // Added to ggml's number of a weight's type: the weight lies by eights (see eights.ts).
 export const EIGHTS = 1000;

@@ -52,7 +52,7 @@ export function adjustBlock(
 }
 
 /** c tanh(score * unit / c) of all scores in [at, end). */
-function capScores(at: usize, end: usize, unit: f32, cap: f32): void {
+export function capScores(at: usize, end: usize, unit: f32, cap: f32): void {
   const units = f32x4.splat(unit), inverse = f32x4.splat(1 / cap);
   const most = f32x4.splat(SATURATED * cap), least = f32x4.splat(-SATURATED * cap);
   const one = f32x4.splat(1);

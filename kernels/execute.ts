@@ -2,6 +2,9 @@
 import {
   ADD, APPEND, ATTENTION, ATTENTION_MERGE, CONVOLUTION, CROSS_ENTROPY, EMBED, FLOAT_PRODUCT, GATHER, LAYER_NORM, LINEAR,
   MAP, MIX, PACK_EIGHTS, QUANTISE, QUANTISE_BYTES, RMS_NORM, ROTATE, ROTATE_PAGES, SCAN, SPLIT_PLANES, SUM_ROWS,
+  ADD, APPEND, ATTEND_BIASES, ATTEND_MERGE, ATTEND_PACK, ATTEND_ROWS, ATTEND_ROWS_BACK, ATTENTION, ATTENTION_MERGE,
+  CONVOLUTION, EMBED, GATHER, LAYER_NORM, LINEAR, MAP, MIX, PACK_EIGHTS, QUANTISE, QUANTISE_BYTES, RMS_NORM, ROTATE,
+  ROTATE_PAGES, SCAN, SPLIT_PLANES,
 } from "./abi";
 import {
   ACCUMULATE, COPY, GATED_BACK, LAYER_NORM_BACK, MAP_BACK, MERGE_PARTS, RMS_NORM_BACK, SCATTER_ROWS, TURN_BACK, ZERO,
@@ -9,6 +12,10 @@ import {
 import { ADAM_W, SQUARES, SQUARES_SUM } from "./abi";
 import { adamW, squares, squaresSum } from "./adamw";
 import { append, rotatePages } from "./append";
+import { attendMerge } from "./attend-merge";
+import { attendBiases, attendPack } from "./attend-pack";
+import { attendRows } from "./attend-rows";
+import { attendRowsBack } from "./attend-rows-back";
 import { attention } from "./attention";
 import { attentionMerge } from "./attention-merge";
 import { convolution } from "./convolution";
@@ -68,6 +75,11 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case FLOAT_PRODUCT: return floatProduct(args, thread, threads);
     case CROSS_ENTROPY: return crossEntropy(args, thread, threads);
     case SUM_ROWS: return sumRows(args, thread, threads);
+    case ATTEND_PACK: return attendPack(args, thread, threads);
+    case ATTEND_BIASES: return attendBiases(args, thread, threads);
+    case ATTEND_ROWS: return attendRows(args, thread, threads);
+    case ATTEND_ROWS_BACK: return attendRowsBack(args, thread, threads);
+    case ATTEND_MERGE: return attendMerge(args, thread, threads);
     default: unreachable();
   }
 }

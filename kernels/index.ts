@@ -22,3 +22,7 @@ export { attentionMerge } from "./attention-merge";
 export { packEights } from "./eights";
 export { splitPlanes } from "./planes";
 export { sumRows } from "./sum-rows";
+export { attendMerge } from "./attend-merge";
+export { attendBiases, attendPack } from "./attend-pack";
+export { attendRows } from "./attend-rows";
+export { attendRowsBack } from "./attend-rows-back";

@@ -26,8 +26,8 @@ export function pageBytes(layout: KvLayout): number {
 }
 
 /** @throws UnsupportedError for head widths that the kernels are not made for */
-export function checkLayout(layout: KvLayout): void {
-  for (const width of [layout.keyWidth, layout.valueWidth]) {
+export function checkWidths(...widths: readonly number[]): void {
+  for (const width of widths) {
     if (Number.isInteger(width) && width >= 4 && width % 4 === 0 && width <= MAX_HEAD_WIDTH) continue;
     throw new UnsupportedError(
       `The wasm backend attends with heads of 4 to ${MAX_HEAD_WIDTH} elements, in steps of 4; this model's have ` +
@@ -35,6 +35,11 @@ export function checkLayout(layout: KvLayout): void {
       { width },
     );
   }
+}
+
+/** @throws UnsupportedError for head widths that the kernels are not made for */
+export function checkLayout(layout: KvLayout): void {
+  checkWidths(layout.keyWidth, layout.valueWidth);
   for (const type of [layout.keyType, layout.valueType]) {
     if (!KV_TYPES.includes(type))
       throw new ArgumentError(`Unknown cache type ${type}; there are ${KV_TYPES.join(", ")}.`);

@@ -3,6 +3,7 @@ import { DTYPES, type DType } from "../../tensor/dtype.js";
 import type { StepInput, Tensor, Weight } from "../../tensor/tensor.js";
 import { InternalError } from "../../util/errors.js";
 import type { Arena } from "./arena.js";
+import type { VisitPlan } from "./training/visit-plan.js";
 
 /** Activations; the object is reused when its arena is. */
 export class WasmTensor implements Tensor {
@@ -70,6 +71,8 @@ export class WasmInput implements StepInput {
   readonly copies: (WasmInput | undefined)[] = [];
   /** Addresses of what attention makes of buckets of distances and a table (ops/attention-adjust.ts), by table. */
   readonly biasRows = new Map<WasmWeight, number>();
+  /** What attention for training makes of spans (training/visit-plan.ts), by the shape of the call. */
+  readonly visitPlans = new Map<string, VisitPlan>();
 
   constructor(readonly place: number) {}
 
@@ -78,6 +81,7 @@ export class WasmInput implements StepInput {
     this.address = address;
     this.copies.length = 0;
     this.biasRows.clear();
+    this.visitPlans.clear();
     return this;
   }
 }
