@@ -4,6 +4,7 @@ import { SluiceError } from "../util/errors.js";
 import type { Files } from "./io.js";
 
 export const nodeFiles: Files = {
+  exists: async (path) => (await orFileError(path, "read", () => stat(path).catch(ifAbsent))) !== undefined,
   read: (path) => orFileError(path, "read", () => readFile(path)),
   write: (path, content) => orFileError(path, "written", () => writeFile(path, content)),
   checkWritable: (path) => orFileError(path, "written", () => tryToOpen(path)),

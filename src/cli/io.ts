@@ -28,6 +28,7 @@ export interface Interrupts {
 }
 
 export interface Files {
+  exists(path: string): Promise<boolean>;
   /** @throws SluiceError (file) when it cannot be read */
   read(path: string): Promise<Uint8Array>;
   /** @throws SluiceError (file) when it cannot be written */

@@ -1,6 +1,7 @@
 /** The command line as a whole: parses the arguments, runs one command, shows its error, returns the exit code. */
 import { Command } from "commander";
 import { type ChatArguments, chat, chatCommand } from "./commands/chat.js";
+import { type DemoArguments, demo, demoCommand } from "./commands/demo.js";
 import { type InspectArguments, inspect, inspectCommand } from "./commands/inspect.js";
 import { type PullArguments, pull, pullCommand } from "./commands/pull.js";
 import { type RunArguments, run, runCommand } from "./commands/run.js";
@@ -64,6 +65,9 @@ function createProgram(io: Io, writes: Promise<void>[], finish: (work: Promise<n
   tokenizeCommand(hint("tokenize")).action(
     (model: string, text: string | undefined, flags: Flags<TokenizeArguments, "model" | "text">) =>
       finish(tokenize({ ...flags, model, ...(text !== undefined && { text }) }, io)),
+  );
+  demoCommand(hint("demo")).action((model: string | undefined, flags: Flags<DemoArguments, "model">) =>
+    finish(demo({ ...flags, ...(model !== undefined && { model }) }, io)),
   );
   pullCommand(hint("pull")).action((reference: string, flags: Flags<PullArguments, "reference">) =>
     finish(pull({ ...flags, reference }, io)),

@@ -1,10 +1,14 @@
 /** The real Sluice behind the commands, imported when a command first needs it. */
 import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import type { LoadProgress } from "../engine/api.js";
 import type { FetchOptions, Runtime } from "./runtime.js";
 
 export const nodeRuntime: Runtime = {
   cores: availableParallelism(),
+  residentMemoryBytes: () => process.memoryUsage.rss(),
+  // src/cli and dist/cli lie equally deep below it.
+  assets: fileURLToPath(new URL("../../assets/", import.meta.url)),
 
   async load(reference, options) {
     const { load } = await import("../index-node.js");

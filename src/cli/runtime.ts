@@ -29,4 +29,8 @@ export interface Runtime {
   spec(checkpoint: Checkpoint): Promise<SpecOrReason>;
   /** The machine's cores, for reports. */
   readonly cores: number;
+  /** Physical memory that the process holds now. */
+  residentMemoryBytes(): number;
+  /** The folder of what the package ships beside its code, with a separator at the end. */
+  readonly assets: string;
 }

@@ -16,14 +16,19 @@ import {
   MODEL_ARGUMENT,
 } from "../model-options.js";
 import { cacheType, gather, integerIn, policyText } from "../option-values.js";
+import { type EncodedText, encodeTexts } from "../stream/encoded-text.js";
 import { LiveProgress } from "../stream/live-progress.js";
-import { Measurement, type PolicyResult } from "../stream/measurement.js";
+import { Measurement, type PolicyResult, partLength } from "../stream/measurement.js";
+import { perplexityPlot, resultLine } from "../stream/perplexity-plot.js";
 import { reportJson, resultTable } from "../stream/report.js";
 import { styles } from "../style.js";
 import { readTextFile } from "../text-input.js";
 
 /** Tokens that a session reads at once where nothing else is asked for. */
 const DEFAULT_CHUNK = 256;
+
+/** Tokens over which the perplexity of the plot is taken: fewer would show single words more than the policies. */
+const PLOT_WINDOW = 512;
 
 export interface StreamArguments extends LoadFlags {
   readonly model: string;
@@ -33,6 +38,7 @@ export interface StreamArguments extends LoadFlags {
   readonly kv?: string;
   readonly batch: number;
   readonly json?: string;
+  readonly plot?: string;
   readonly quiet?: boolean;
 }
 
@@ -54,6 +60,7 @@ export function streamCommand(command: Command): Command {
     .option("--kv <type>", "cache type: f32, f16, q8, or keys/values apart: q8/f16 (default: f16)", cacheType)
     .option("--batch <n>", "tokens read at once; 1 measures the cost of decoding", integerIn(1, 4096), 1)
     .option("--json <file>", "write everything, curves included, to a file; - is standard output")
+    .option("--plot <file>", "draw perplexity along the text into an SVG file")
     .option("-q, --quiet", "no progress");
   return addLoadOptions(command).addHelpText(
     "after",
@@ -61,7 +68,7 @@ export function streamCommand(command: Command): Command {
       exampleHelp([
         "sluice stream model.gguf --file book.txt --context full --context sinks:4,recent:2044",
         "sluice stream model.gguf --file a.txt --file b.txt --context recompute:256 --context sinks:4,recent:252 \\",
-        "  --max-tokens 4000 --json out.json",
+        "  --max-tokens 4000 --json out.json --plot out.svg",
       ]),
   );
 }
@@ -69,6 +76,7 @@ export function streamCommand(command: Command): Command {
 /** @returns the exit code. @throws UsageError and the engine's typed errors */
 export async function stream(args: StreamArguments, io: Io): Promise<number> {
   if (args.json !== undefined && args.json !== "-") await io.files.checkWritable(args.json);
+  if (args.plot !== undefined) await io.files.checkWritable(args.plot);
   const texts: string[] = [];
   for (const file of args.file) texts.push(await readTextFile(file, io));
   return untilInterrupted(io, async (signal) => {
@@ -88,49 +96,6 @@ export async function stream(args: StreamArguments, io: Io): Promise<number> {
       await model.dispose();
     }
   });
-}
-
-/** A text as the model reads it. */
-interface EncodedText {
-  /** The start token, where the vocabulary puts one, and the text's tokens. */
-  readonly ids: Int32Array;
-  /** How many of `ids` stand before the text; they are read, and not scored. */
-  readonly opening: number;
-  /** How many are the text's own. */
-  readonly tokens: number;
-}
-
-/** The texts' tokens one after another, cut after `most`; texts that are not reached are not encoded. */
-async function encodeTexts(
-  model: Model,
-  texts: readonly string[],
-  most = Number.POSITIVE_INFINITY,
-): Promise<EncodedText> {
-  const start = await startTokens(model);
-  const pieces: Int32Array[] = [start];
-  let length = 0;
-  for (const text of texts) {
-    if (length >= most) break;
-    // Books are text: what looks like a special token in them is none.
-    const ids = await model.encode(text, { addSpecial: false, parseSpecial: false });
-    const piece = ids.subarray(0, most - length);
-    pieces.push(piece);
-    length += piece.length;
-  }
-  const ids = new Int32Array(start.length + length);
-  let offset = 0;
-  for (const piece of pieces) {
-    ids.set(piece, offset);
-    offset += piece.length;
-  }
-  return { ids, opening: start.length, tokens: length };
-}
-
-/** What the vocabulary puts before a text: one token or none. Some put one behind it as well, which is not wanted here. */
-async function startTokens(model: Model): Promise<Int32Array> {
-  const [first] = await model.encode("a", { addSpecial: false, parseSpecial: false });
-  const whole = await model.encode("a", { addSpecial: true, parseSpecial: false });
-  return whole.subarray(0, Math.max(0, whole.indexOf(first)));
 }
 
 async function measureAll(
@@ -197,11 +162,6 @@ async function measure(
   return run.result({ complete: run.tokens >= tokens && error === null, error });
 }
 
-/** Tokens of a part: some hundreds of parts in a short text, so that medians and curves have something to stand on. */
-function partLength(tokens: number, batch: number): number {
-  return Math.max(batch, Math.min(64, Math.max(1, Math.round(tokens / 400))));
-}
-
 async function warnBeyondTraining(
   model: Model,
   names: readonly string[],
@@ -228,6 +188,10 @@ async function writeResults(
   const output = args.json === "-" ? io.stderr : io.stdout;
   if (results.length > 0) {
     await output.write(`${resultTable(results, styles(output, io.env).bold).join("\n")}\n`);
+  }
+  if (args.plot !== undefined) {
+    const lines = results.map((result) => resultLine(result, PLOT_WINDOW));
+    await io.files.write(args.plot, await perplexityPlot({ model: model.info, lines, window: PLOT_WINDOW }));
   }
   if (args.json === undefined) return;
   const text = reportJson({

@@ -3,6 +3,7 @@
  * sums over parts, so a single slow moment (compilation, another process) does not move them.
  */
 import type { ScorePart, Usage } from "../../engine/api.js";
+import type { Range } from "../../util/ranges.js";
 
 /** Share of the text that "start" and "end" of the cost mean. */
 const EDGE_SHARE = 0.1;
@@ -85,6 +86,28 @@ export class Measurement {
     return perplexityOf(this.#logprobSum, this.#count);
   }
 
+  /** What the session held when the newest part ended; undefined before there is one. */
+  get usage(): Usage | undefined {
+    return this.#usage;
+  }
+
+  /** Of what was scored within the ranges; NaN where that is nothing. */
+  perplexityOver(ranges: readonly Range[]): number {
+    let sum = 0;
+    let count = 0;
+    for (const { start, end } of ranges) {
+      const logprobs = this.#logprobs.subarray(Math.max(start, this.#scoredFrom), Math.min(end, this.#end));
+      for (const logprob of logprobs) sum += logprob;
+      count += logprobs.length;
+    }
+    return perplexityOf(sum, count);
+  }
+
+  /** Of the newest tokens. */
+  perplexityOfLast(tokens: number): number {
+    return this.perplexityOver([{ start: Math.max(0, this.#end - tokens), end: this.#end }]);
+  }
+
   /** Tokens per second over the last parts, null before there are any. */
   get recentRate(): number | null {
     const last = this.#parts.slice(-8);
@@ -114,7 +137,7 @@ export class Measurement {
       tokens: this.tokens,
       ...outcome,
       perplexity: this.perplexity,
-      perplexityLastQuarter: this.#perplexityFrom(Math.floor(this.tokens * 0.75)),
+      perplexityLastQuarter: this.perplexityOver([{ start: Math.floor(this.tokens * 0.75), end: this.tokens }]),
       ...this.#edges(),
       elapsedMs: this.#elapsedMs,
       cacheBytes: this.#parts.reduce((most, part) => Math.max(most, part.usage.cacheBytes), usage?.cacheBytes ?? 0),
@@ -124,12 +147,6 @@ export class Measurement {
       sinks: usage?.sinks ?? 0,
       curve: this.#curve(),
     };
-  }
-
-  #perplexityFrom(first: number): number {
-    const logprobs = this.#logprobs.subarray(Math.max(first, this.#scoredFrom), this.#end);
-    const sum = logprobs.reduce((total, logprob) => total + logprob, 0);
-    return perplexityOf(sum, logprobs.length);
   }
 
   #edges(): { msPerTokenStart: number; msPerTokenEnd: number } {
@@ -166,6 +183,11 @@ export class Measurement {
     }
     return points;
   }
+}
+
+/** Tokens of a part: some hundreds of parts in a short text, so that medians and curves have something to stand on. */
+export function partLength(tokens: number, batch: number): number {
+  return Math.max(batch, Math.min(64, Math.max(1, Math.round(tokens / 400))));
 }
 
 function total(parts: readonly PartFigures[], figure: "count" | "logprobSum" | "elapsedMs"): number {

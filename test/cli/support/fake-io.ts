@@ -76,6 +76,7 @@ export class FakeIo implements Io {
   };
 
   readonly files = {
+    exists: async (path: string) => this.setup.files?.[path] !== undefined || this.written.has(path),
     read: async (path: string) => {
       const content = this.setup.files?.[path] ?? this.written.get(path);
       if (content === undefined) throw absent(path, "read");
@@ -143,6 +144,8 @@ export async function cli(argv: readonly string[], setup: FakeSetup = {}) {
 function fakeRuntime(io: FakeIo, setup: FakeSetup): Runtime {
   return {
     cores: 2,
+    residentMemoryBytes: () => 123e6,
+    assets: "assets/",
     async load(reference, options) {
       io.loads.push({ reference, options });
       const phases: LoadProgress[] = [

@@ -154,6 +154,10 @@ export class FakeSession implements Session {
     this.seeds.push(options.seed);
     options.onPrefill?.(promptTokens, promptTokens);
     this.seen += promptTokens;
+    if (options.maxTokens === 0) {
+      yield { text: "", id: undefined, finish: "length" };
+      return;
+    }
     const pieces = this.model.script.answer ?? ["Hello", ", ", "world"];
     for (const [index, text] of pieces.entries()) {
       await this.model.script.beforePart?.(index, this);
@@ -174,7 +178,10 @@ export class FakeSession implements Session {
     }
   }
 
-  /** As the engine scores ids: nothing predicts the first, and the last is read alone where the parts end before it. */
+  /**
+   * As the engine scores ids: nothing predicts the first, unless something was read before; the last is read alone where
+   * the parts end before it.
+   */
   async *score(text: string | ArrayLike<number>, options: ScoreOptions = {}): AsyncGenerator<ScorePart, void> {
     if (typeof text === "string") throw new TypeError("This session scores ids alone.");
     this.lastScore = options;
@@ -182,11 +189,13 @@ export class FakeSession implements Session {
     const { msPerToken = () => 1, logprob = () => -1, beforePart } = this.model.script;
     const every = options.every ?? 64;
     const opening = text[0] === START ? 1 : 0;
-    for (let start = 1, index = 0; start <= text.length; start += every, index++) {
+    const first = this.seen > 0 ? 0 : 1;
+    const end = text.length + first;
+    for (let start = first, index = 0; start < end; start += every, index++) {
       await beforePart?.(index, this);
       if (options.signal?.aborted) return;
       const count = Math.min(every, text.length - start);
-      this.seen += Math.min(every, text.length - start + 1);
+      this.seen += Math.min(every, end - start);
       const position = start - opening;
       const logprobs = Float32Array.from({ length: count }, (_, at) => logprob(this.context, position + at));
       const elapsedMs = Math.max(1, count) * msPerToken(this.context, position);

@@ -1,0 +1,72 @@
+/** Runs the policies of the demonstration over the text, one after the other, each until its share of the time ends. */
+import type { Model, Session } from "../../engine/api.js";
+import { isCancellation } from "../interrupt.js";
+import type { Io } from "../io.js";
+import type { EncodedText } from "../stream/encoded-text.js";
+import { partLength } from "../stream/measurement.js";
+import type { LiveTable } from "./live-table.js";
+import type { DemoPlan } from "./plan.js";
+import type { Ending, PolicyRun } from "./policy-run.js";
+import { readSamples } from "./samples.js";
+
+/** What the measurements of a demonstration share. */
+export interface DemoWork {
+  readonly io: Io;
+  readonly model: Model;
+  readonly text: EncodedText;
+  readonly plan: DemoPlan;
+  readonly runs: readonly PolicyRun[];
+  readonly live: LiveTable;
+  readonly signal: AbortSignal;
+  /** Whether this share of the whole time is over. */
+  late(share: number): boolean;
+  /** Milliseconds until then; negative afterwards. */
+  timeLeftMs(share: number): number;
+}
+
+/** @returns the session that can write on, where its policy got that far; the caller disposes of it */
+export async function measurePolicies(work: DemoWork): Promise<Session | undefined> {
+  let writer: Session | undefined;
+  for (const run of work.runs) {
+    if (work.signal.aborted) break;
+    const session = await measurePolicy(work, run);
+    if (run.name === work.plan.writer && run.ending !== "error") writer = session;
+    else await session?.dispose();
+  }
+  return writer;
+}
+
+/** What goes wrong becomes part of the run, so that the others still run. */
+async function measurePolicy(work: DemoWork, run: PolicyRun): Promise<Session | undefined> {
+  const { io, model, live, text } = work;
+  let session: Session | undefined;
+  try {
+    session = model.session({
+      context: run.name,
+      // Without it `full` would end where the training did.
+      ...(run.name === "full" && { contextLength: text.opening + run.plan.tokens }),
+    });
+    await live.note(session);
+    run.ending = await (run.plan.sampled ? readSamples(work, run, session) : readThrough(work, run, session));
+  } catch (thrown) {
+    run.ending = isCancellation(thrown) ? "interrupted" : "error";
+    if (run.ending === "error") run.error = thrown instanceof Error ? thrown.message : String(thrown);
+  }
+  run.residentBytes = io.runtime.residentMemoryBytes();
+  await live.policyEnded(run);
+  return session;
+}
+
+/** The text from its beginning, token by token. */
+async function readThrough(work: DemoWork, run: PolicyRun, session: Session): Promise<Ending> {
+  const { text, live, signal } = work;
+  const { tokens, until } = run.plan;
+  const measurement = run.begin(tokens);
+  const ids = text.ids.subarray(0, text.opening + tokens);
+  for await (const part of session.score(ids, { batch: 1, every: partLength(tokens, 1), signal })) {
+    measurement.add({ ...part, start: part.start - text.opening });
+    await live.update(run);
+    if (measurement.tokens < tokens && work.late(until)) return "time";
+  }
+  return signal.aborted ? "interrupted" : "complete";
+}
