@@ -2,13 +2,11 @@
  * What the machine can do (bytes read per second, bare instructions per second) and, in the same run, what the kernels
  * reach alone: scripts/bench-linear.mjs from the cache and from memory, scripts/bench-attention.mjs.
  */
-import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { measureLimits } from "./lib/limits.mjs";
 import { readOptions, wholeNumber } from "./lib/options.mjs";
 import { summariseOthers, watchOthers } from "./lib/other-load.mjs";
 import { figure, median, saveJson, spread, table } from "./lib/report.mjs";
+import { ATTENTION_LINE, LINEAR_LINE, runScript } from "./lib/scripts.mjs";
 
 const HELP = `Usage: npm run bench -- kernels [options]
 
@@ -27,41 +25,6 @@ const options = readOptions(HELP, {
 });
 const threads = wholeNumber("threads", options.threads);
 const rounds = options.quick ? 3 : wholeNumber("rounds", options.rounds);
-
-/** Lines like `q8_0    T=64   240 x 2048:   97.3 GFLOPS    0.8 GB/s, sixteen, limit 116`; floats have no limit there. */
-const LINEAR_LINE =
-  /^(?<format>\S+)\s+T=(?<tokens>\d+)\s+(?<rows>\d+) x (?<columns>\d+):\s+(?<gflops>[\d.]+) GFLOPS\s+(?<gigabytes>[\d.]+) GB\/s(?:, (?<form>[\w-]+), limit (?<limit>[\d.]+))?/;
-/** Lines like `4 x 8 heads of 64, f16   1 rows at  8192:     2682 us    25.0 GFLOPS  3.1 GB/s of cache`. */
-const ATTENTION_LINE =
-  /^(?<shape>.+?), (?<type>\S+)\s+(?<rows>\d+) rows at\s+(?<tokens>\d+):\s+(?<us>\d+) us\s+(?<gflops>[\d.]+) GFLOPS(?:\s+(?<gigabytes>[\d.]+) GB\/s)?/;
-
-/** The fields of a matched line, numbers as such. */
-function fields(groups) {
-  const known = Object.entries(groups).filter(([, text]) => text !== undefined);
-  return Object.fromEntries(
-    known.map(([key, text]) => [key, text === "" || Number.isNaN(Number(text)) ? text : Number(text)]),
-  );
-}
-
-/** Lines of the script that match; ends the script when `enough` says so. */
-async function runScript(name, args, pattern, enough = () => false) {
-  const script = fileURLToPath(new URL(`../scripts/${name}`, import.meta.url));
-  const child = spawn(process.execPath, [script, ...args], { stdio: ["ignore", "pipe", "inherit"] });
-  const closed = new Promise((resolve, reject) => child.once("error", reject).once("close", resolve));
-  const rows = [];
-  let ended = false;
-  for await (const line of createInterface({ input: child.stdout })) {
-    const match = pattern.exec(line);
-    if (!match || ended) continue;
-    rows.push(fields(match.groups));
-    ended = enough(rows);
-    if (ended) child.kill();
-  }
-  const status = await closed;
-  if (!ended && status !== 0) throw new Error(`scripts/${name} ended with status ${status}`);
-  if (rows.length === 0) throw new Error(`scripts/${name} printed no line of the expected form`);
-  return rows;
-}
 
 function printLimits({ reads, arithmetic }) {
   const readLines = reads.map(({ kind, one, all }) => [

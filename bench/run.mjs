@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { installPeer } from "./lib/install.mjs";
 
-/** Name, whether it needs the peer, and what it measures. */
+/** Name, whether it needs llama.cpp, and what it measures. `--train` is `train`. */
 const BENCHES = {
   all: { peer: true, about: "everything below and a verdict; what is run without a name" },
   decode: { peer: true, about: "decode, prefill, load, memory beside llama.cpp, each in fresh processes" },
@@ -16,6 +16,7 @@ const BENCHES = {
   kernels: { peer: false, about: "what the machine can do, and what the kernels alone reach of it" },
   endless: { peer: false, about: "decode under sinks:4,recent:1020 at token 100,000 against token 2,000" },
   million: { peer: false, about: "one million tokens in constant memory at constant speed" },
+  train: { peer: false, about: "a step of training beside the same model in jax-js; also as --train" },
 };
 
 function usage() {
@@ -23,8 +24,9 @@ function usage() {
   return `Usage: npm run bench -- [NAME] [options]    (NAME --help lists the options)\n\n${rows.join("\n")}\n`;
 }
 
-const named = process.argv.length > 2 && !process.argv[2].startsWith("-");
-const [name, ...options] = named ? process.argv.slice(2) : ["all", ...process.argv.slice(2)];
+const given = process.argv.slice(2).map((argument, i) => (i === 0 && argument === "--train" ? "train" : argument));
+const named = given.length > 0 && !given[0].startsWith("-");
+const [name, ...options] = named ? given : ["all", ...given];
 if (!named && (options[0] === "--help" || options[0] === "-h")) {
   process.stdout.write(`${usage()}\n\`all --help\` lists the options of the whole run.\n`);
 } else if (!Object.hasOwn(BENCHES, name)) {

@@ -52,8 +52,19 @@ const TIMEOUT_MS = 40 * 60_000;
  * @param {Setup} setup
  * @returns {Promise<Engine>}
  */
-export async function startEngine(name, setup) {
-  const script = fileURLToPath(new URL(ENGINES[name], import.meta.url));
+export function startEngine(name, setup) {
+  return startProcess(name, ENGINES[name], setup);
+}
+
+/**
+ * Starts a process that answers with `serveEngine`. Setup, runs and results may be others than those of the engines above.
+ * @param {string} name for errors
+ * @param {string} path of its script, from this folder
+ * @param {object} setup
+ * @returns {Promise<{run: (run: object) => Promise<any>, end: () => Promise<Usage>}>}
+ */
+export async function startProcess(name, path, setup) {
+  const script = fileURLToPath(new URL(path, import.meta.url));
   // What an engine prints must not enter the report on stdout.
   const child = fork(script, [], { stdio: ["ignore", process.stderr, "inherit", "ipc"], timeout: TIMEOUT_MS });
   const ask = (message) =>

@@ -1,6 +1,6 @@
 /**
  * The part of the web's Worker that @jax-js/jax uses, over Node's threads. Node has no Worker of its own, and without one
- * jax's wasm backend computes on a single thread; with it, on `navigator.hardwareConcurrency` threads, as in a browser.
+ * jax's wasm backend computes on a single thread; with it, on as many as the machine has cores, as in a browser.
  */
 import { resolveObjectURL } from "node:buffer";
 import { Worker as Thread } from "node:worker_threads";
@@ -34,7 +34,8 @@ class WebWorker {
   }
 }
 
-/** To be called before @jax-js/jax is imported for the first time. */
-export function provideWorkers() {
+/** To be called before @jax-js/jax is imported for the first time. @param {number} threads that it shall use */
+export function provideWorkers(threads) {
   globalThis.Worker = WebWorker;
+  Object.defineProperty(globalThis, "navigator", { value: { hardwareConcurrency: threads }, configurable: true });
 }
