@@ -107,7 +107,7 @@ export function draw(shape: Case, random: Random) {
   return { ...drawn, ...drawBiases(shape, drawn.spans, random) };
 }
 
-const BUCKETS = 12;
+export const BUCKETS = 12;
 
 /** Numbers of biases and sinks. Places are near the rows' own slots, others for every range. */
 function drawBiases(shape: Case, spans: readonly (readonly unknown[])[], random: Random) {
@@ -122,7 +122,7 @@ function drawBiases(shape: Case, spans: readonly (readonly unknown[])[], random:
   };
 }
 
-type Drawn = ReturnType<typeof draw>;
+export type Drawn = ReturnType<typeof draw>;
 
 /** [rows, H * Dv] */
 export function bruteForce(shape: Case, drawn: Drawn): Float64Array {
@@ -209,7 +209,8 @@ export async function attend(ops: Backend, shape: Case, drawn: Drawn, layer?: nu
   return result;
 }
 
-function extrasOf(ops: Backend, shape: Case, drawn: Drawn): Pick<AttentionCall, "softcap" | "bias" | "sinks"> {
+/** Soft cap, bias and sinks of a case as a call takes them. */
+export function extrasOf(ops: Backend, shape: Case, drawn: Drawn): Pick<AttentionCall, "softcap" | "bias" | "sinks"> {
   const heads = shape.kvHeads * shape.group;
   const places = ops.input(drawn.places);
   let bias: AttentionBias | undefined;

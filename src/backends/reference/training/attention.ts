@@ -108,7 +108,7 @@ function attendRows(call: AttentionTrainingCall, out: Tensor, logSums: Tensor): 
   const [results, totals, values] = [tensor(out).data, tensor(logSums).data, tensor(call.v).data];
   for (const place of problem.places()) {
     const seen = problem.seenFrom(place);
-    const sink = sinks && seen.length > 0 ? sinks[place.head] : Number.NEGATIVE_INFINITY;
+    const sink = sinks ? sinks[place.head] : Number.NEGATIVE_INFINITY;
     const most = seen.reduce((m, { score }) => Math.max(m, score), sink);
     const total = seen.reduce((sum, { score }) => sum + Math.exp(score - most), Math.exp(sink - most));
     const logSum = seen.length > 0 ? most + Math.log(total) : Number.NEGATIVE_INFINITY;

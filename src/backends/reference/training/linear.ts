@@ -3,7 +3,7 @@ import type { CrossEntropyCall, CrossEntropyResult, LinearTraining } from "../..
 import { elements, own, ReferenceInput, tensor } from "../tensors.js";
 import { addTo, rounded } from "./sums.js";
 
-/** The three sums over outputs, rows of x and rows, for which y = x W^T + b. */
+/** Of y = x W^T + b, with respect to x, W and b. */
 const products: Pick<LinearTraining, "linearInput" | "linearWeight" | "sumRows"> = {
   linearInput(dy, weight) {
     const { rows: outputs, cols: inputs } = weight;

@@ -31,7 +31,7 @@ function scattered(dy: ReferenceTensor, indices: ReferenceInput, rows: number): 
   return sums;
 }
 
-/** The same numbers of x and dy: those that are normed together, and the first column's place among the gains. */
+/** Numbers that are normed together. */
 interface NormGroup {
   readonly x: Float64Array;
   /** dy * gain: the gradient of the normed numbers before the gain. */
