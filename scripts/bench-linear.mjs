@@ -89,7 +89,7 @@ function ownForm(probeBytes, wide) {
   return (format, tokens) => {
     const [id, blockSize] = FORMATS[format];
     if (tokens < 8 && id > 1000) return exact ? "planes-words" : "planes";
-    if (blockSize === 1) return wide && exact && tokens >= 8 ? "floats" : "sixteen";
+    if (blockSize === 1) return wide && tokens >= 8 ? "floats" : "sixteen";
     if (tokens < 8) return "sixteen";
     if (exact) return wide ? "wide" : "bytes";
     return ["q8_0", "iq4_nl"].includes(format) ? "sixteen" : "nibbles";

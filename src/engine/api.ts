@@ -22,7 +22,7 @@ export interface LoadOptions {
    */
   readonly precise?: boolean;
   /**
-   * 256-bit vectors in prefill and attention by V8's experimental compiler, on x64 with VNNI: false never, true also in
+   * 256-bit vectors in prefill and attention by V8's experimental compiler, on x64: false never, true also in
    * Node 26. Default: in Node 24. See docs/architecture.md.
    */
   readonly wide?: boolean;

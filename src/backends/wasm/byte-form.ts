@@ -47,7 +47,7 @@ export function preciseForm({ form }: ByteForm): ByteForm {
 
 /**
  * The engine's form, by what its relaxed product of bytes does with operands beyond 7 bits: `probe` is the kernel
- * probeBytes, `wide` whether the wide module was compiled.
+ * probeBytes, `wide` whether the wide module multiplies them exactly.
  */
 export function byteForm(probe: KernelFunction, wide: boolean): ByteForm {
   const found = (weight: number) => probe(weight) - 100;
@@ -60,9 +60,12 @@ export function byteForm(probe: KernelFunction, wide: boolean): ByteForm {
   return { form: BYTES_NIBBLES, largest: 63 };
 }
 
-/** The form of a product with a weight of floats: the wide module's function gives the same bits as the kernels' own. */
-export function floatForm({ form }: ByteForm, tokens: number): number {
-  return form === BYTES_WIDE && tokens >= BYTES_FROM ? FLOATS_WIDE : SIXTEEN_BITS;
+/**
+ * The form of a product with a weight of floats, `wide`: where the wide module is there. Its function gives the same bits as
+ * the kernels' own.
+ */
+export function floatForm(wide: boolean, tokens: number): number {
+  return wide && tokens >= BYTES_FROM ? FLOATS_WIDE : SIXTEEN_BITS;
 }
 
 /**

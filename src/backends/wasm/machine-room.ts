@@ -5,6 +5,7 @@ import { PARALLEL_NS } from "./command-list.js";
 import { Machine } from "./machine.js";
 import { Pool } from "./pool.js";
 import { LEAST_MEMORY, Space, spaceLimit } from "./space.js";
+import { multipliesRight } from "./wide.js";
 
 /** Of a machine. */
 const ARENAS = 3;
@@ -37,7 +38,7 @@ export class MachineRoom {
     private readonly options: MachineRoomOptions,
   ) {
     const { relaxed, precise, wide } = options;
-    const own = relaxed ? byteForm(pool.kernel("probeBytes", 0), wide !== undefined) : SIXTEEN;
+    const own = relaxed ? byteForm(pool.kernel("probeBytes", 0), wide !== undefined && multipliesRight(wide)) : SIXTEEN;
     this.form = precise ? preciseForm(own) : own;
     this.machines.push(this.machineIn(home));
     this.overheadBytes = home.limitBytes - home.leftBytes + ARENAS * SMALLEST_BLOCK;

@@ -1,7 +1,7 @@
 /**
  * The wide module (kernels/wide.ts): the inner loops of prefill and attention, which some engines can compile to 256-bit
  * vectors. The compiler that does it is not meant for all code yet, so what it made is believed only when it computes right
- * here. That is tried as a whole: where products of bytes are not exact (x64 without VNNI), attention has no module either.
+ * here: floats and attention as a whole. Products of bytes are exact on some processors only, and tried apart.
  */
 import { WIDE_ADD, WIDE_FLOATS, WIDE_PRODUCT, WIDE_SCORES, WIDE_SLOT, WIDE_SOFTMAX } from "../../../kernels/abi.js";
 import { InternalError } from "../../util/errors.js";
@@ -13,7 +13,7 @@ import { attendsRight } from "./wide-attention.js";
 /** The module, compiled to 256-bit vectors and tried out; once for all models. `asked`: see Platform.compileWide. */
 export function compileWide(asked?: boolean): WebAssembly.Module | undefined {
   const isRight = (module: WebAssembly.Module) =>
-    multipliesRight(module) && multipliesFloatsRight(module) && addsProductsRight(module) && attendsRight(module);
+    multipliesFloatsRight(module) && addsProductsRight(module) && attendsRight(module);
   return platform().compileWide?.(() => decode(WIDE), isRight, asked ?? false);
 }
 
@@ -99,7 +99,7 @@ function layOut(memory: WebAssembly.Memory, parts: number): void {
   }
 }
 
-/** Whether the module's products are exact, with a scale for each block and for each half of one. */
+/** Whether the module's products of bytes are exact (x64 with VNNI), with a scale for each block and for each half of one. */
 export function multipliesRight(wide: WebAssembly.Module): boolean {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
   const multiply = kernelFunction(new WebAssembly.Instance(wide, { env: { memory } }), "multiply");

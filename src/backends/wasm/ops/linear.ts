@@ -118,12 +118,12 @@ export function multiplyRows(
 ): void {
   const weight = checked(x, matrix, bias);
   expect(isFloat(weight.dtype), `A product of rows with ${weight.name}`, `weights of ${weight.dtype}`);
-  const form = floatForm(machine.byteForm, range.rows);
+  const form = floatForm(machine.wide, range.rows);
   product(machine, { x, ...range, form, address: 0, weight, bias, to: to.address, stride: to.stride });
 }
 
 function formOfProduct(machine: Machine, weight: WasmWeight, rows: number): number {
-  if (isFloat(weight.dtype)) return floatForm(machine.byteForm, rows);
+  if (isFloat(weight.dtype)) return floatForm(machine.wide, rows);
   return formFor(machine.byteForm, weight.dtype, rows, weight.kernelType >= abi.EIGHTS);
 }
 
