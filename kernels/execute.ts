@@ -6,7 +6,7 @@ import {
 import {
   ACCUMULATE, COPY, GATED_BACK, LAYER_NORM_BACK, MAP_BACK, MERGE_PARTS, RMS_NORM_BACK, SCATTER_ROWS, TURN_BACK, ZERO,
 } from "./abi";
-import { ADAM_W, SQUARES, SQUARES_SUM } from "./abi";
+import { ADAM_W, CONVOLUTION_BACK, SCAN_BACK, SCAN_MERGE, SQUARES, SQUARES_SUM } from "./abi";
 import { adamW, squares, squaresSum } from "./adamw";
 import { append, rotatePages } from "./append";
 import { attention } from "./attention";
@@ -23,9 +23,11 @@ import { quantiseBytes } from "./quantise-bytes";
 import { rotate } from "./rope";
 import { embed, gather } from "./rows";
 import { scan } from "./scan";
+import { convolutionBack } from "./train-convolution";
 import { gatedBack, mapBack } from "./train-elementwise";
 import { layerNormBack, rmsNormBack } from "./train-norm";
 import { accumulate, copy, mergeParts, scatterRows, turnBack, zero } from "./train-rows";
+import { scanBack, scanMerge } from "./train-scan";
 
 /** Runs this thread's share of a command. Traps on an unknown opcode. */
 export function execute(opcode: i32, args: usize, thread: i32, threads: i32): void {
@@ -59,6 +61,9 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case LAYER_NORM_BACK: return layerNormBack(args, thread, threads);
     case MAP_BACK: return mapBack(args, thread, threads);
     case GATED_BACK: return gatedBack(args, thread, threads);
+    case CONVOLUTION_BACK: return convolutionBack(args, thread, threads);
+    case SCAN_BACK: return scanBack(args, thread, threads);
+    case SCAN_MERGE: return scanMerge(args, thread, threads);
     case SQUARES: return squares(args, thread, threads);
     case SQUARES_SUM: return squaresSum(args, thread, threads);
     case ADAM_W: return adamW(args, thread, threads);

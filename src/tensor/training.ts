@@ -151,6 +151,8 @@ export interface ScanBackCall {
   readonly b: Tensor;
   readonly c: Tensor;
   readonly skip: Weight;
+  /** N, which the columns of b and c, G*N, do not tell. */
+  readonly states: number;
   /** [T, H*P] */
   readonly dy: Tensor;
   readonly aGradient?: KeptTensor | undefined;
