@@ -11,7 +11,7 @@ import { exp4 } from "./exponential";
 import { softplus } from "./functions";
 import { sumLanes } from "./linear-simd";
 import { decayingBlock, decayingLane, prepareExponential, scaledBlock, scaledLane } from "./scan-block";
-import { madd, share } from "./simd";
+import { loadSome, madd, share, storeSome } from "./simd";
 
 const CHANNELS: i32 = 16;
 const ROWS: i32 = 64;
@@ -89,22 +89,6 @@ function scanChannel(
     for (; n < blocks; n += 64) decayingBlock(a + n, b + n, c + n, stride, from + n, to + n, rows, steps, inputs, sums, work);
     for (; n < end; n += 4) decayingLane(a + n, b + n, c + n, stride, from + n, to + n, rows, steps, inputs, sums);
   }
-}
-
-/** One to four floats, zeros after them. */
-function loadSome(at: usize, count: i32): v128 {
-  if (count >= 4) return v128.load(at);
-  let x = v128.load32_zero(at);
-  if (count > 1) x = v128.load32_lane(at + 4, x, 1);
-  if (count > 2) x = v128.load32_lane(at + 8, x, 2);
-  return x;
-}
-
-function storeSome(at: usize, x: v128, count: i32): void {
-  if (count >= 4) return v128.store(at, x);
-  v128.store32_lane(at, x, 0);
-  if (count > 1) v128.store32_lane(at + 4, x, 1);
-  if (count > 2) v128.store32_lane(at + 8, x, 2);
 }
 
 /** d and d x where every channel is a head. */

@@ -50,6 +50,23 @@ export function toF16(x: v128): v128 {
   return v128.or(sign, v128.bitselect(tiny, normal, isTiny));
 }
 
+/** One to four floats, zeros after them. */
+export function loadSome(at: usize, count: i32): v128 {
+  if (count >= 4) return v128.load(at);
+  let x = v128.load32_zero(at);
+  if (count > 1) x = v128.load32_lane(at + 4, x, 1);
+  if (count > 2) x = v128.load32_lane(at + 8, x, 2);
+  return x;
+}
+
+/** The first `count` of the lanes, at most four. */
+export function storeSome(at: usize, x: v128, count: i32): void {
+  if (count >= 4) return v128.store(at, x);
+  v128.store32_lane(at, x, 0);
+  if (count > 1) v128.store32_lane(at + 4, x, 1);
+  if (count > 2) v128.store32_lane(at + 8, x, 2);
+}
+
 /** The first item of this thread's even share of `items`. */
 // @ts-ignore: decorator
 @inline

@@ -10,7 +10,7 @@ import { madd, share } from "./simd";
 /** Of x sigmoid(z), where z' is known: s + x z' s (1 - s), with 1 - s = e^-z s, so that nothing cancels for large z. */
 // @ts-ignore: decorator
 @inline
-function gateDerivative(x: v128, z: v128, slope: v128): v128 {
+export function gateDerivative(x: v128, z: v128, slope: v128): v128 {
   const e = exp4(f32x4.neg(z));
   const s = f32x4.div(f32x4.splat(1), f32x4.add(e, f32x4.splat(1)));
   return f32x4.mul(s, madd(f32x4.mul(x, slope), f32x4.mul(e, s), f32x4.splat(1)));

@@ -2,7 +2,7 @@
  * Writing local files in Node so that a crash leaves the old file or the new one: the bytes go to a temporary file of the
  * same folder and to the disk, then it is renamed over the old one, which is a single step, and the folder goes to the disk.
  */
-import { type FileHandle, mkdir, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { appendFile, type FileHandle, mkdir, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import process from "node:process";
 import { SluiceError, WriteError } from "../util/errors.js";
@@ -18,6 +18,7 @@ type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 export const nodeFileWriter: FileWriter = {
   writeFile: writeFileAtomic,
+  append: (location, bytes) => typed(location, "written", () => appendFile(location, bytes)),
   makeFolder: (location) => typed(location, "made", () => makeFolder(location)),
   remove: (location) => typed(location, "removed", () => removePath(location)),
   rename: (from, to) => typed(to, "written", () => renamePath(from, to)),

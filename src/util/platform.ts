@@ -77,6 +77,8 @@ export interface FileWriter {
    * fails, its error is thrown and the old file stays.
    */
   writeFile(location: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void>;
+  /** Adds bytes to the end of a file, which is made where there is none. A crash may leave a part of them. */
+  append(location: string, bytes: Uint8Array): Promise<void>;
   /** Makes a folder and those above it; one that is there is kept as it is. */
   makeFolder(location: string): Promise<void>;
   /** Moves a file in place of what was there, or a folder to where nothing or an empty folder is. */
