@@ -17,7 +17,7 @@ export interface TensorToWrite {
 }
 
 /** About as many bytes are given out at once. */
-const CHUNK_BYTES = 2 ** 20;
+const CHUNK_BYTES = 2 ** 18;
 
 export function shapeOf({ rows, cols, shape }: Omit<TensorToWrite, "read">): readonly number[] {
   return shape ?? (rows === 1 ? [cols] : [rows, cols]);

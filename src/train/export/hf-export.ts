@@ -98,7 +98,7 @@ function namesOf({ modules, parameters = {} }: TensorTable): Map<string, string>
 
 function renamed(
   tensor: TrainedTensor,
-  { table, prefix, head, rearranged = {}, className }: HfWriter,
+  { prefix, head, biases, rearranged = {}, className }: HfWriter,
   names: ReadonlyMap<string, string>,
   meta: ModelMetadata,
   dtype: HfType,
@@ -106,13 +106,10 @@ function renamed(
   const layer = /(?<=^blk\.)\d+(?=\.)/.exec(tensor.name)?.[0] ?? "";
   const pattern = tensor.name.replace(/(?<=^blk\.)\d+(?=\.)/, "#");
   const found = names.get(pattern);
-  if (found === undefined) {
+  if (found === undefined || (pattern.endsWith(".bias") && !biases.test(pattern))) {
     throw new UnsupportedError(
       `${className} of transformers has no tensor for "${tensor.name}"; export with --to gguf.`,
-      {
-        tensor: tensor.name,
-        known: Object.keys(table.modules).length,
-      },
+      { tensor: tensor.name },
     );
   }
   const plain = found.replace("#", layer);

@@ -14,6 +14,7 @@ export const llama: HfWriter = {
   table: LLAMA_TENSORS,
   prefix: "model.",
   head: "lm_head",
+  biases: /^blk\.#\.(attn_(q|k|v|output)|ffn_(gate|up|down))\.bias$/,
   rearranged: {
     "blk.#.attn_q.weight": pairsToHalves("attention.head_count"),
     "blk.#.attn_q.bias": pairsToHalves("attention.head_count"),

@@ -27,6 +27,7 @@ export const gpt2: HfWriter = {
   table: gpt2Names.tensors,
   prefix: "transformer.",
   head: "lm_head",
+  biases: /^(blk\.#\..*|output_norm)\.bias$/,
   rearranged: {
     "blk.#.attn_qkv.weight": TRANSPOSED,
     "blk.#.attn_output.weight": TRANSPOSED,
@@ -53,6 +54,7 @@ export const gptneox: HfWriter = {
   table: gptNeoxNames.tensors,
   prefix: "gpt_neox.",
   head: "embed_out",
+  biases: /^(blk\.#\..*|output_norm)\.bias$/,
   rearranged: { "blk.#.attn_qkv.weight": FUSED_HEADS, "blk.#.attn_qkv.bias": FUSED_HEADS },
   config(meta, spec) {
     requireFused(meta);
@@ -83,6 +85,7 @@ export const mamba: HfWriter = {
   table: mambaNames.tensors,
   prefix: "backbone.",
   head: "lm_head",
+  biases: /^blk\.#\.ssm_(conv1d|dt)\.bias$/,
   rearranged: { "blk.#.ssm_a": LOG_OF_NEGATIVE, "blk.#.ssm_conv1d.weight": ONE_CHANNEL_KERNELS },
   config: (meta, spec) => ({
     hidden_size: spec.width,

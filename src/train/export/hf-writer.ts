@@ -25,6 +25,8 @@ export interface HfWriter {
   /** What stands before the names, but not before the head's. */
   readonly prefix: string;
   readonly head: string;
+  /** The biases that the class can have, by GGUF's names with # for the layer. */
+  readonly biases: RegExp;
   /** Fields beside those that all have. @throws UnsupportedError for what the class cannot do */
   readonly config: (meta: ModelMetadata, spec: ModelSpec) => JsonObject;
   /** By GGUF's names, with # for the layer. */

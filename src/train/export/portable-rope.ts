@@ -8,10 +8,11 @@ import type { RopeSpec } from "../../position/rope.js";
 import { inverseFrequencies, scaledFrequencies } from "../../position/rope-scaling.js";
 import { UnsupportedError } from "../../util/errors.js";
 
-/** The rotation of the first attention layer that has one. */
+/** The rotation of all attention layers; undefined where they have none, or not the same. */
 export function ropeOf(spec: ModelSpec): RopeSpec | undefined {
-  for (const { mixer } of spec.layers) if (mixer.body.kind === "attention" && mixer.body.rope) return mixer.body.rope;
-  return undefined;
+  const ropes = spec.layers.flatMap(({ mixer: { body } }) => (body.kind === "attention" ? [body.rope] : []));
+  const [first] = ropes;
+  return ropes.every((rope) => rope?.base === first?.base && rope?.dims === first?.dims) ? first : undefined;
 }
 
 /** The base with which a rotation without scaling is the one that is NTK-aware. */
