@@ -48,7 +48,7 @@ describe("sluice run", () => {
       "--save",
       "s.session",
     ]);
-    expect(first).toMatchObject({ code: 0, out: "Hello, world", err: "" });
+    expect(first).toMatchObject({ code: 0, out: "", err: "" });
     expect(first.model.sessions[0].lastGenerate.maxTokens).toBe(0);
     const files = { "s.session": first.io.written.get("s.session") ?? "" };
     const second = await cli(["run", "m.gguf", "--prompt", "Ho", "--resume", "s.session"], { files });

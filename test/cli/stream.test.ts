@@ -180,6 +180,19 @@ describe("sluice stream", () => {
     expect(full.curve[0]).toMatchObject({ msPerToken: 3 });
   });
 
+  test("--plot draws a line for each policy, of some hundred tokens a point", async () => {
+    const argv = ["stream", "m.gguf", ...both, "--context", "recent:64", "--context", "full", "--plot", "p.svg"];
+    const { code, io } = await cli(argv, { model: new FakeModel(script), files });
+    expect(code).toBe(0);
+    const svg = io.written.get("p.svg");
+    for (const word of ["recent:64", "full", "Fake, trained for 512 tokens; each point is of the 512 tokens"]) {
+      expect(svg).toContain(word);
+    }
+    const refused = await cli([...argv.slice(0, -1), "nowhere/p.svg"], { files });
+    expect(refused).toMatchObject({ code: 1, out: "" });
+    expect(refused.io.loads).toEqual([]);
+  });
+
   test("--json - leaves standard output to the JSON; figures that are not finite are null", async () => {
     const model = new FakeModel({ logprob: () => Number.NEGATIVE_INFINITY });
     const { out, err } = await cli(["stream", "m.gguf", ...both, "--context", "full", "--json", "-"], { model, files });

@@ -20,7 +20,6 @@ import { encodeTexts } from "../stream/encoded-text.js";
 import { perplexityPlot } from "../stream/perplexity-plot.js";
 import { styles } from "../style.js";
 import { readTextFile } from "../text-input.js";
-import { describeContext } from "../usage-line.js";
 
 const BUNDLED_MODEL = "sluice-tiny.gguf";
 const BUNDLED_TEXT = "the-time-machine-opening.txt";
@@ -59,7 +58,10 @@ export function demoCommand(command: Command): Command {
     .option("-q, --quiet", "no progress");
   return addLoadOptions(command).addHelpText(
     "after",
-    exampleHelp(["sluice demo", "sluice demo model.gguf --file book.txt --tokens 50000 --seconds 600 --json out.json"]),
+    exampleHelp([
+      "sluice demo --plot demo.svg",
+      "sluice demo model.gguf --file book.txt --tokens 50000 --seconds 600 --json -",
+    ]),
   );
 }
 
@@ -142,13 +144,8 @@ async function show(work: DemoWork, file: string, args: DemoArguments): Promise<
     const run = runs.find(({ name }) => name === work.plan.writer);
     if (writer && !signal.aborted) {
       const tokens = run?.measurement?.tokens ?? 0;
-      const { bold } = styles(output, io.env);
-      await output.write(
-        `\n${bold(`After ${formatCount(tokens)} tokens the model writes on, under ${work.plan.writer}:`)}\n\n`,
-      );
       const late = () => work.late(1);
       written = await writeOn(io, work.model, writer, { text: work.text, tokens }, { output, signal, late });
-      await output.write(`\n${describeContext(written.usage)}\n`);
     }
   } finally {
     await work.live.clear();

@@ -28,7 +28,7 @@ function beyondTraining(full: PolicyRun | undefined, { trainedContext }: ModelIn
   const beyond = measurement.perplexityOver([{ start: trainedContext, end: measurement.tokens }]);
   const tokens = formatCount(measurement.tokens - trainedContext);
   return [
-    `full: perplexity ${formatPerplexity(within)} up to its trained length, ${formatPerplexity(beyond)} in the ${tokens} tokens beyond.`,
+    `full: perplexity ${formatPerplexity(within)} up to its trained length, ${formatPerplexity(beyond)} in ${tokens} tokens beyond.`,
   ];
 }
 

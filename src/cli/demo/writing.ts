@@ -1,9 +1,12 @@
 /** The end of the demonstration: after the whole stream, the model writes on, as it would after any number of tokens. */
 import type { Model, Session } from "../../engine/api.js";
+import { formatCount } from "../figures.js";
 import type { Io, Output } from "../io.js";
 import type { EncodedText } from "../stream/encoded-text.js";
 import { plainText, styles } from "../style.js";
+import { describeContext } from "../usage-line.js";
 import type { Written } from "./report.js";
+import { WordWrap } from "./word-wrap.js";
 
 const WRITTEN_TOKENS = 240;
 /** Always the same text with one model. */
@@ -27,20 +30,35 @@ export async function writeOn(
   { text, tokens }: { readonly text: EncodedText; readonly tokens: number },
   { output, signal, late }: WritingOptions,
 ): Promise<Written> {
+  const { bold, dim } = styles(output, io.env);
   const tail = await endOf(model, text.ids.subarray(0, text.opening + tokens));
-  await output.write(styles(output, io.env).dim(plainText(tail)));
+  await output.write(`\n${bold(`The text, up to token ${formatCount(tokens)}:`)}\n`);
+  await wrapped(output, plainText(tail), dim);
+  await output.write(`\n${bold(`The model writes on, under ${session.context}:`)}\n`);
+  const wrap = new WordWrap(output);
   let written = "";
   const options = { maxTokens: WRITTEN_TOKENS, temperature: 0.8, seed: SEED, ignoreEnd: true, signal };
   try {
     for await (const part of session.generate("", options)) {
       written += part.text;
-      await output.write(plainText(part.text));
+      await wrap.write(plainText(part.text));
       if (late()) break;
     }
   } finally {
+    await wrap.end();
     await output.write("\n");
   }
+  await output.write("\n");
+  await wrapped(output, describeContext(session.usage));
   return { context: session.context, text: written, usage: session.usage };
+}
+
+/** A paragraph. */
+async function wrapped(output: Output, text: string, style?: (text: string) => string): Promise<void> {
+  const wrap = new WordWrap(output, style);
+  await wrap.write(text);
+  await wrap.end();
+  await output.write("\n");
 }
 
 /** The last words of the text. */
@@ -48,5 +66,5 @@ async function endOf(model: Model, ids: Int32Array): Promise<string> {
   const text = await model.decode(ids.subarray(-TAIL_TOKENS));
   const end = text.slice(-TAIL_CHARACTERS);
   // The first word may be cut, and so may a character in it.
-  return `...${end.slice(Math.max(0, end.indexOf(" ")))}`;
+  return `...${end.slice(Math.max(0, end.indexOf(" ")))}`.trimEnd();
 }
