@@ -63,7 +63,8 @@ async function restore(source: ByteSource, weights: TrainedWeights): Promise<Tra
   return state;
 }
 
-function readState(source: ByteSource, { metadata }: SafetensorsFile): TrainerState {
+/** The counters. @throws FormatError */
+export function readState(source: ByteSource, { metadata }: SafetensorsFile): TrainerState {
   const read = (key: (typeof STATE_KEYS)[number]) => {
     const value = Number(metadata.get(key) ?? Number.NaN);
     if (Number.isSafeInteger(value) && value >= 0) return value;

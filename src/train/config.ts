@@ -24,9 +24,10 @@ const model = z.strictObject({
 });
 
 const tokenizer = z.union([
-  z.strictObject({ vocabularySize: z.number().int().min(260).max(65536) }),
+  /** Byte pairs of the texts, 256 bytes and special tokens included; none are merged where there are no texts. */
+  z.strictObject({ vocabularySize: z.number().int().min(258).max(65536) }),
+  /** A tokenizer.json. */
   z.strictObject({ file: z.string().min(1) }),
-  z.strictObject({ symbols: z.number().int().min(2).max(4096) }),
 ]);
 
 const source = z.strictObject({

@@ -21,8 +21,8 @@ export interface StepLine {
 export interface TaskResult {
   /** Mean in nats of the predictions that count. */
   readonly loss: number;
-  /** Part of the answers' tokens that were the most probable ones. */
-  readonly accuracy: number;
+  /** Of a task: the part of the answers' tokens that were the most probable ones. */
+  readonly accuracy: number | null;
   /** Predictions measured. */
   readonly tokens: number;
 }

@@ -7,7 +7,7 @@ import { architectureOf } from "../models/index.js";
 import { ModelMetadata } from "../models/metadata.js";
 import type { ModelSpec } from "../nn/spec.js";
 import { UnsupportedError } from "../util/errors.js";
-import type { ModelConfig } from "./config.js";
+import type { ModelConfig, TrainingConfig } from "./config.js";
 
 /** Optional tensors that models of an architecture usually have. */
 const USUAL: Readonly<Record<string, RegExp>> = {
@@ -91,6 +91,15 @@ export function defineModel(
   const spec = architectureOf(architecture).build(new ModelMetadata(checkpoint), vocabulary, new Map());
   if (spec.encoder) throw new UnsupportedError("Models with an encoder cannot be trained yet.");
   return { architecture, metadata, spec };
+}
+
+/** The model as a stage has it: with what the stages before have changed. */
+export function stageDefinition(config: TrainingConfig, vocabulary: number, stage: number): ModelDefinition {
+  const index = Math.min(stage, config.stages.length - 1);
+  const changes = config.stages.slice(0, index + 1).map(({ keys }) => keys);
+  const { contextLength } = config.stages[index];
+  const keys = Object.assign({ context_length: contextLength }, config.model.keys, ...changes);
+  return defineModel(config.name, config.model, vocabulary, keys);
 }
 
 function plain(value: ModelConfig["keys"][string]): MetadataValue {

@@ -8,7 +8,7 @@ import { NumericError, UnsupportedError } from "../util/errors.js";
 import { platform } from "../util/platform.js";
 import type { StageConfig, TrainingConfig } from "./config.js";
 import type { Sample } from "./data/sample.js";
-import { defineModel, type ModelDefinition } from "./model-definition.js";
+import { stageDefinition } from "./model-definition.js";
 import { ModelPass } from "./pass.js";
 import { parsePattern } from "./patterns/pattern.js";
 import { rateAt, type Schedule } from "./schedule.js";
@@ -71,7 +71,7 @@ export class Trainer {
     const { backend, config } = parts;
     if (!backend.training) throw new UnsupportedError(`The backend ${backend.name} cannot train.`);
     this.training = backend.training;
-    const { spec } = this.definition(0);
+    const { spec } = stageDefinition(config, parts.vocabulary, 0);
     const frozen = config.model.sinks === "zero" ? /attn_sinks/ : undefined;
     this.weights = new TrainedWeights(backend, this.training, spec, frozen);
     this.weights.initialise(spec, config.seed);
@@ -100,18 +100,9 @@ export class Trainer {
     return this.parts.config.stages.reduce((sum, stage) => sum + stageSteps(stage) * stage.batchTokens, 0);
   }
 
-  /** The model as a stage has it; after the last, as the last has it. */
-  definition(stage = Math.min(this.position.stage, this.parts.config.stages.length - 1)): ModelDefinition {
-    const { config, vocabulary } = this.parts;
-    const { keys, contextLength } = config.stages[stage];
-    const before = config.stages.slice(0, stage).map((earlier) => earlier.keys);
-    const merged = Object.assign({ context_length: contextLength }, config.model.keys, ...before, keys);
-    return defineModel(config.name, config.model, vocabulary, merged);
-  }
-
-  /** The model of the stage, for evaluation. */
-  get pass(): ModelPass {
-    return this.stage().pass;
+  /** The model of a stage, for evaluation. */
+  passOf(stage: number): ModelPass {
+    return this.stage(stage).pass;
   }
 
   /**
@@ -119,7 +110,7 @@ export class Trainer {
    * @throws NumericError when the loss or the gradients are no numbers; what `onPass` throws; then nothing has changed
    */
   async step(): Promise<StepReport> {
-    const { config, pass, sources, schedule } = this.stage();
+    const { config, pass, sources, schedule } = this.stage(this.position.stage);
     const { batchTokens, contextLength, microBatchTokens = batchTokens } = config;
     const { step, stage, stageStep, tokens } = this.position;
     const count = batchTokens / contextLength;
@@ -171,9 +162,8 @@ export class Trainer {
     this.weights.dispose();
   }
 
-  private stage(): StageRun {
+  private stage(index: number): StageRun {
     const { config } = this.parts;
-    const index = Math.min(this.position.stage, config.stages.length - 1);
     if (this.current?.index === index) return this.current.run;
     this.current?.run.pass.dispose();
     const run = this.makeStage(config.stages[index], index);
@@ -182,10 +172,10 @@ export class Trainer {
   }
 
   private makeStage(stage: StageConfig, index: number): StageRun {
-    const { backend, config, sources } = this.parts;
+    const { backend, config, vocabulary, sources } = this.parts;
     const { activationCheckpointing } = config;
     const pattern = parsePattern(stage.attention);
-    const pass = new ModelPass(backend, this.training, this.definition(index).spec, this.weights, {
+    const pass = new ModelPass(backend, this.training, stageDefinition(config, vocabulary, index).spec, this.weights, {
       pattern,
       activationCheckpointing,
     });

@@ -1,0 +1,121 @@
+/** Brings a run's folder into being: tokenizer, packed texts, configuration. What is written last says that all is there. */
+import { createTokenizer } from "../tokenizer/create-tokenizer.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { trainBytePair } from "../tokenizer/train/byte-pair.js";
+import { tokenizerConfig } from "../tokenizer/train/tokenizer-json.js";
+import { WordCounter } from "../tokenizer/train/word-counter.js";
+import { ArgumentError } from "../util/errors.js";
+import { platform } from "../util/platform.js";
+import { parseJson } from "../formats/json-file.js";
+import type { TrainingConfig } from "./config.js";
+import { packTexts } from "./data/pack-texts.js";
+import { textFiles, textPieces } from "./data/text-files.js";
+import { fileWriter } from "./export/save.js";
+import type { RunFolder } from "./run-folder.js";
+
+export const END_TOKEN = "<|endoftext|>";
+export const SINK_TOKEN = "<|sink|>";
+
+export interface PrepareProgress {
+  readonly phase: "count" | "merge" | "pack";
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface PrepareOptions {
+  /** Files and folders of texts, beside those of the configuration. */
+  readonly paths: readonly string[];
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: PrepareProgress) => void) | undefined;
+}
+
+/** @throws NotFoundError, FormatError, ArgumentError, WriteError, and what aborts the signal */
+export async function prepareRun(folder: RunFolder, config: TrainingConfig, options: PrepareOptions): Promise<void> {
+  const files = await findFiles(config, options.paths);
+  const needed = config.stages.flatMap(({ mixture = config.data.mixture }) => mixture);
+  if (files.train.length === 0 && needed.some(({ source }) => source !== "copy")) {
+    throw new ArgumentError("The mixture needs texts, and none are given: name files or folders with --data PATH.");
+  }
+  await fileWriter().makeFolder(folder.path("data"));
+  await fileWriter().makeFolder(folder.path("checkpoints"));
+  const json = await tokenizerJson(config, files.train, options);
+  const names = {
+    ...("vocabularySize" in config.tokenizer && { eosToken: END_TOKEN }),
+    ...(config.sinkToken && { bosToken: SINK_TOKEN, addBos: true }),
+  };
+  const settings = tokenizerConfig(json, names);
+  await folder.write("tokenizer.json", JSON.stringify(json));
+  await folder.write("tokenizer_config.json", `${JSON.stringify(settings, undefined, 2)}\n`);
+  const tokenizer = createTokenizer({
+    kind: "hf",
+    tokenizerJson: json,
+    tokenizerConfig: settings,
+    specialTokensMap: undefined,
+  });
+  for (const [name, list] of [["train", files.train] as const, ["held-out", files.heldOut] as const]) {
+    if (list.length > 0) await pack(folder, name, list, tokenizer, options);
+  }
+  await folder.write("config.json", `${JSON.stringify(config, undefined, 2)}\n`);
+}
+
+async function findFiles({ data }: TrainingConfig, paths: readonly string[]) {
+  const found = await Promise.all([...data.paths, ...paths].map((path) => textFiles(path, platform())));
+  const all = [...new Set(found.flat())];
+  const isHeldOut = (file: string) => data.heldOut.some((part) => file.includes(part));
+  const heldOut = all.filter(isHeldOut);
+  const unknown = data.heldOut.find((part) => !heldOut.some((file) => file.includes(part)));
+  if (unknown !== undefined && all.length > 0) {
+    throw new ArgumentError(`No text file's path contains "${unknown}", which data.heldOut names.`);
+  }
+  return { train: all.filter((file) => !isHeldOut(file)), heldOut };
+}
+
+async function tokenizerJson(
+  { tokenizer, sinkToken }: TrainingConfig,
+  files: readonly string[],
+  options: PrepareOptions,
+): Promise<object> {
+  if ("file" in tokenizer) return readJson(tokenizer.file);
+  const words = new WordCounter();
+  for (const [index, file] of files.entries()) {
+    options.onProgress?.({ phase: "count", done: index, total: files.length });
+    for await (const { text } of textPieces(file, platform())) {
+      options.signal?.throwIfAborted();
+      words.add(text);
+    }
+  }
+  return trainBytePair(words, {
+    vocabularySize: tokenizer.vocabularySize,
+    specialTokens: sinkToken ? [END_TOKEN, SINK_TOKEN] : [END_TOKEN],
+    onProgress: (done, total) => options.onProgress?.({ phase: "merge", done, total }),
+  });
+}
+
+async function readJson(location: string): Promise<object> {
+  const source = await platform().open(location);
+  try {
+    const bytes = new Uint8Array(source.size);
+    await source.read(0, bytes);
+    const value = parseJson(bytes, location);
+    if (typeof value === "object" && value !== null) return value;
+  } finally {
+    await source.close();
+  }
+  throw new ArgumentError(`${location} is no tokenizer.json: expected a JSON object.`);
+}
+
+async function pack(
+  folder: RunFolder,
+  name: string,
+  files: readonly string[],
+  tokenizer: Tokenizer,
+  { onProgress, signal }: PrepareOptions,
+): Promise<void> {
+  const progress = (done: number) => {
+    signal?.throwIfAborted();
+    onProgress?.({ phase: "pack", done, total: files.length });
+  };
+  progress(0);
+  const chunks = packTexts({ files, tokenizer, onProgress: (done) => progress(done.files) }, platform());
+  await fileWriter().writeFile(folder.path("data", `${name}.tokens`), chunks);
+}
