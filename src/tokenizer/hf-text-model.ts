@@ -24,8 +24,10 @@ const PRE_TOKENIZERS = new Set(
     " ",
   ),
 );
-/** The cut that ByteLevel makes itself, unless told not to. */
-const GPT2_SPLIT = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+/** The cut that ByteLevel makes itself, unless told not to. White space is Unicode's, not JavaScript's \s. */
+const GPT2_SPLIT =
+  "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\p{White_Space}\\p{L}\\p{N}]+|" +
+  "\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+";
 
 export class HfTextModel implements TextModel {
   readonly #normalizer: { normalize(text: string): string };
@@ -41,7 +43,7 @@ export class HfTextModel implements TextModel {
     const byteLevel = cuts.findLast((step) => step.type === "ByteLevel");
     this.#prefixesSpace = byteLevel?.add_prefix_space === true;
     // The model spells bytes itself, once for each new word: here ByteLevel only cuts.
-    const kept = cuts.flatMap((step) => (step === byteLevel ? byteLevelCut(step) : [step]));
+    const kept = cuts.flatMap((step) => (step === byteLevel ? byteLevelCut(step) : [digitsCut(step)]));
     this.#preTokenizer = new SequencePreTokenizer({
       type: "Sequence",
       pretokenizers: kept.map((step) => known(step, PRE_TOKENIZERS, "pre_tokenizer")),
@@ -88,6 +90,13 @@ function normalizerOf(step: Fields): { normalize(text: string): string } {
 function byteLevelCut(step: Fields): Fields[] {
   if (step.use_regex === false) return [];
   return [{ type: "Split", pattern: { Regex: GPT2_SPLIT }, behavior: "Isolated", invert: false }];
+}
+
+/** Digits are all of Unicode's numbers; the library's own step knows 0 to 9 alone. */
+function digitsCut(step: Fields): Fields {
+  if (step.type !== "Digits") return step;
+  const pattern = { Regex: step.individual_digits === true ? "\\p{N}" : "\\p{N}+" };
+  return { type: "Split", pattern, behavior: "Isolated", invert: false };
 }
 
 function known(step: Fields, types: ReadonlySet<string>, what: string): Fields {
