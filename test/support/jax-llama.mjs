@@ -5,7 +5,8 @@
  *
  * A call of jax consumes its arrays; `.ref` keeps one for another use. Where there were equal ways, the one that its
  * compiler makes faster code of was taken: rows by columns throughout (`lax.dot` copies what is laid out otherwise), a
- * comparison instead of a gather of the targets, the pairs of RoPE by a flipped view.
+ * comparison instead of a gather of the targets, attention divided by its sums only after the values are mixed, the pairs
+ * of RoPE by a flipped view.
  */
 import { blockUntilReady, jit, lax, nn, numpy as np, valueAndGrad } from "@jax-js/jax";
 
@@ -103,10 +104,13 @@ function attention(q, k, v) {
   const scores = byBatch(flat, k.transpose([0, 2, 1, 3]), 3).mul(headWidth ** -0.5);
   const split = scores.reshape([batch, kvHeads, group, sequence, sequence]);
   const seen = np.tri(sequence, sequence, 0, { dtype: np.bool });
-  const shares = nn.softmax(np.where(seen, split, HIDDEN), -1);
-  const rows = shares.reshape([batch, kvHeads, group * sequence, sequence]);
+  const masked = np.where(seen, split, HIDDEN);
+  const most = lax.stopGradient(np.max(masked.ref, -1, { keepdims: true }));
+  const raw = np.exp(masked.sub(most));
+  const total = raw.ref.sum(-1, { keepdims: true });
+  const rows = raw.reshape([batch, kvHeads, group * sequence, sequence]);
   const mixed = byBatch(rows, v.transpose([0, 2, 1, 3]), 2);
-  const back = mixed.reshape([batch, kvHeads, group, sequence, headWidth]).transpose([0, 3, 1, 2, 4]);
+  const back = mixed.reshape([batch, kvHeads, group, sequence, headWidth]).div(total).transpose([0, 3, 1, 2, 4]);
   return back.reshape([batch * sequence, heads * headWidth]);
 }
 
