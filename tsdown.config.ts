@@ -12,6 +12,7 @@ export default defineConfig({
     "src/engine-thread-browser.ts",
     "src/{backends,context,engine,formats,models,nn,position,quant,tensor,tokenizer}/index.ts",
     "src/platform/{node,browser}.ts",
+    "src/train/export/index.ts",
     "src/util/errors.ts",
     "src/cli/main.ts",
   ],

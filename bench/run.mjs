@@ -15,16 +15,23 @@ const BENCHES = {
   small: { peer: true, about: "stories260K: overhead per token beside llama.cpp" },
   kernels: { peer: false, about: "what the machine can do, and what the kernels alone reach of it" },
   endless: { peer: false, about: "decode under sinks:4,recent:1020 at token 100,000 against token 2,000" },
+  "export-oracle": {
+    peer: true,
+    about: "files that Sluice exported, in llama.cpp: same ids, same probabilities; also --export",
+  },
   million: { peer: false, about: "one million tokens in constant memory at constant speed" },
   train: { peer: false, about: "a step of training beside the same model in jax-js; also as --train" },
 };
 
 function usage() {
-  const rows = Object.entries(BENCHES).map(([name, { about }]) => `  ${name.padEnd(9)}${about}`);
+  const rows = Object.entries(BENCHES).map(([name, { about }]) => `  ${name.padEnd(15)}${about}`);
   return `Usage: npm run bench -- [NAME] [options]    (NAME --help lists the options)\n\n${rows.join("\n")}\n`;
 }
 
-const given = process.argv.slice(2).map((argument, i) => (i === 0 && argument === "--train" ? "train" : argument));
+/** Short forms, as options of the whole. */
+const SHORT = { "--export": "export-oracle", "--train": "train" };
+
+const given = process.argv.slice(2).map((word, i) => (i === 0 && Object.hasOwn(SHORT, word) ? SHORT[word] : word));
 const named = given.length > 0 && !given[0].startsWith("-");
 const [name, ...options] = named ? given : ["all", ...given];
 if (!named && (options[0] === "--help" || options[0] === "-h")) {

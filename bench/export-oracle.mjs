@@ -1,0 +1,199 @@
+/**
+ * Files that Sluice exported, in Sluice and in llama.cpp: the same ids of texts, the same probabilities. Without --model a
+ * small random llama is exported in every type first. Tolerances are those of a float32 program beside llama.cpp, which
+ * rounds activations too: to f16 with f16 weights, to 8 bits with quantised ones.
+ */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { openLlamaCpp, openSluice } from "./lib/distributions.mjs";
+import { readOptions, usageError, wholeNumber } from "./lib/options.mjs";
+import { saveJson, table } from "./lib/report.mjs";
+import { importSluice } from "./lib/sluice.mjs";
+
+const HELP = `Usage: npm run bench -- --export [options]
+
+  --model FILE     a GGUF that Sluice exported; without it a small random llama is made and exported in each type
+  --quants LIST    types of the random llama (f32,f16,q8_0,q4_0)
+  --tokens N       tokens whose next-token probabilities are compared (300)
+  --text FILE      where they come from, and what is tokenised (docs/architecture.md)
+  --threads N      threads of each engine (2)
+  --json FILE      all figures
+
+The exit code is 1 when tokens differ or probabilities differ by more than the type's tolerance.
+`;
+
+/**
+ * Largest difference of a log-probability above -12, and mean divergence in nats. A difference of d in all of them would
+ * be a divergence of about d^2 / 2; the mean one is a tenth of the largest.
+ */
+const TOLERANCES = {
+  f32: { logprob: 0.001, kl: 1e-6 },
+  f16: { logprob: 0.02, kl: 1e-5 },
+  quantised: { logprob: 0.3, kl: 5e-3 },
+};
+const LEAST_LOGPROB = -12;
+
+/** Texts on which tokenizers like to differ. */
+const ODD_TEXTS = [
+  "",
+  " ",
+  "   leading and trailing   ",
+  "It's we'll they've I'M DON'T",
+  "3.14159 12345678 1,000,000",
+  "tabs\tand\r\nlines\n\n\nof all kinds\n",
+  "naïve café Ærøskøbing Привет 日本語 한국어 العربية",
+  "emoji \u{1f600}\u{1f469}\u200d\u{1f4bb} and marks e\u0301",
+  "<s> </s> <|endoftext|> [INST]",
+  "snake_case camelCase {json: [1, 2]} // comment",
+];
+
+function readRunOptions() {
+  const values = readOptions(HELP, {
+    model: { type: "string" },
+    quants: { type: "string", default: "f32,f16,q8_0,q4_0" },
+    tokens: { type: "string", default: "300" },
+    text: { type: "string", default: fileURLToPath(new URL("../docs/architecture.md", import.meta.url)) },
+    threads: { type: "string", default: "2" },
+  });
+  return {
+    ...values,
+    quants: values.quants.split(","),
+    tokens: wholeNumber("tokens", values.tokens, 2),
+    threads: wholeNumber("threads", values.threads),
+  };
+}
+
+/** Exports the random llama in each type. @returns {Promise<string[]>} the files */
+async function exportRandom(folder, quants, text) {
+  const { exportGguf, GGUF_QUANTS, saveFile } = await import("../dist/train/export/index.js");
+  const { byteLevelKeys, randomLlama } = await import("./lib/random-llama.mjs");
+  const wrong = quants.find((quant) => !Object.hasOwn(GGUF_QUANTS, quant));
+  if (wrong !== undefined) usageError(`--quants: expected some of ${Object.keys(GGUF_QUANTS)}, found '${wrong}'`);
+  const tokenizerKeys = byteLevelKeys(text);
+  const model = randomLlama(tokenizerKeys.get("tokenizer.ggml.tokens").length);
+  const paths = [];
+  for (const quant of quants) {
+    const path = join(folder, `random-llama-${quant}.gguf`);
+    await saveFile(path, await exportGguf({ model, quant, tokenizerKeys }));
+    paths.push(path);
+  }
+  return paths;
+}
+
+/** Kullback-Leibler divergence of a row of log-probabilities from another, and the largest difference of likely ones. */
+function rowDifference(expected, found) {
+  let kl = 0;
+  let largest = 0;
+  for (let id = 0; id < expected.length; id++) {
+    kl += Math.exp(expected[id]) * (expected[id] - found[id]);
+    if (expected[id] > LEAST_LOGPROB) largest = Math.max(largest, Math.abs(expected[id] - found[id]));
+  }
+  return { kl, largest };
+}
+
+function compareRows(expected, found, ids) {
+  if (expected.length !== found.length || expected[0].length !== found[0].length) {
+    throw new Error(
+      `${found.length} x ${found[0].length} probabilities, llama.cpp ${expected.length} x ${expected[0].length}`,
+    );
+  }
+  const rows = expected.map((row, t) => rowDifference(row, found[t]));
+  const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+  const nll = (all) => mean(ids.slice(1).map((id, t) => -all[t][id]));
+  return {
+    largest: rows.reduce((most, { largest }) => Math.max(most, largest), 0),
+    meanKl: mean(rows.map(({ kl }) => kl)),
+    mostLikely: mean(expected.map((row, t) => Number(argmax(row) === argmax(found[t])))),
+    nll: { llamaCpp: nll(expected), sluice: nll(found) },
+  };
+}
+
+const argmax = (row) => row.reduce((best, value, id) => (value > row[best] ? id : best), 0);
+
+/** The first of the texts whose ids differ. */
+async function tokenDifference(sluice, llamaCpp, texts) {
+  for (const text of texts) {
+    const [ours, theirs] = [await sluice.encode(text), await llamaCpp.encode(text)];
+    if (ours.join() !== theirs.join())
+      return { text: text.slice(0, 60), ours: ours.slice(0, 30), theirs: theirs.slice(0, 30) };
+  }
+  return undefined;
+}
+
+function toleranceOf({ dtypes }) {
+  const kinds = Object.keys(dtypes);
+  if (kinds.some((dtype) => dtype !== "f32" && dtype !== "f16")) return TOLERANCES.quantised;
+  return kinds.includes("f16") ? TOLERANCES.f16 : TOLERANCES.f32;
+}
+
+async function check(path, text, { tokens, threads }) {
+  const sluice = await openSluice(path, threads);
+  const llamaCpp = await openLlamaCpp(path, threads, tokens + 8);
+  try {
+    const differs = await tokenDifference(sluice, llamaCpp, [...ODD_TEXTS, ...text.split("\n").slice(0, 200), text]);
+    const ids = (await llamaCpp.encode(text)).slice(0, Math.min(tokens, sluice.info.trainedContext));
+    const found = compareRows(await llamaCpp.logprobs(ids), await sluice.logprobs(ids), ids);
+    const tolerance = toleranceOf(sluice.info);
+    const agrees = !differs && found.largest <= tolerance.logprob && found.meanKl <= tolerance.kl;
+    return {
+      file: basename(path),
+      dtypes: sluice.info.dtypes,
+      tokens: ids.length,
+      differs,
+      ...found,
+      tolerance,
+      agrees,
+    };
+  } finally {
+    await sluice.close();
+    await llamaCpp.close();
+  }
+}
+
+function report(results) {
+  const lines = results.map(({ file, tokens, differs, largest, meanKl, mostLikely, nll, tolerance, agrees }) => [
+    file,
+    String(tokens),
+    differs ? "NO" : "yes",
+    `${largest.toFixed(5)} (${tolerance.logprob})`,
+    `${meanKl.toExponential(1)} (${tolerance.kl})`,
+    `${(100 * mostLikely).toFixed(1)}%`,
+    nll.llamaCpp.toFixed(4),
+    nll.sluice.toFixed(4),
+    agrees ? "yes" : "NO",
+  ]);
+  const head = [
+    "file",
+    "tokens",
+    "same ids",
+    "largest (limit)",
+    "mean KL (limit)",
+    "same best",
+    "nll llama.cpp",
+    "Sluice",
+    "agrees",
+  ];
+  process.stdout.write(`\n${table(head, lines)}`);
+  for (const { file, differs } of results) {
+    if (!differs) continue;
+    const { text, ours, theirs } = differs;
+    process.stdout.write(`${file}: ${JSON.stringify(text)}: Sluice [${ours}], llama.cpp [${theirs}]\n`);
+  }
+}
+
+const options = readRunOptions();
+await importSluice();
+const text = readFileSync(options.text, "utf8");
+const folder = mkdtempSync(join(tmpdir(), "sluice-export-"));
+try {
+  const paths = options.model === undefined ? await exportRandom(folder, options.quants, text) : [options.model];
+  const results = [];
+  for (const path of paths) results.push(await check(path, text, options));
+  report(results);
+  saveJson(options.json, { results });
+  process.exitCode = results.every(({ agrees }) => agrees) ? 0 : 1;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
