@@ -1,7 +1,6 @@
 /**
  * Files that Sluice exported, in Sluice and in llama.cpp: the same ids of texts, the same probabilities. Without --model a
- * small random llama is exported in every type first. Tolerances are those of a float32 program beside llama.cpp, which
- * rounds activations too: to f16 with f16 weights, to 8 bits with quantised ones.
+ * small random llama is exported in every type first. llama.cpp runs each file as it is and with its weights expanded to f32.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,13 +24,15 @@ The exit code is 1 when tokens differ or probabilities differ by more than the t
 `;
 
 /**
- * Largest difference of a log-probability above -12, and mean divergence in nats. A difference of d in all of them would
- * be a divergence of about d^2 / 2; the mean one is a tenth of the largest.
+ * Largest difference of a log-probability above -12, and mean divergence in nats, of a float32 program beside llama.cpp,
+ * which rounds activations to f16 where weights are, to 8 bits where they have blocks. Roundings of layers are independent:
+ * differences grow with the root of their number, divergences, which are squares, with the number. With the weights
+ * expanded to f32 nothing is rounded; there Sluice's reference backend is asked, as the fast one takes 16 bits.
  */
 const TOLERANCES = {
-  f32: { logprob: 0.001, kl: 1e-6 },
-  f16: { logprob: 0.02, kl: 1e-5 },
-  quantised: { logprob: 0.3, kl: 5e-3 },
+  f32: () => ({ logprob: 0.001, kl: 1e-6 }),
+  f16: (layers) => ({ logprob: 0.02 * Math.sqrt(layers), kl: 5e-6 * layers }),
+  quantised: (layers) => ({ logprob: 0.3 * Math.sqrt(layers), kl: 2e-3 * layers }),
 };
 const LEAST_LOGPROB = -12;
 
@@ -82,6 +83,32 @@ async function exportRandom(folder, quants, text) {
   return paths;
 }
 
+/** The same model with its weights expanded to f32. */
+async function expandToF32(path, folder) {
+  const { ggufFile, openCheckpoint } = await import("../dist/formats/index.js");
+  const { dequantiseRow } = await import("../dist/quant/index.js");
+  const { saveFile } = await import("../dist/train/export/index.js");
+  const checkpoint = await openCheckpoint(path, platform());
+  const tensors = [...checkpoint.tensors.values()].map(({ name, dtype, rows, cols, bytes, read }) => ({
+    name,
+    dtype: "f32",
+    rows,
+    cols,
+    read: async () => {
+      const stored = new Uint8Array(bytes);
+      await read(0, stored);
+      const values = new Float32Array(rows * cols);
+      dequantiseRow(dtype, stored, 0, values.length, values);
+      return values;
+    },
+  }));
+  const metadata = [...checkpoint.metadata].filter(([key]) => key !== "general.alignment");
+  const expanded = join(folder, "expanded.gguf");
+  await saveFile(expanded, ggufFile({ metadata, tensors }));
+  await checkpoint.close();
+  return expanded;
+}
+
 /** Kullback-Leibler divergence of a row of log-probabilities from another, and the largest difference of likely ones. */
 function rowDifference(expected, found) {
   let kl = 0;
@@ -122,61 +149,73 @@ async function tokenDifference(sluice, llamaCpp, texts) {
   return undefined;
 }
 
-function toleranceOf({ dtypes }) {
+function toleranceOf({ dtypes, layers }) {
   const kinds = Object.keys(dtypes);
-  if (kinds.some((dtype) => dtype !== "f32" && dtype !== "f16")) return TOLERANCES.quantised;
-  return kinds.includes("f16") ? TOLERANCES.f16 : TOLERANCES.f32;
+  if (kinds.some((dtype) => dtype !== "f32" && dtype !== "f16")) return TOLERANCES.quantised(layers);
+  return kinds.includes("f16") ? TOLERANCES.f16(layers) : TOLERANCES.f32();
 }
 
-async function check(path, text, { tokens, threads }) {
-  const sluice = await openSluice(path, threads);
+/** llama.cpp's ids of the text, and its probabilities behind each. */
+async function askLlamaCpp(path, text, { tokens, threads }, ask) {
   const llamaCpp = await openLlamaCpp(path, threads, tokens + 8);
   try {
-    const differs = await tokenDifference(sluice, llamaCpp, [...ODD_TEXTS, ...text.split("\n").slice(0, 200), text]);
-    const ids = (await llamaCpp.encode(text)).slice(0, Math.min(tokens, sluice.info.trainedContext));
-    const found = compareRows(await llamaCpp.logprobs(ids), await sluice.logprobs(ids), ids);
-    const tolerance = toleranceOf(sluice.info);
-    const agrees = !differs && found.largest <= tolerance.logprob && found.meanKl <= tolerance.kl;
-    return {
-      file: basename(path),
-      dtypes: sluice.info.dtypes,
-      tokens: ids.length,
-      differs,
-      ...found,
-      tolerance,
-      agrees,
-    };
+    const ids = (await llamaCpp.encode(text)).slice(0, tokens);
+    return { ids, rows: await llamaCpp.logprobs(ids), ...(await ask?.(llamaCpp)) };
   } finally {
-    await sluice.close();
     await llamaCpp.close();
   }
 }
 
-function report(results) {
-  const lines = results.map(({ file, tokens, differs, largest, meanKl, mostLikely, nll, tolerance, agrees }) => [
-    file,
-    String(tokens),
-    differs ? "NO" : "yes",
-    `${largest.toFixed(5)} (${tolerance.logprob})`,
-    `${meanKl.toExponential(1)} (${tolerance.kl})`,
-    `${(100 * mostLikely).toFixed(1)}%`,
-    nll.llamaCpp.toFixed(4),
-    nll.sluice.toFixed(4),
-    agrees ? "yes" : "NO",
-  ]);
-  const head = [
-    "file",
-    "tokens",
-    "same ids",
-    "largest (limit)",
-    "mean KL (limit)",
-    "same best",
-    "nll llama.cpp",
-    "Sluice",
-    "agrees",
-  ];
-  process.stdout.write(`\n${table(head, lines)}`);
-  for (const { file, differs } of results) {
+async function exactRows(path, ids) {
+  const reference = await openSluice(path, { backend: "reference", threads: 1 });
+  try {
+    return await reference.logprobs(ids);
+  } finally {
+    await reference.close();
+  }
+}
+
+async function check(path, text, folder, options) {
+  const sluice = await openSluice(path, { backend: "wasm", threads: options.threads, precise: true });
+  try {
+    const { layers, trainedContext, dtypes } = sluice.info;
+    const limited = { ...options, tokens: Math.min(options.tokens, trainedContext) };
+    const texts = [...ODD_TEXTS, ...text.split("\n").slice(0, 200), text];
+    const asIs = await askLlamaCpp(path, text, limited, async (llamaCpp) => ({
+      differs: await tokenDifference(sluice, llamaCpp, texts),
+    }));
+    const rows = await sluice.logprobs(asIs.ids);
+    const exact = await exactRows(path, asIs.ids);
+    const expanded = await askLlamaCpp(await expandToF32(path, folder), text, limited);
+    const { differs } = asIs;
+    const results = [
+      { weights: "as stored", ...compareRows(asIs.rows, rows, asIs.ids), tolerance: toleranceOf({ dtypes, layers }) },
+      { weights: "in f32", ...compareRows(expanded.rows, exact, asIs.ids), tolerance: TOLERANCES.f32() },
+    ].map((one) => ({ ...one, agrees: one.largest <= one.tolerance.logprob && one.meanKl <= one.tolerance.kl }));
+    return { file: basename(path), dtypes, tokens: asIs.ids.length, differs, results };
+  } finally {
+    await sluice.close();
+  }
+}
+
+function report(checks) {
+  const lines = checks.flatMap(({ file, tokens, differs, results }) =>
+    results.map(({ weights, largest, meanKl, mostLikely, nll, tolerance, agrees }) => [
+      file,
+      weights,
+      String(tokens),
+      differs ? "NO" : "yes",
+      `${largest.toFixed(5)} (${tolerance.logprob.toPrecision(1)})`,
+      `${meanKl.toExponential(1)} (${tolerance.kl.toExponential(0)})`,
+      `${(100 * mostLikely).toFixed(1)}%`,
+      nll.llamaCpp.toFixed(4),
+      nll.sluice.toFixed(4),
+      agrees ? "yes" : "NO",
+    ]),
+  );
+  const difference = ["largest (limit)", "mean KL (limit)", "same best", "nll llama.cpp", "Sluice", "agrees"];
+  process.stdout.write(`\n${table(["file", "llama.cpp's weights", "tokens", "same ids", ...difference], lines)}`);
+  for (const { file, differs } of checks) {
     if (!differs) continue;
     const { text, ours, theirs } = differs;
     process.stdout.write(`${file}: ${JSON.stringify(text)}: Sluice [${ours}], llama.cpp [${theirs}]\n`);
@@ -184,16 +223,17 @@ function report(results) {
 }
 
 const options = readRunOptions();
-await importSluice();
+const { platform } = await importSluice();
 const text = readFileSync(options.text, "utf8");
 const folder = mkdtempSync(join(tmpdir(), "sluice-export-"));
 try {
   const paths = options.model === undefined ? await exportRandom(folder, options.quants, text) : [options.model];
   const results = [];
-  for (const path of paths) results.push(await check(path, text, options));
+  for (const path of paths) results.push(await check(path, text, folder, options));
   report(results);
   saveJson(options.json, { results });
-  process.exitCode = results.every(({ agrees }) => agrees) ? 0 : 1;
+  const good = ({ differs, results: all }) => !differs && all.every(({ agrees }) => agrees);
+  process.exitCode = results.every(good) ? 0 : 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

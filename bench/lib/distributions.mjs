@@ -20,8 +20,8 @@ function logSoftmax(logits) {
  */
 
 /** @returns {Promise<Opened & {info: import("../../src/engine/api.js").ModelInfo}>} */
-export async function openSluice(path, threads) {
-  const model = await loadLocal(path, { backend: "wasm", threads, precise: true });
+export async function openSluice(path, options) {
+  const model = await loadLocal(path, options);
   const { runner, info } = model;
   const { vocabulary } = info;
   const logprobs = async (ids) => {
