@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Measurement } from "../../src/cli/stream/measurement.js";
+import { trailingPerplexity } from "../../src/cli/stream/perplexity-plot.js";
 import type { Usage } from "../../src/engine/api.js";
 
 const USAGE: Usage = {
@@ -100,5 +101,48 @@ describe("Measurement", () => {
   test("nothing measured is no figure", () => {
     const result = new Measurement("full", 10).result({ complete: false, error: "x" });
     expect(result).toMatchObject({ tokens: 0, perplexity: Number.NaN, msPerTokenStart: Number.NaN, curve: [] });
+  });
+
+  test("perplexity over ranges counts each scored token of them once, and what was not read not at all", () => {
+    const run = measured([-1, -2, -3, -4, -5, -6], [2, 1, 1]);
+    const mean = (start: number, end: number) => Math.log(run.perplexityOver([{ start, end }]));
+    expect(mean(0, 4)).toBeCloseTo(2.5, 6);
+    expect(mean(1, 3)).toBeCloseTo(2.5, 6);
+    expect(mean(3, 6)).toBeCloseTo(4, 6);
+    expect(run.perplexityOver([{ start: 4, end: 6 }])).toBeNaN();
+    const apart = [
+      { start: 0, end: 1 },
+      { start: 2, end: 4 },
+    ];
+    expect(Math.log(run.perplexityOver(apart))).toBeCloseTo(8 / 3, 6);
+    expect(Math.log(run.perplexityOfLast(2))).toBeCloseTo(3.5, 6);
+    expect(Math.log(run.perplexityOfLast(100))).toBeCloseTo(2.5, 6);
+  });
+});
+
+describe("trailingPerplexity", () => {
+  const curve = (logs: readonly number[]) =>
+    logs.map((log, at) => ({ tokens: 10 * (at + 1), perplexity: Math.exp(log) }));
+  const logs = (points: readonly (readonly [number, number])[]) =>
+    points.map(([tokens, y]) => [tokens, Number(Math.log(y).toFixed(6))]);
+
+  test("is of the stretches that reach back a window, and begins at half of one", () => {
+    const points = trailingPerplexity(curve([1, 2, 3, 4, 5]), 30);
+    expect(logs(points)).toEqual([
+      [20, 1.5],
+      [30, 2],
+      [40, 3],
+      [50, 4],
+    ]);
+  });
+
+  test("a text shorter than the window has points from its middle on; an infinite stretch spoils no later window", () => {
+    expect(logs(trailingPerplexity(curve([1, 3]), 1000))).toEqual([
+      [10, 1],
+      [20, 2],
+    ]);
+    const points = trailingPerplexity(curve([1, Number.POSITIVE_INFINITY, 1, 1]), 20);
+    expect(points.map(([, y]) => Number.isFinite(y))).toEqual([true, false, false, true]);
+    expect(trailingPerplexity([], 10)).toEqual([]);
   });
 });

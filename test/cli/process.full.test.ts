@@ -201,6 +201,38 @@ describe.skipIf(!existsSync(GGUF))("sluice on a real model (../shared)", () => {
     expect(err).toMatch(/^sinks:4,recent:28 +299 /m);
   });
 
+  test("demo without a terminal: plain lines, a table, a plot, and the text goes on after the stream", async () => {
+    const plot = join(await mkdtemp(join(tmpdir(), "sluice-demo-")), "p.svg");
+    const args = ["demo", GGUF, "--file", BOOK, "--tokens", "600", "--window", "64", "--plot", plot, "--json", "-"];
+    const { code, out, err } = await sluice(args);
+    expect(code).toBe(0);
+    expect(err).not.toContain("\x1b");
+    const { policies, written } = JSON.parse(out);
+    const [full, recent, sinks, recompute] = policies;
+    expect(full).toMatchObject({ context: "full", tokens: 600, ending: "complete", kept: 601 });
+    expect(recent).toMatchObject({ context: "recent:64", tokens: 600, kept: 64, horizon: 64 });
+    expect(sinks).toMatchObject({ context: "sinks:4,recent:60", tokens: 600, horizon: 60 });
+    // (600 - 64) / 16 places.
+    expect(recompute).toMatchObject({ context: "recompute:64", tokens: 33 * 16, ending: "complete", kept: 64 });
+    expect(recompute.perplexity).toBeGreaterThan(1);
+    expect(written).toMatchObject({ context: "sinks:4,recent:60", usage: { generatedTokens: 240 } });
+    expect(await readFile(plot, "utf8")).toMatch(/^<svg /);
+  });
+
+  test("a sample of the demo scores as the same tokens do in a whole text", async () => {
+    const plot = join(await mkdtemp(join(tmpdir(), "sluice-demo-")), "p.svg");
+    const common = ["--file", BOOK, "--precise", "--json", "-"];
+    const demo = await sluice(["demo", GGUF, "--tokens", "48", "--window", "32", "--plot", plot, ...common]);
+    const stream = await sluice(["stream", GGUF, "--max-tokens", "48", "--context", "recompute:32", ...common]);
+    // One sample, tokens 32 to 48: each point of the stream's curve is one token there.
+    const sampled = JSON.parse(demo.out).policies[3];
+    expect(sampled.samples).toEqual([{ start: 32, count: 16 }]);
+    const curve: { perplexity: number }[] = JSON.parse(stream.out).policies[0].curve;
+    const mean = curve.slice(32).reduce((sum, point) => sum + Math.log(point.perplexity) / 16, 0);
+    expect(curve).toHaveLength(48);
+    expect(Math.log(sampled.perplexity)).toBeCloseTo(mean, 6);
+  });
+
   test("inspect agrees with the known figures", async () => {
     for (const model of [GGUF, FOLDER]) {
       const { code, out } = await sluice(["inspect", model, "--json", "--tensors", "--metadata", "--kv", "f32"]);
