@@ -65,27 +65,24 @@ function rangesOf(kind: SpanKind, shape: Case, random: Random): [number, number]
   const past = Math.max(0, keys - shape.rows);
   return Array.from({ length: shape.rows }, (_, t) => {
     const end = Math.min(keys, past + t + 1);
-    switch (kind) {
-      case "causal":
-        return [[0, end]];
-      case "window":
-        return [[Math.max(0, end - 37), end]];
-      case "sinks":
-        return [
-          [0, Math.min(3, end)],
-          [Math.max(Math.min(3, end), end - 29), end],
-        ];
-      case "scattered":
-        return scattered(keys, random);
-      case "all":
-        return [[0, keys]];
-      case "some":
-        return [t % 3 === 1 ? [0, 0] : [Math.max(0, end - 5), end]];
-      case "nothing":
-        return [[7, 7]];
-    }
+    return kind === "scattered" ? scattered(keys, random) : RANGES[kind](end, keys, t);
   });
 }
+
+/** By the end of what row t may see of all keys in causal order. */
+const RANGES: Readonly<
+  Record<Exclude<SpanKind, "scattered">, (end: number, keys: number, t: number) => [number, number][]>
+> = {
+  causal: (end) => [[0, end]],
+  window: (end) => [[Math.max(0, end - 37), end]],
+  sinks: (end) => [
+    [0, Math.min(3, end)],
+    [Math.max(Math.min(3, end), end - 29), end],
+  ],
+  all: (_, keys) => [[0, keys]],
+  some: (end, _, t) => [t % 3 === 1 ? [0, 0] : [Math.max(0, end - 5), end]],
+  nothing: () => [[7, 7]],
+};
 
 /** Up to four ranges with and without gaps, some empty, anywhere: BigBird's and worse. */
 function scattered(keys: number, random: Random): [number, number][] {

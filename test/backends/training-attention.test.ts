@@ -66,9 +66,9 @@ function expectedOf(index: number): Results {
 }
 
 /**
- * Roundings to f32, of numbers of the order of 1: a score has D of them, the sum of weighted values or derivatives as many as it
- * has terms, at most one for each key or for each row and query head of a group. Of n about sqrt(n) are left in the end, and
- * four times that is allowed; a wrong term would be off by the order of one over the number of keys.
+ * Roundings to f32, of numbers of the order of 1: a score has D of them, the sum of weighted values or derivatives as
+ * many as it has terms, at most one for each key or for each row and query head of a group. Of n about sqrt(n) are left
+ * in the end, and four times that is allowed; a wrong term would be off by the order of one over the number of keys.
  */
 function toleranceOf(shape: Case): number {
   const terms = Math.max(keysOf(shape), shape.rows * shape.group);
