@@ -37,18 +37,9 @@ export interface Drawn {
   readonly before: Gradients;
 }
 
-export interface Gradients {
-  readonly dq: Float32Array | Float64Array;
-  readonly dk: Float32Array | Float64Array;
-  readonly dv: Float32Array | Float64Array;
-  readonly dSinks: Float32Array | Float64Array;
-  readonly dTable: Float32Array | Float64Array;
-}
-
-export interface Results extends Gradients {
-  readonly out: Float32Array | Float64Array;
-  readonly logSums: Float32Array | Float64Array;
-}
+type Floats = Float32Array | Float64Array;
+export type Gradients = Readonly<Record<"dq" | "dk" | "dv" | "dSinks" | "dTable", Floats>>;
+export type Results = Gradients & Readonly<Record<"out" | "logSums", Floats>>;
 
 export const TABLE_BUCKETS = 5;
 const REACH = 21;
@@ -274,7 +265,7 @@ export async function attend(ops: Backend, shape: Case, drawn: Drawn): Promise<R
   const out = ops.empty(shape.rows, heads * valueWidth);
   const logSums = ops.empty(shape.rows, heads);
   for (const call of calls) training.attendRows(call, out, logSums);
-  const tensor = (values: Float32Array | Float64Array, rows: number) =>
+  const tensor = (values: ArrayLike<number>, rows: number) =>
     ops.tensor(ops.input(Float32Array.from(values)), rows, values.length / rows);
   const dOut = tensor(drawn.dOut, shape.rows);
   const [dq, dk, dv] = [tensor(before.dq, shape.rows), tensor(before.dk, keys), tensor(before.dv, keys)];
