@@ -1,6 +1,7 @@
 // What attention's derivatives summed in parts, chunk by chunk (attend-rows-back.ts), is added up in the chunks' order.
 //
-// Arguments: 0 record (attend-record.ts). Threads share the pages of keys; the first adds the few gradients of sinks and biases.
+// Arguments: 0 record (attend-record.ts). Threads share the pages of keys; the first adds the few gradients of sinks
+// and biases.
 import { BLOCK_SLOTS } from "./abi";
 import { bucketOf } from "./attend-pack";
 import {

@@ -1,5 +1,5 @@
-// Attention for training, before its tiles: keys and values of each KV head by pages of 16, as columns, whose lanes are keys,
-// and as rows; and the biases of a table by distance.
+// Attention for training, before its tiles: keys and values of each KV head by pages of 16, as columns, whose lanes are
+// keys, and as rows; and the biases of a table by distance.
 //
 // Arguments of both: 0 record (attend-record.ts).
 import {

@@ -1,10 +1,11 @@
-// What a call of attention for training is told: a record of words in memory, by byte offset, and the plan of its visits.
-// Plain constants, so that both compilers read this one file. Addresses of columns are those of the first head of the call.
+// What a call of attention for training is told: a record of words in memory, by byte offset, and the plan of its
+// visits. Plain constants, so that both compilers read this one file. Addresses of columns are those of the first head
+// of the call.
 //
-// A tile is TILE_ROWS rows at most of one KV head (row = t * G + g). It visits the pages (16 keys) that some of its rows
-// see: VISIT_BYTES each of page, which rows see any of it and whether all of them see all of it (first | end << 8 | whole
-// << 16), and slot of the partial result of dk and dv (below). A chunk is a run of tiles; backward, one thread works on a
-// chunk of one KV head and sums dk and dv of each page that the chunk visits in a slot of its own.
+// A tile is TILE_ROWS rows at most of one KV head (row = t * G + g). It visits the pages (16 keys) that some of its
+// rows see: VISIT_BYTES each of page, which rows see any of it and whether all of them see all of it (first | end << 8
+// | whole << 16), and slot of the partial result of dk and dv (below). A chunk is a run of tiles; backward, one thread
+// works on a chunk of one KV head and sums dk and dv of each page that the chunk visits in a slot of its own.
 
 export const VISIT_BYTES = 12;
 export const VISIT_WHOLE = 65536;
@@ -37,7 +38,8 @@ export const OUT_STRIDE = 92;
 export const LOG_SUMS = 96;
 export const LOG_STRIDE = 100;
 
-// Pages of keys and values of all KV heads, [heads][PAGES]: columns are [width][16], rows [16][width]; 0 where not wanted.
+// Pages of keys and values of all KV heads, [heads][PAGES]: columns are [width][16], rows [16][width]; 0 where not
+// wanted.
 export const KEY_COLUMNS = 104;
 export const KEY_ROWS = 108;
 export const VALUE_COLUMNS = 112;

@@ -1,9 +1,10 @@
-// The derivatives of attention (FlashAttention; Dao et al. 2022, algorithm 4): tile by tile the weights are computed anew from the
-// logs of the denominators, so that memory is linear in the rows. With p the weights, delta[row] = out . dOut:
+// The derivatives of attention (FlashAttention; Dao et al. 2022, algorithm 4): tile by tile the weights are computed
+// anew from the logs of the denominators, so that memory is linear in the rows. With p the weights, delta[row] = out .
+// dOut:
 //   dv += p^T dOut;  ds = p (dOut v^T - delta);  dq += ds k scale;  dk += ds^T q scale.
 //
-// Arguments: 0 record (attend-record.ts), 4 scratch of all threads. An item is a chunk of tiles of one KV head: it adds to
-// the dq of its rows and sums dk, dv and the gradients of sinks and biases in partial results of its own, which
+// Arguments: 0 record (attend-record.ts), 4 scratch of all threads. An item is a chunk of tiles of one KV head: it adds
+// to the dq of its rows and sums dk, dv and the gradients of sinks and biases in partial results of its own, which
 // attend-merge.ts adds up in their order. Which thread works on it has no influence on the numbers.
 import { BIAS_NONE, BLOCK_SLOTS, COUNTER, SCRATCH_BYTES, TILE_ROWS } from "./abi";
 import {
@@ -18,8 +19,8 @@ import { shiftOf, throughCap, weighRows } from "./attend-weights";
 import { capScores } from "./attention-adjust";
 import { sum4 } from "./simd";
 
-// The scratch of a thread: [64][16] of scores, scores with biases, weights, derivatives; a word for each row; then queries, dOut
-// and dq of the tile, [rows][width] each (TypeScript chooses the rows so that they fit).
+// The scratch of a thread: [64][16] of scores, scores with biases, weights, derivatives; a word for each row; then
+// queries, dOut and dq of the tile, [rows][width] each (TypeScript chooses the rows so that they fit).
 const MATRIX: usize = TILE_ROWS * PAGE_STRIDE;
 const BIASED: usize = MATRIX;
 const WEIGHTS: usize = 2 * MATRIX;
@@ -86,7 +87,8 @@ function backTile(call: usize, tile: i32, head: i32, sinkSums: usize, biases: us
   const dOut = scratch + QUERIES + usize(rows * width) * 4;
   const dq = dOut + usize(rows * valueWidth) * 4;
   const q = scratch + QUERIES;
-  packTile(call, load<usize>(call, Q), load<usize>(call, Q_STRIDE), width, load<f32>(call, SCALE), first, rows, head, q);
+  const scale = load<f32>(call, SCALE);
+  packTile(call, load<usize>(call, Q), load<usize>(call, Q_STRIDE), width, scale, first, rows, head, q);
   packTile(call, load<usize>(call, D_OUT), load<usize>(call, OUT_STRIDE), valueWidth, 1, first, rows, head, dOut);
   memory.fill(dq, 0, usize(rows * width) * 4);
   prepareRows(call, first, rows, head, dOut, scratch);
@@ -159,7 +161,8 @@ function weighVisit(
   }
   const whole = isWhole(visit);
   if (!whole) seenBits(call, first, from, to, page * 16, scratch + BITS);
-  weighRows(rows, logits, words + SHIFTS, words + DELTAS, whole ? 0 : words + BITS, scores + WEIGHTS, scores + DERIVATIVES);
+  const bits = whole ? 0 : words + BITS;
+  weighRows(rows, logits, words + SHIFTS, words + DELTAS, bits, scores + WEIGHTS, scores + DERIVATIVES);
   if (biases != 0) biasPage(call, head, first, from, to, page * 16, scratch + DERIVATIVES, PAGE_STRIDE, biases);
   if (cap > 0) throughCap(scores, rows, cap, scores + DERIVATIVES);
 }

@@ -1,8 +1,9 @@
-// Exact attention over rows for training (FlashAttention; Dao et al. 2022): as attention.ts, but keys and values are f32 rows of
-// the step, the plan of visits names the pages that a tile sees, and the log of each row's denominator is kept for the way back.
+// Exact attention over rows for training (FlashAttention; Dao et al. 2022): as attention.ts, but keys and values are
+// f32 rows of the step, the plan of visits names the pages that a tile sees, and the log of each row's denominator is
+// kept for the way back.
 //
-// Arguments: 0 record (attend-record.ts), 4 scratch of all threads. An item is a tile of one KV head; which thread works on
-// it has no influence on the numbers.
+// Arguments: 0 record (attend-record.ts), 4 scratch of all threads. An item is a tile of one KV head; which thread
+// works on it has no influence on the numbers.
 import { BIAS_NONE, BLOCK_SLOTS, COUNTER, MAX_HEAD_WIDTH, SCRATCH_BYTES, TILE_ROWS } from "./abi";
 import {
   BIAS, GROUP, HEADS, KEY_COLUMNS, LOG_STRIDE, LOG_SUMS, OUT, OUT_STRIDE, PAGES, Q, Q_STRIDE, ROWS, SCALE, SINKS,
@@ -54,8 +55,9 @@ function attendTile(call: usize, tile: i32, head: i32, scratch: usize): void {
   }
   const sinks = load<usize>(call, SINKS);
   if (sinks != 0) startWithSinks(sinks, 1, load<i32>(call, GROUP), first, rows, head, scratch + STATE);
+  const width = load<i32>(call, WIDTH);
   const scale = load<f32>(call, SCALE);
-  packTile(call, load<usize>(call, Q), load<usize>(call, Q_STRIDE), load<i32>(call, WIDTH), scale, first, rows, head, scratch);
+  packTile(call, load<usize>(call, Q), load<usize>(call, Q_STRIDE), width, scale, first, rows, head, scratch);
   const starts = load<usize>(call, TILE_STARTS) + usize(tile) * 4;
   const end = load<i32>(starts, 4);
   for (let visit = load<i32>(starts); visit < end; visit += BLOCK_PAGES) {

@@ -3,11 +3,6 @@
 import { BIAS_LINEAR, BLOCK_SLOTS } from "./abi";
 import { BIAS, BIASES, GROUP, PLACES, RANGES, REACH, SPANS } from "./attend-record";
 
-/** All keys of a page. */
-// @ts-ignore: decorator
-@inline
-export const ALL: u32 = 0xffff;
-
 /** A bit for each of the page's keys (from `slot` on) in [low, high). */
 // @ts-ignore: decorator
 @inline
@@ -64,8 +59,8 @@ function entryOf(reach: i32, distance: i32): usize {
 }
 
 /**
- * Adds the biases of their distances to the scores of a page that the rows [from, end) see, `scores` being the tile's; or,
- * with `gradients` (rows as those of the biases, from this head's on), adds the scores to those.
+ * Adds the biases of their distances to the scores of a page that the rows [from, end) see, `scores` being the tile's;
+ * or, with `gradients` (rows as those of the biases, from this head's on), adds the scores to those.
  */
 export function biasPage(
   call: usize, head: i32, first: i32, from: i32, end: i32, slot: i32, scores: usize, stride: usize, gradients: usize,

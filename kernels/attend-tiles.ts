@@ -1,5 +1,5 @@
-// The products of attention's derivatives, in register tiles of two rows x 16 lanes as in attention-tile.ts. What is between
-// them, weights and their derivatives of a tile's rows for one page of keys, is f32 [rows][16].
+// The products of attention's derivatives, in register tiles of two rows x 16 lanes as in attention-tile.ts. What is
+// between them, weights and their derivatives of a tile's rows for one page of keys, is f32 [rows][16].
 import { store4 } from "./attention-tile";
 import { madd } from "./simd";
 
@@ -67,7 +67,8 @@ export function addToRows(out: usize, rows: i32, width: i32, weights: usize, x: 
       for (let d: usize = 0; d < columns; d += 64) addTwo(out + d, stride, weights, PAGE_STRIDE, 4, x + d, end + d);
     } else for (let d: usize = 0; d < columns; d += 64) addOne(out + d, weights, 4, stride, x + d, end + d);
     for (let i: usize = 0; i < usize(min(rows, 2)); i++) {
-      for (let d = columns; d < stride; d += 16) addQuad(out + i * stride + d, weights + i * PAGE_STRIDE, 4, stride, x + d, end + d);
+      const row = out + i * stride, own = weights + i * PAGE_STRIDE;
+      for (let d = columns; d < stride; d += 16) addQuad(row + d, own, 4, stride, x + d, end + d);
     }
     out += 2 * stride;
     weights += 2 * PAGE_STRIDE;

@@ -5,9 +5,10 @@ import { PAGE_STRIDE } from "./attend-tiles";
 import { lanesOf } from "./attend-seen";
 import { madd } from "./simd";
 
-// Four lanes each, in memory: V8 makes a vector constant anew wherever it stands. log2(e); 1.5 * 2^23, whose addition rounds
-// to an integer that then stands in the low bits; the same less 100: weights below 2^-100 are zero, for products of the least
-// numbers of f32 are slow; then 2^r = 1 + r (C1 + r (C2 + ...)) for |r| <= 1/2, as in attention-softmax.ts.
+// Four lanes each, in memory: V8 makes a vector constant anew wherever it stands. log2(e); 1.5 * 2^23, whose addition
+// rounds to an integer that then stands in the low bits; the same less 100: weights below 2^-100 are zero, for products
+// of the least numbers of f32 are slow; then 2^r = 1 + r (C1 + r (C2 + ...)) for |r| <= 1/2, as in
+// attention-softmax.ts.
 const CONSTANTS: usize = memory.data<f32>([
   1.44269504088896341, 1.44269504088896341, 1.44269504088896341, 1.44269504088896341,
   12582912, 12582912, 12582912, 12582912,
@@ -41,8 +42,8 @@ export function shiftOf(log: f32): f32 {
 }
 
 /**
- * Rows of a page: `scores` [rows][16] become weights in `weights`, dp in `derivatives` becomes ds. `shifts` and `deltas` have
- * a number for each row, `bits` (0: all is seen) a word.
+ * Rows of a page: `scores` [rows][16] become weights in `weights`, dp in `derivatives` becomes ds. `shifts` and
+ * `deltas` have a number for each row, `bits` (0: all is seen) a word.
  */
 export function weighRows(
   rows: i32, scores: usize, shifts: usize, deltas: usize, bits: usize, weights: usize, derivatives: usize,

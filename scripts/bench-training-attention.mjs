@@ -1,6 +1,6 @@
-// Attention for training on the Wasm backend: arithmetic per second of the way forward (4 D operations for each pair of a query
-// and a key that it sees, and head) and back (10 D), best of several runs.
-// npm run build, then: node scripts/bench-training-attention.mjs [threads...] [plain]
+// Attention for training on the Wasm backend: arithmetic per second of the way forward (4 D operations for each pair of
+// a query and a key that it sees, and head) and back (10 D), best of several runs. npm run build, then: node
+// scripts/bench-training-attention.mjs [threads...] [plain]
 import { createWasmBackend } from "sluice/backends";
 import "sluice";
 
@@ -18,7 +18,10 @@ const SHAPES = [512, 2048].flatMap((tokens) =>
 
 /** Milliseconds of the fastest run. With one thread it is CPU time, which a busy machine disturbs less. */
 async function best(threads, body) {
-  const now = () => (threads > 1 ? performance.now() : (process.cpuUsage().user + process.cpuUsage().system) / 1000);
+  const now = () => {
+    const { user, system } = process.cpuUsage();
+    return threads > 1 ? performance.now() : (user + system) / 1000;
+  };
   let least = Number.POSITIVE_INFINITY;
   const end = performance.now() + BUDGET_MS;
   for (let run = 0; run < 4 || performance.now() < end; run++) {

@@ -37,18 +37,9 @@ export interface Drawn {
   readonly before: Gradients;
 }
 
-export interface Gradients {
-  readonly dq: Float32Array | Float64Array;
-  readonly dk: Float32Array | Float64Array;
-  readonly dv: Float32Array | Float64Array;
-  readonly dSinks: Float32Array | Float64Array;
-  readonly dTable: Float32Array | Float64Array;
-}
-
-export interface Results extends Gradients {
-  readonly out: Float32Array | Float64Array;
-  readonly logSums: Float32Array | Float64Array;
-}
+type Floats = Float32Array | Float64Array;
+export type Gradients = Readonly<Record<"dq" | "dk" | "dv" | "dSinks" | "dTable", Floats>>;
+export type Results = Gradients & Readonly<Record<"out" | "logSums", Floats>>;
 
 export const TABLE_BUCKETS = 5;
 const REACH = 21;
@@ -65,27 +56,24 @@ function rangesOf(kind: SpanKind, shape: Case, random: Random): [number, number]
   const past = Math.max(0, keys - shape.rows);
   return Array.from({ length: shape.rows }, (_, t) => {
     const end = Math.min(keys, past + t + 1);
-    switch (kind) {
-      case "causal":
-        return [[0, end]];
-      case "window":
-        return [[Math.max(0, end - 37), end]];
-      case "sinks":
-        return [
-          [0, Math.min(3, end)],
-          [Math.max(Math.min(3, end), end - 29), end],
-        ];
-      case "scattered":
-        return scattered(keys, random);
-      case "all":
-        return [[0, keys]];
-      case "some":
-        return [t % 3 === 1 ? [0, 0] : [Math.max(0, end - 5), end]];
-      case "nothing":
-        return [[7, 7]];
-    }
+    return kind === "scattered" ? scattered(keys, random) : RANGES[kind](end, keys, t);
   });
 }
+
+/** By the end of what row t may see of all keys in causal order. */
+const RANGES: Readonly<
+  Record<Exclude<SpanKind, "scattered">, (end: number, keys: number, t: number) => [number, number][]>
+> = {
+  causal: (end) => [[0, end]],
+  window: (end) => [[Math.max(0, end - 37), end]],
+  sinks: (end) => [
+    [0, Math.min(3, end)],
+    [Math.max(Math.min(3, end), end - 29), end],
+  ],
+  all: (_, keys) => [[0, keys]],
+  some: (end, _, t) => [t % 3 === 1 ? [0, 0] : [Math.max(0, end - 5), end]],
+  nothing: () => [[7, 7]],
+};
 
 /** Up to four ranges with and without gaps, some empty, anywhere: BigBird's and worse. */
 function scattered(keys: number, random: Random): [number, number][] {
@@ -277,7 +265,7 @@ export async function attend(ops: Backend, shape: Case, drawn: Drawn): Promise<R
   const out = ops.empty(shape.rows, heads * valueWidth);
   const logSums = ops.empty(shape.rows, heads);
   for (const call of calls) training.attendRows(call, out, logSums);
-  const tensor = (values: Float32Array | Float64Array, rows: number) =>
+  const tensor = (values: ArrayLike<number>, rows: number) =>
     ops.tensor(ops.input(Float32Array.from(values)), rows, values.length / rows);
   const dOut = tensor(drawn.dOut, shape.rows);
   const [dq, dk, dv] = [tensor(before.dq, shape.rows), tensor(before.dk, keys), tensor(before.dv, keys)];

@@ -1,7 +1,7 @@
 /**
- * Attention over rows for training and its derivatives. Keys and values are packed by pages, then threads share tiles of rows
- * (forward) or chunks of tiles (backward), whose partial sums are added up last: all of it the same bits on any number of
- * threads, as the division follows from the shape alone (visit-plan.ts).
+ * Attention over rows for training and its derivatives. Keys and values are packed by pages, then threads share tiles
+ * of rows (forward) or chunks of tiles (backward), whose partial sums are added up last: all of it the same bits on any
+ * number of threads, as the division follows from the shape alone (visit-plan.ts).
  */
 import * as abi from "../../../../kernels/abi.js";
 import * as at from "../../../../kernels/attend-record.js";

@@ -1,6 +1,7 @@
 /**
- * Which pages of keys each tile of query rows visits: those that some of its rows see, so that attention for training costs what
- * is seen. Made once of a step's spans, as layers share them. The layout is that of kernels/attend-record.ts.
+ * Which pages of keys each tile of query rows visits: those that some of its rows see, so that attention for training
+ * costs what is seen. Made once of a step's spans, as layers share them. The layout is that of
+ * kernels/attend-record.ts.
  */
 import { VISIT_BYTES, VISIT_WHOLE } from "../../../../kernels/attend-record.js";
 import type { Machine } from "../machine.js";
@@ -42,7 +43,7 @@ export interface VisitPlan {
 }
 
 /** One tile's visit of a page; rows are counted from the tile's first. */
-interface Visit {
+export interface Visit {
   readonly page: number;
   readonly first: number;
   readonly end: number;
@@ -53,16 +54,22 @@ export function visitPlan(machine: Machine, spans: WasmInput, shape: PlanShape):
   const key = Object.values(shape).join(" ");
   const found = spans.visitPlans.get(key);
   if (found) return found;
-  const tiles = new TileReader(machine, spans, shape).tiles();
+  const start = spans.address >>> 2;
+  const tiles = tileVisits(machine.space.i32.subarray(start, start + spans.length), shape);
   const plan = write(machine, shape, tiles, cutChunks(shape, tiles));
   spans.visitPlans.set(key, plan);
   return plan;
 }
 
+/** The visits of each tile, in the order of the pages; spans are i32 [T, R, 2]. */
+export function tileVisits(spans: Int32Array, shape: PlanShape): Visit[][] {
+  return new TileReader(spans, shape).tiles();
+}
+
 /** Finds the visits of a tile in the spans of its tokens. */
 class TileReader {
-  private readonly spans: Int32Array;
-  // Of each page: the first token of the tile that sees any of it, the one after the last, and how many keys are seen by all.
+  // Of each page: the first token of the tile that sees any of it, the one after the last, and how many keys are seen
+  // by all.
   private readonly firsts: Int32Array;
   private readonly ends: Int32Array;
   private readonly seen: Int32Array;
@@ -70,12 +77,10 @@ class TileReader {
   private highest = 0;
 
   constructor(
-    machine: Machine,
-    spans: WasmInput,
+    private readonly spans: Int32Array,
     private readonly shape: PlanShape,
   ) {
     const pages = Math.ceil(shape.keys / PAGE_KEYS);
-    this.spans = machine.space.i32.subarray(spans.address >>> 2, (spans.address >>> 2) + spans.length);
     this.firsts = new Int32Array(pages);
     this.ends = new Int32Array(pages);
     this.seen = new Int32Array(pages);
@@ -135,7 +140,7 @@ const pairsOf = (visits: readonly Visit[]): number =>
   visits.reduce((sum, { first, end }) => sum + (end - first) * PAGE_KEYS, 0);
 
 /** The first tile of each chunk and the end: chunks of about the same work. */
-function cutChunks({ tokens, group, heads }: PlanShape, tiles: readonly Visit[][]): number[] {
+export function cutChunks({ tokens, group, heads }: PlanShape, tiles: readonly Visit[][]): number[] {
   const fewest = Math.min(tiles.length, Math.floor((tokens * group) / LEAST_CHUNK_ROWS));
   const chunks = Math.max(1, Math.min(fewest, Math.ceil(MOST_ITEMS / heads)));
   const all = tiles.reduce((sum, visits) => sum + pairsOf(visits), 0);

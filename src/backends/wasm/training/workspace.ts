@@ -1,6 +1,6 @@
 /**
- * Memory that calls of one operation use one after the other: it outlives steps and grows to the largest call's needs, so that
- * the layers of a training step do not each take their own.
+ * Memory that calls of one operation use one after the other: it outlives steps and grows to the largest call's needs,
+ * so that the layers of a training step do not each take their own.
  */
 import type { Machine } from "../machine.js";
 import { roundUp } from "../space.js";
