@@ -24,10 +24,8 @@ const PRE_TOKENIZERS = new Set(
     " ",
   ),
 );
-/** The cut that ByteLevel makes itself, unless told not to. White space is Unicode's, not JavaScript's \s. */
-const GPT2_SPLIT =
-  "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\p{White_Space}\\p{L}\\p{N}]+|" +
-  "\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+";
+/** The cut that ByteLevel makes itself, unless told not to. */
+const GPT2_SPLIT = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 export class HfTextModel implements TextModel {
   readonly #normalizer: { normalize(text: string): string };

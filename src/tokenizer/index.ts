@@ -9,3 +9,12 @@ export type {
   Tokenizer,
   TokenStream,
 } from "./tokenizer.js";
+export { type BytePairOptions, trainBytePair } from "./train/byte-pair.js";
+export {
+  type ByteLevelJson,
+  type GgufTokenizerValue,
+  ggufTokenizerKeys,
+  type SpecialTokenNames,
+  tokenizerConfig,
+} from "./train/tokenizer-json.js";
+export { WordCounter } from "./train/word-counter.js";

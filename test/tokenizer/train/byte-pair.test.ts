@@ -13,6 +13,7 @@ import {
 } from "../../../src/tokenizer/train/tokenizer-json.js";
 import { WordCounter } from "../../../src/tokenizer/train/word-counter.js";
 import { ArgumentError, UnsupportedError } from "../../../src/util/errors.js";
+import { Random } from "../../../src/util/random.js";
 import { CHAPTER } from "../../support/chapter.js";
 import { hasShared, sharedText } from "../../support/shared-vocabularies.js";
 
@@ -60,6 +61,17 @@ function bruteForce(texts: readonly string[], merges: number): [string, string][
     }
   }
   return made;
+}
+
+/** Numbers, letters, marks and white space of all scripts, many of which share their first bytes. */
+const PIECES =
+  "the| |  |\n|\t|\r\n|\u0085|\ufeff|\u00a0|\u3000|\u2028|\u200b|'s|'S|7|42|٣|م|Ⅷ|ⅰ|½|©|²|é|e\u0301|漢|😀|\0|.|--|_".split(
+    "|",
+  );
+
+function scrambled(pieces: readonly string[], count: number): string {
+  const random = new Random(1);
+  return Array.from({ length: count }, () => pieces[random.below(pieces.length)]).join("");
 }
 
 const texts = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "c", " ", "\n", "é", "1", "."), maxLength: 60 }), {
@@ -133,7 +145,8 @@ describe("training", () => {
 });
 
 describe("tokenizer.json and GGUF", () => {
-  const json = train([CHAPTER], 600);
+  // Trained on such pieces too, so that there are merges which a wrong cut would let happen, or not.
+  const json = train([CHAPTER, scrambled(PIECES, 4000)], 800);
   const hf = fromHf(json);
   const gguf = fromGguf(json);
 
@@ -152,14 +165,7 @@ describe("tokenizer.json and GGUF", () => {
   });
 
   it("read any text alike and give it back", () => {
-    // Numbers and white space of all scripts: where cuts differ, if they do.
-    const pieces = fc.constantFrom(
-      ..."the| |  |\n|\t|\r\n|\u0085|\ufeff|\u00a0|\u3000|\u2028|\u200b|'s|'S|7|42|٣|Ⅷ|½|²|é|e\u0301|漢|😀|\0|.|--|_|".split(
-        "|",
-      ),
-      END,
-    );
-    const mixed = fc.array(pieces, { maxLength: 20 }).map((parts) => parts.join(""));
+    const mixed = fc.array(fc.constantFrom(...PIECES, END), { maxLength: 20 }).map((parts) => parts.join(""));
     const wellFormed = fc.string({ unit: "binary", maxLength: 40 }).filter((text) => !/\p{Surrogate}/u.test(text));
     fc.assert(
       fc.property(mixed, (text) => void agree(text)),
@@ -196,7 +202,7 @@ describe("tokenizer.json and GGUF", () => {
     const keys = ggufTokenizerKeys(json);
     expect(keys.get("tokenizer.ggml.model")).toBe("gpt2");
     expect(keys.get("tokenizer.ggml.pre")).toBe("smollm");
-    expect(keys.get("tokenizer.ggml.token_type")).toEqual(Int32Array.from({ length: 600 }, (_, id) => (id ? 1 : 3)));
+    expect(keys.get("tokenizer.ggml.token_type")).toEqual(Int32Array.from({ length: 800 }, (_, id) => (id ? 1 : 3)));
     expect(keys.get("tokenizer.ggml.merges")).toEqual(json.model.merges.map(([left, right]) => `${left} ${right}`));
   });
 

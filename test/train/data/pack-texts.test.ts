@@ -96,9 +96,11 @@ describe("documents", () => {
     // 3 bytes a character: no megabyte ends between two. A megabyte without a place to cut follows.
     const text = `${"漢字 ".repeat(160_000)}${"x".repeat(1_200_000)}${CHAPTER.repeat(300)}`;
     const files = new MemoryFiles({ "x.txt": text, "x.jsonl": `${JSON.stringify({ text })}\n{"text":"b"}` });
-    let pieces = 0;
-    for await (const _ of textPieces("x.txt", files)) pieces++;
-    expect(pieces).toBeGreaterThan(2);
+    const pieces: string[] = [];
+    for await (const piece of textPieces("x.txt", files)) pieces.push(piece.text);
+    expect(pieces.length).toBeGreaterThan(2);
+    for (const piece of pieces.slice(0, -1)) expect(piece.slice(-1)).toMatch(/\p{L}/u);
+    for (const piece of pieces.slice(1)) expect(piece.slice(0, 1)).toMatch(/\p{White_Space}/u);
     expect((await documents(files, "x.txt"))[0] === text).toBe(true);
     expect((await documents(files, "x.jsonl")).map((document) => document.length)).toEqual([text.length, 1]);
   });
