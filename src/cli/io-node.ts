@@ -46,6 +46,9 @@ function nodeInput(): Input {
   };
 }
 
+/** Ctrl-C, and what asks a process to end: both stop work at its next good place. */
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
 class NodeInterrupts implements Interrupts {
   readonly #listeners: (() => void)[] = [];
   readonly #onSignal = () => {
@@ -54,15 +57,15 @@ class NodeInterrupts implements Interrupts {
     else this.kill();
   };
 
-  /** Without listeners, Node's own answer to SIGINT stays in force. */
+  /** Without listeners, Node's own answers to the signals stay in force. */
   listen(listener: () => void): () => void {
-    if (this.#listeners.length === 0) process.on("SIGINT", this.#onSignal);
+    if (this.#listeners.length === 0) for (const name of SIGNALS) process.on(name, this.#onSignal);
     this.#listeners.push(listener);
     return () => {
       const index = this.#listeners.indexOf(listener);
       if (index === -1) return;
       this.#listeners.splice(index, 1);
-      if (this.#listeners.length === 0) process.off("SIGINT", this.#onSignal);
+      if (this.#listeners.length === 0) for (const name of SIGNALS) process.off(name, this.#onSignal);
     };
   }
 

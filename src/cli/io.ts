@@ -19,7 +19,7 @@ export interface Input extends AsyncIterable<Uint8Array> {
   readonly isTTY: boolean;
 }
 
-/** Ctrl-C (SIGINT). */
+/** Ctrl-C (SIGINT), and SIGTERM. */
 export interface Interrupts {
   /** Calls the newest listener alone on each interrupt, until the returned function is called. */
   listen(listener: () => void): () => void;

@@ -2,11 +2,13 @@
 import { Command } from "commander";
 import { type ChatArguments, chat, chatCommand } from "./commands/chat.js";
 import { type DemoArguments, demo, demoCommand } from "./commands/demo.js";
+import { type ExportArguments, exportCommand, exportModel } from "./commands/export.js";
 import { type InspectArguments, inspect, inspectCommand } from "./commands/inspect.js";
 import { type PullArguments, pull, pullCommand } from "./commands/pull.js";
 import { type RunArguments, run, runCommand } from "./commands/run.js";
 import { type StreamArguments, stream, streamCommand } from "./commands/stream.js";
 import { type TokenizeArguments, tokenize, tokenizeCommand } from "./commands/tokenize.js";
+import { type TrainArguments, train, trainCommand } from "./commands/train.js";
 import { EXIT, presentError } from "./exit.js";
 import type { Io } from "./io.js";
 
@@ -71,6 +73,12 @@ function createProgram(io: Io, writes: Promise<void>[], finish: (work: Promise<n
   );
   pullCommand(hint("pull")).action((reference: string, flags: Flags<PullArguments, "reference">) =>
     finish(pull({ ...flags, reference }, io)),
+  );
+  trainCommand(hint("train")).action((config: string | undefined, flags: Flags<TrainArguments, "config">) =>
+    finish(train({ ...flags, ...(config !== undefined && { config }) }, io)),
+  );
+  exportCommand(hint("export")).action((folder: string, flags: Flags<ExportArguments, "folder">) =>
+    finish(exportModel({ ...flags, folder }, io)),
   );
   return program;
 }

@@ -30,6 +30,16 @@ export const nodeRuntime: Runtime = {
 
   pull: resolve,
 
+  async training() {
+    // Sets Node's platform.
+    await import("../index-node.js");
+    const [training, { createBackend }] = await Promise.all([
+      import("../train/index.js"),
+      import("../backends/create.js"),
+    ]);
+    return { ...training, createBackend };
+  },
+
   async spec(checkpoint) {
     const { specOf } = await import("../engine/load-local.js");
     const { SluiceError } = await import("../util/errors.js");

@@ -16,6 +16,10 @@ export type SpecOrReason =
   | { readonly spec: ModelSpec; readonly reason?: undefined }
   | { readonly spec?: undefined; readonly reason: string };
 
+/** What training needs, with a way to make its backend. */
+export type Training = typeof import("../train/index.js") &
+  Pick<typeof import("../backends/create.js"), "createBackend">;
+
 export interface Runtime {
   /** @throws SluiceError of every kind */
   load(reference: string, options: LoadOptions): Promise<Model>;
@@ -27,6 +31,7 @@ export interface Runtime {
   pull(reference: string, options: FetchOptions): Promise<string>;
   /** What the model is, from its metadata; for those that Sluice cannot run, why. */
   spec(checkpoint: Checkpoint): Promise<SpecOrReason>;
+  training(): Promise<Training>;
   /** The machine's cores, for reports. */
   readonly cores: number;
   /** Physical memory that the process holds now. */

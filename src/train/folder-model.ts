@@ -6,15 +6,14 @@ import { NotFoundError } from "../util/errors.js";
 import { platform } from "../util/platform.js";
 import { readState } from "./checkpoint.js";
 import type { TrainedModel } from "./export/trained-model.js";
-import { checkpointModel } from "./model-files.js";
 import { stageDefinition } from "./model-definition.js";
+import { checkpointModel } from "./model-files.js";
 import type { RunFolder } from "./run-folder.js";
 import type { TrainerState } from "./trainer.js";
 
 export interface FolderModel {
   readonly model: TrainedModel;
   readonly tokenizerKeys: ReadonlyMap<string, MetadataValue>;
-  readonly tokenizerConfig: object;
   readonly step: number;
 }
 
@@ -34,14 +33,16 @@ export async function folderModel<R>(
   const found = step ?? steps.at(-1);
   if (found === undefined || !steps.includes(found)) {
     const there = steps.length === 0 ? "there is none yet" : `there are those of steps ${steps.join(", ")}`;
-    throw new NotFoundError(`${folder.location} has no checkpoint${step === undefined ? "" : ` of step ${step}`}: ${there}.`);
+    throw new NotFoundError(
+      `${folder.location} has no checkpoint${step === undefined ? "" : ` of step ${step}`}: ${there}.`,
+    );
   }
   const source = await platform().open(folder.checkpointPath(found));
   try {
     const state = readState(source, await readSafetensors(source));
     const definition = stageDefinition(config, tokenizer.vocabSize, lastStage(state));
     const model = await checkpointModel(source, definition, json);
-    return await use({ model, tokenizerKeys: ggufTokenizerKeys(json, namesOf(tokenizerConfig)), tokenizerConfig, step: found });
+    return await use({ model, tokenizerKeys: ggufTokenizerKeys(json, namesOf(tokenizerConfig)), step: found });
   } finally {
     await source.close();
   }

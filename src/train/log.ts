@@ -1,7 +1,8 @@
 /** A run's log: a line of JSON for each step and each evaluation, in the order in which they happened. */
-import type { RunFolder } from "./run-folder.js";
-import { fileWriter } from "./export/save.js";
+
 import { FormatError } from "../util/errors.js";
+import { fileWriter } from "./export/save.js";
+import type { RunFolder } from "./run-folder.js";
 import type { StepReport } from "./trainer.js";
 
 const NAME = "log.jsonl";
@@ -50,7 +51,10 @@ export async function appendLog(folder: RunFolder, line: LogLine): Promise<void>
 export async function readLog(folder: RunFolder, lastStep: number): Promise<LogLine[]> {
   const text = await folder.read(NAME).catch(() => "");
   const lines = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
-  return lines.filter((line) => line !== "").map((line, index) => parse(folder, line, index)).filter(({ step }) => step <= lastStep);
+  return lines
+    .filter((line) => line !== "")
+    .map((line, index) => parse(folder, line, index))
+    .filter(({ step }) => step <= lastStep);
 }
 
 /** Drops what was logged after the step from which a run goes on. */

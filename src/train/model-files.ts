@@ -23,7 +23,12 @@ export async function checkpointModel(
   return { architecture, metadata, tensors, tokenizer };
 }
 
-function wholeTensor(source: ByteSource, file: SafetensorsFile, name: string, uses: readonly WeightUse[]): TrainedTensor {
+function wholeTensor(
+  source: ByteSource,
+  file: SafetensorsFile,
+  name: string,
+  uses: readonly WeightUse[],
+): TrainedTensor {
   const [{ ref }] = uses;
   const { rows, cols } = ref.part ?? ref;
   const read = async () => {
@@ -32,7 +37,9 @@ function wholeTensor(source: ByteSource, file: SafetensorsFile, name: string, us
       const tensor = file.tensors.get(`weight:${use.name}`);
       const count = use.ref.rows * use.ref.cols;
       if (tensor?.dtype !== "f32" || tensor.rows * tensor.cols !== count) {
-        throw new FormatError(`${source.name} has no f32 weight "${use.name}" of ${count} numbers.`, { name: use.name });
+        throw new FormatError(`${source.name} has no f32 weight "${use.name}" of ${count} numbers.`, {
+          name: use.name,
+        });
       }
       const start = use.ref.part?.start ?? 0;
       await tensor.read(0, new Uint8Array(whole.buffer, 4 * start, 4 * count));

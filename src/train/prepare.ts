@@ -1,4 +1,6 @@
 /** Brings a run's folder into being: tokenizer, packed texts, configuration. What is written last says that all is there. */
+
+import { parseJson } from "../formats/json-file.js";
 import { createTokenizer } from "../tokenizer/create-tokenizer.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { trainBytePair } from "../tokenizer/train/byte-pair.js";
@@ -6,7 +8,6 @@ import { tokenizerConfig } from "../tokenizer/train/tokenizer-json.js";
 import { WordCounter } from "../tokenizer/train/word-counter.js";
 import { ArgumentError } from "../util/errors.js";
 import { platform } from "../util/platform.js";
-import { parseJson } from "../formats/json-file.js";
 import type { TrainingConfig } from "./config.js";
 import { packTexts } from "./data/pack-texts.js";
 import { textFiles, textPieces } from "./data/text-files.js";

@@ -13,8 +13,8 @@ import { tokenizerFingerprint } from "./data/tokenizer-fingerprint.js";
 import { evaluateSource } from "./evaluate.js";
 import { exportGguf } from "./export/gguf-export.js";
 import { fileWriter, saveFile } from "./export/save.js";
-import { appendLog, cutLog, type EvaluationLine, type LogLine, type StepLine, stepLine } from "./log.js";
 import { folderModel } from "./folder-model.js";
+import { appendLog, cutLog, type EvaluationLine, type LogLine, type StepLine, stepLine } from "./log.js";
 import type { RunFolder } from "./run-folder.js";
 import { evaluationSources, type Material, stageSources } from "./sources.js";
 import { Trainer } from "./trainer.js";
@@ -167,4 +167,3 @@ function checkTokens(file: PackedTokens, tokenizer: Tokenizer): void {
   if (file.fingerprint === tokenizerFingerprint(tokenizer)) return;
   throw new FormatError(`${file.source.name} was packed with another tokenizer than the run's. Begin a new run.`);
 }
-

@@ -12,8 +12,8 @@ import { RepeatTask } from "./data/retrieval/repeat.js";
 import { type SampleSource, withFirstToken } from "./data/sample.js";
 import type { TokenSequence } from "./data/token-sequence.js";
 import { ShuffledWindows, WindowsInOrder } from "./data/windows.js";
-import { SINK_TOKEN } from "./prepare.js";
 import type { EvaluationSource } from "./evaluate.js";
+import { SINK_TOKEN } from "./prepare.js";
 import type { StageSources } from "./trainer.js";
 
 /** What samples are made of. */

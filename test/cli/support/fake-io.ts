@@ -144,6 +144,7 @@ export async function cli(argv: readonly string[], setup: FakeSetup = {}) {
 function fakeRuntime(io: FakeIo, setup: FakeSetup): Runtime {
   return {
     cores: 2,
+    training: () => nodeRuntime.training(),
     residentMemoryBytes: () => 123e6,
     assets: "assets/",
     async load(reference, options) {

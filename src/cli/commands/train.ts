@@ -1,0 +1,143 @@
+/** `sluice train`: trains a model as a configuration says, in a folder from which the run can go on. */
+import type { Command } from "commander";
+import type { BackendName } from "../../tensor/backend.js";
+import type { TrainingConfig, TrainingRun } from "../../train/index.js";
+import { ArgumentError } from "../../util/errors.js";
+import { EXIT, UsageError } from "../exit.js";
+import { formatCount } from "../figures.js";
+import { untilInterrupted } from "../interrupt.js";
+import type { Io } from "../io.js";
+import { exampleHelp } from "../model-options.js";
+import { gather, integerIn } from "../option-values.js";
+import type { Training } from "../runtime.js";
+import { lossPlot } from "../train/loss-plot.js";
+import { TrainingProgress } from "../train/progress.js";
+
+export interface TrainArguments {
+  readonly config?: string;
+  readonly data?: readonly string[];
+  readonly out?: string;
+  readonly resume?: string;
+  readonly threads?: number;
+  readonly backend?: BackendName;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+export function trainCommand(command: Command): Command {
+  return command
+    .description(
+      "Train a model. Everything of the run lies in one folder; stopped or killed, it goes on with --resume.",
+    )
+    .argument("[config]", "a training configuration (JSON)")
+    .option("--data <path>", "a text file or a folder of .txt, .md, .jsonl; may be given several times", gather)
+    .option("--out <folder>", "the run's folder (default: the configuration's name)")
+    .option("--resume <folder>", "go on with a run from its newest checkpoint")
+    .option("--threads <n>", "threads (default: all cores)", integerIn(1, 256))
+    .option("--backend <name>", "wasm or reference (default: wasm)")
+    .option("--json", "write each step and evaluation as a line of JSON to standard output")
+    .option("-q, --quiet", "nothing but errors on standard error")
+    .addHelpText(
+      "after",
+      `\nThe configuration is documented in docs/training.md.\n${exampleHelp([
+        "sluice train examples/tiny.json",
+        "sluice train model.json --data books/ --out runs/model",
+        "sluice train --resume runs/model",
+        "sluice export runs/model --to gguf --quant q8_0",
+      ])}`,
+    );
+}
+
+/** @returns the exit code. @throws UsageError and typed errors */
+export async function train(args: TrainArguments, io: Io): Promise<number> {
+  if ((args.config === undefined) === (args.resume === undefined)) {
+    throw new UsageError("Give a configuration to begin a run, or --resume FOLDER to go on with one.");
+  }
+  if (args.resume !== undefined && (args.data !== undefined || args.out !== undefined)) {
+    throw new UsageError("--resume goes on with the run's own data in its own folder.");
+  }
+  return untilInterrupted(io, async (signal) => {
+    const training = await io.runtime.training();
+    const location = args.resume ?? (await begin(args, io, training, signal));
+    const backend = await training.createBackend(args.backend ?? "wasm", { threads: args.threads ?? io.runtime.cores });
+    try {
+      return await trainIn(location, args, io, training, backend, signal);
+    } finally {
+      await backend.dispose();
+    }
+  });
+}
+
+/** Prepares the folder; returns it. */
+async function begin(args: TrainArguments, io: Io, training: Training, signal: AbortSignal): Promise<string> {
+  const path = args.config ?? "";
+  const config = training.parseConfig(parseJson(await io.files.read(path), path), path);
+  const location = args.out ?? config.name;
+  if (await io.files.exists(`${location}/config.json`)) {
+    throw new UsageError(
+      `A run lies in ${location} already: go on with --resume ${location}, or choose another --out.`,
+    );
+  }
+  const progress = new TrainingProgress(io, config, args);
+  const folder = new training.RunFolder(location);
+  await training.prepareRun(folder, config, {
+    paths: args.data ?? [],
+    signal,
+    onProgress: (done) => progress.preparing(done),
+  });
+  await progress.prepared();
+  return location;
+}
+
+async function trainIn(
+  location: string,
+  args: TrainArguments,
+  io: Io,
+  training: Training,
+  backend: Awaited<ReturnType<Training["createBackend"]>>,
+  signal: AbortSignal,
+): Promise<number> {
+  const folder = new training.RunFolder(location);
+  const config = await folder.config();
+  const progress = new TrainingProgress(io, config, args);
+  const run = await training.TrainingRun.open(folder, backend, {
+    signal,
+    onStep: (line) => progress.step(line),
+    onEvaluation: (line) => progress.evaluation(line),
+  });
+  try {
+    await progress.begin(run);
+    await finish(run, config, progress, signal);
+    return EXIT.ok;
+  } finally {
+    await progress.end();
+    await run.close();
+  }
+}
+
+async function finish(
+  run: TrainingRun,
+  config: TrainingConfig,
+  progress: TrainingProgress,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await run.train();
+  } catch (error) {
+    if (signal.aborted) await progress.stopped(run);
+    throw error;
+  } finally {
+    if (run.log.length > 0) await run.folder.write("loss.svg", await lossPlot(config, run.log));
+  }
+  const path = await run.writeModel();
+  const { parameters } = run.trainer.weights;
+  await progress.say(`${path}: ${formatCount(parameters)} parameters, F16. Try: sluice run ${path} --prompt "..."`);
+}
+
+function parseJson(bytes: Uint8Array, path: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw new ArgumentError(`${path} is no JSON: ${error instanceof Error ? error.message : error}.`, { file: path });
+  }
+}
