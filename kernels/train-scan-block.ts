@@ -1,6 +1,7 @@
-// The inner loops of the scan's derivative (train-scan.ts): 8 numbers of one channel's state through up to 64 rows, in registers.
-// A row's record of these 8 numbers is b, c, the state before the row and its decay, 32 bytes each; its record of sums is that of
-// b's and of c's gradient; its `totals` are two vectors, of G b and of a L S[t-1] G. "Scaled": a row has one decay, which is known.
+// The inner loops of the scan's derivative (train-scan.ts): 8 numbers of one channel's state through up to 64 rows, in
+// registers. A row's record of these 8 numbers is b, c, the state before the row and its decay, 32 bytes each; its
+// record of sums is that of b's and of c's gradient; its `totals` are two vectors, of G b and of a L S[t-1] G.
+// "Scaled": a row has one decay, which is known.
 import { exp4 } from "./exponential";
 import { madd } from "./simd";
 

@@ -1,15 +1,16 @@
-// The derivative of the selective scan (scan.ts) from a state of zeros. With L[t, n] = exp(d a[n]), u = d x and G[t] the gradient of
-// the state behind row t, from the last row to the first:
+// The derivative of the selective scan (scan.ts) from a state of zeros. With L[t, n] = exp(d a[n]), u = d x and G[t]
+// the gradient of the state behind row t, from the last row to the first:
 //   G[t] = dy c[t] + L[t+1] G[t+1]     dx = d sum(b G) + skip dy     db = sum over channels of u G     dc = of dy S[t]
 //   dd = sum(a L S[t-1] G) + x sum(b G)     da = sum over rows of d L S[t-1] G     ddt = sigmoid(dt) dd
-// A channel's states are not kept: it is run forward once, of which every 64th state stays, and again in each 64 rows before these
-// are run backward. Heads are taken in a number of blocks that does not depend on the threads, each in one group, 16 channels at a
-// time; b's and c's gradients are summed up in each block and added in SCAN_MERGE in order. N numbers are filled up with zeros to
-// eights in the work memory and the sums, and lie by eights there (train-scan-block.ts).
+// A channel's states are not kept: it is run forward once, of which every 64th state stays, and again in each 64 rows
+// before these are run backward. Heads are taken in a number of blocks that does not depend on the threads, each in one
+// group, 16 channels at a time; b's and c's gradients are summed up in each block and added in SCAN_MERGE in order. N
+// numbers are filled up with zeros to eights in the work memory and the sums, and lie by eights there
+// (train-scan-block.ts).
 //
-// Arguments: 0 x [T, H*P], 4 dt [T, H], 8 a [H, A], 12 b [T, G*N], 16 c, 20 skip [H], 24 dy [T, H*P], 28 dx, 32 ddt, 36 sums
-// [G * blocks of a group][eights][T][b, c][8], 40 gradient of a, or 0, 44 of skip, or 0, 48 T, 52 H, 56 P, 60 G, 64 N, 68 A: N or 1,
-// 72 blocks of a group, 76 work memory of all threads, 80 its bytes for one.
+// Arguments: 0 x [T, H*P], 4 dt [T, H], 8 a [H, A], 12 b [T, G*N], 16 c, 20 skip [H], 24 dy [T, H*P], 28 dx, 32 ddt, 36
+// sums [G * blocks of a group][eights][T][b, c][8], 40 gradient of a, or 0, 44 of skip, or 0, 48 T, 52 H, 56 P, 60 G,
+// 64 N, 68 A: N or 1, 72 blocks of a group, 76 work memory of all threads, 80 its bytes for one.
 import { exp4 } from "./exponential";
 import { softplus, timesSigmoid } from "./functions";
 import { loadSome, share, storeSome, sum4 } from "./simd";
@@ -21,8 +22,8 @@ import {
 const ROWS: i32 = 64;
 const CHANNELS: i32 = 16;
 
-// The work memory: numbers and totals of the rows of one channel; then, in bytes of a state: a and its gradient of these rows; the
-// records; what comes from the row behind, by channel; states at every 64th row, [chunks][CHANNELS].
+// The work memory: numbers and totals of the rows of one channel; then, in bytes of a state: a and its gradient of
+// these rows; the records; what comes from the row behind, by channel; states at every 64th row, [chunks][CHANNELS].
 const ALL_TOTALS: usize = NUMBERS;
 const A: usize = ALL_TOTALS + usize(ROWS) * TOTALS;
 const OF_A: usize = 1;
@@ -229,8 +230,8 @@ function addGradients(args: usize, head: i32, ofA: usize, ofSkip: f32): void {
 }
 
 /**
- * The sums over a group's blocks, in order. Arguments: 0 sums, as of SCAN_BACK, 4 gradient of b [T, G*N], 8 of c, 12 T, 16 G, 20 N,
- * 24 blocks of a group.
+ * The sums over a group's blocks, in order. Arguments: 0 sums, as of SCAN_BACK, 4 gradient of b [T, G*N], 8 of c, 12 T,
+ * 16 G, 20 N, 24 blocks of a group.
  */
 export function scanMerge(args: usize, thread: i32, threads: i32): void {
   const rows = load<i32>(args, 12);

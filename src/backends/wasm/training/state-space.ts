@@ -1,4 +1,7 @@
-/** Commands of the derivatives of state-space layers; kernels/train-convolution.ts and train-scan.ts document the arguments. */
+/**
+ * Commands of the derivatives of state-space layers; kernels/train-convolution.ts and train-scan.ts document the
+ * arguments.
+ */
 import * as abi from "../../../../kernels/abi.js";
 import type { Tensor } from "../../../tensor/tensor.js";
 import type { ScanBackCall, StateSpaceTraining } from "../../../tensor/training.js";
