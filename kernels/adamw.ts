@@ -1,4 +1,5 @@
-// The optimizer: sums of squares of gradients in blocks, in double precision, and one step of AdamW (Loshchilov & Hutter 2019).
+// The optimizer: sums of squares of gradients in blocks, in double precision, and one step of AdamW (Loshchilov &
+// Hutter 2019).
 import { share } from "./simd";
 import { shareUnits } from "./train-rows";
 
@@ -33,7 +34,10 @@ function squaresOf(x: usize, count: i32): f64 {
   return sum;
 }
 
-/** Of each of some tensors, the sum of its blocks. Arguments: 0 sums of blocks (f64), 4 block after its last (i32), 8 out, 12 count. */
+/**
+ * Of each of some tensors, the sum of its blocks. Arguments: 0 sums of blocks (f64), 4 block after its last (i32), 8
+ * out, 12 count.
+ */
 export function squaresSum(args: usize, thread: i32, threads: i32): void {
   const ends = load<usize>(args, 4);
   const to = share(load<i32>(args, 12), thread + 1, threads);
@@ -48,9 +52,10 @@ export function squaresSum(args: usize, thread: i32, threads: i32): void {
 }
 
 /**
- * m = beta1 m + less1 g, v = beta2 v + less2 g^2 with g = scale * gradient; w -= step m / (sqrt(v correction) + epsilon) + decay w.
- * Arguments: 0 w, 4 gradient, 8 m, 12 v, 16 elements; f32: 20 scale, 24 beta1, 28 1 - beta1, 32 beta2, 36 1 - beta2, 40 step
- * (rate over the first correction), 44 one over the second, 48 epsilon, 52 decay (times the rate).
+ * m = beta1 m + less1 g, v = beta2 v + less2 g^2 with g = scale * gradient; w -= step m / (sqrt(v correction) +
+ * epsilon) + decay w. Arguments: 0 w, 4 gradient, 8 m, 12 v, 16 elements; f32: 20 scale, 24 beta1, 28 1 - beta1, 32
+ * beta2, 36 1 - beta2, 40 step (rate over the first correction), 44 one over the second, 48 epsilon, 52 decay (times
+ * the rate).
  */
 export function adamW(args: usize, thread: i32, threads: i32): void {
   const elements = load<i32>(args, 16);

@@ -50,9 +50,14 @@ export function toF16(x: v128): v128 {
   return v128.or(sign, v128.bitselect(tiny, normal, isTiny));
 }
 
-/** One to four floats, zeros after them. */
+/** One to four floats, zeros after them: nothing behind them is read. `count` may be more. */
+// @ts-ignore: decorator
+@inline
 export function loadSome(at: usize, count: i32): v128 {
-  if (count >= 4) return v128.load(at);
+  return count >= 4 ? v128.load(at) : loadFew(at, count);
+}
+
+function loadFew(at: usize, count: i32): v128 {
   let x = v128.load32_zero(at);
   if (count > 1) x = v128.load32_lane(at + 4, x, 1);
   if (count > 2) x = v128.load32_lane(at + 8, x, 2);
@@ -60,8 +65,14 @@ export function loadSome(at: usize, count: i32): v128 {
 }
 
 /** The first `count` of the lanes, at most four. */
+// @ts-ignore: decorator
+@inline
 export function storeSome(at: usize, x: v128, count: i32): void {
-  if (count >= 4) return v128.store(at, x);
+  if (count >= 4) v128.store(at, x);
+  else storeFew(at, x, count);
+}
+
+function storeFew(at: usize, x: v128, count: i32): void {
   v128.store32_lane(at, x, 0);
   if (count > 1) v128.store32_lane(at + 4, x, 1);
   if (count > 2) v128.store32_lane(at + 8, x, 2);

@@ -1,11 +1,11 @@
-// The derivative of the causal convolution with its SiLU (convolution.ts) from a state of zeros. With s[t] = bias + the sum over k
-// of w[k] x[t - K + 1 + k] and e[t] = silu'(s[t]) dy[t]:
+// The derivative of the causal convolution with its SiLU (convolution.ts) from a state of zeros. With s[t] = bias + the
+// sum over k of w[k] x[t - K + 1 + k] and e[t] = silu'(s[t]) dy[t]:
 //   dx[t] = sum over j of w[K - 1 - j] e[t + j];   dw[k] = sum over t of e[t] x[t - K + 1 + k];   the bias's is the sum of e
-// Threads share the channels, 16 at a time; rows are taken in blocks from the last to the first, so that the e of the rows behind
-// are there. Gradients are summed up in a block, then over blocks.
+// Threads share the channels, 16 at a time; rows are taken in blocks from the last to the first, so that the e of the
+// rows behind are there. Gradients are summed up in a block, then over blocks.
 //
-// Arguments: 0 x [T, channels], 4 kernel by columns [K, channels], 8 bias, or 0, 12 dy, 16 dx, 20 gradient of the kernel
-// [channels, K], or 0, 24 of the bias, or 0, 28 T, 32 channels, 36 K, 40 scratch of all threads.
+// Arguments: 0 x [T, channels], 4 kernel by columns [K, channels], 8 bias, or 0, 12 dy, 16 dx, 20 gradient of the
+// kernel [channels, K], or 0, 24 of the bias, or 0, 28 T, 32 channels, 36 K, 40 scratch of all threads.
 import { SCRATCH_BYTES } from "./abi";
 import { loadSome, madd, share, storeSome } from "./simd";
 import { gateDerivative } from "./train-elementwise";
@@ -42,7 +42,10 @@ export function convolutionBack(args: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** Rows [row, row + rows) of one to four channels. `slopes`: e, of which the first K - 1 are still those of the rows behind. */
+/**
+ * Rows [row, row + rows) of one to four channels. `slopes`: e, of which the first K - 1 are still those of the rows
+ * behind.
+ */
 function block(args: usize, channel: i32, count: i32, row: i32, rows: i32, slopes: usize, sums: usize): void {
   const width = load<i32>(args, 36);
   memory.copy(slopes + usize(rows) * 16, slopes, usize(width - 1) * 16);

@@ -1,6 +1,6 @@
-// Derivatives of functions and gates (elementwise.ts), four elements at a time. Results are new tensors with room to a multiple
-// of 64 bytes, so the last vector is computed whole. Where a function has a bend, the derivative is that of the side towards
-// which it is flat (relu), or of the inside (clamps).
+// Derivatives of functions and gates (elementwise.ts), four elements at a time. Results are new tensors with room to a
+// multiple of 64 bytes, so the last vector is computed whole. Where a function has a bend, the derivative is that of
+// the side towards which it is flat (relu), or of the inside (clamps).
 import { CLAMP, CLAMPED_SWIGLU, GELU, GELU_ERF, RELU, SCALE, SILU, SOFTCAP } from "./abi";
 import { apply } from "./elementwise";
 import { exp4 } from "./exponential";

@@ -1,12 +1,12 @@
-// Derivatives of the norms (norm.ts). Rows are taken in a number of blocks that does not depend on the threads: each block has
-// sums of its own of the gain's and the bias's gradients, which MERGE_PARTS adds in order.
+// Derivatives of the norms (norm.ts). Rows are taken in a number of blocks that does not depend on the threads: each
+// block has sums of its own of the gain's and the bias's gradients, which MERGE_PARTS adds in order.
 import { subtract, sum, sumOfSquares } from "./norm";
 import { madd, share, sum4 } from "./simd";
 
 /**
  * With r = 1 / sqrt(mean(x^2) + epsilon) and g = gain dy: dx = r (g - x r^2 mean(g x)); the gain's gradient is dy x r.
- * Arguments: 0 x, 4 gain, 8 dy, 12 dx, 16 sums [blocks][rows of the gain][width], or 0, 20 cycles (one group for each row of the
- * gain), 24 width of a group, 28 rows of the gain, 32 epsilon (f32), 36 blocks.
+ * Arguments: 0 x, 4 gain, 8 dy, 12 dx, 16 sums [blocks][rows of the gain][width], or 0, 20 cycles (one group for each
+ * row of the gain), 24 width of a group, 28 rows of the gain, 32 epsilon (f32), 36 blocks.
  */
 export function rmsNormBack(args: usize, thread: i32, threads: i32): void {
   const cycles = load<i32>(args, 20);
@@ -90,9 +90,9 @@ function dot2(a: usize, b: usize, bytes: usize): f64 {
 }
 
 /**
- * With z = (x - mean) r and g = gain dy: dx = r (g - mean(g) - z mean(g z)); the gain's gradient is dy z, the bias's dy.
- * Arguments: 0 x, 4 gain, 8 dy, 12 dx, 16 sums of the gain [blocks][width], or 0, 20 of the bias, or 0, 24 rows, 28 width,
- * 32 epsilon (f32), 36 blocks.
+ * With z = (x - mean) r and g = gain dy: dx = r (g - mean(g) - z mean(g z)); the gain's gradient is dy z, the bias's
+ * dy. Arguments: 0 x, 4 gain, 8 dy, 12 dx, 16 sums of the gain [blocks][width], or 0, 20 of the bias, or 0, 24 rows, 28
+ * width, 32 epsilon (f32), 36 blocks.
  */
 export function layerNormBack(args: usize, thread: i32, threads: i32): void {
   const rows = load<i32>(args, 24);

@@ -1,5 +1,5 @@
-// What training does with rows beside derivatives: zeros, copies, sums in place. Tensors that are added to may be parts of
-// others, so nothing behind their last element is touched.
+// What training does with rows beside derivatives: zeros, copies, sums in place. Tensors that are added to may be parts
+// of others, so nothing behind their last element is touched.
 import { share } from "./simd";
 
 // Threads share in units of a cache line.
@@ -67,8 +67,8 @@ export function scatterRows(args: usize, thread: i32, threads: i32): void {
 }
 
 /**
- * into += the sum of all parts, in their order. Arguments: 0 parts, 4 into, 8 number of parts, 12 bytes from one to the next,
- * 16 elements.
+ * into += the sum of all parts, in their order. Arguments: 0 parts, 4 into, 8 number of parts, 12 bytes from one to the
+ * next, 16 elements.
  */
 export function mergeParts(args: usize, thread: i32, threads: i32): void {
   const elements = load<i32>(args, 16);
@@ -90,7 +90,10 @@ export function mergeParts(args: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** The angles that turn the other way: pairs of cosine and sine with the sine negated. Arguments: 0 angles, 4 out, 8 pairs. */
+/**
+ * The angles that turn the other way: pairs of cosine and sine with the sine negated. Arguments: 0 angles, 4 out, 8
+ * pairs.
+ */
 export function turnBack(args: usize, thread: i32, threads: i32): void {
   const pairs = load<i32>(args, 8);
   const signs = f32x4(0, -0.0, 0, -0.0);

@@ -1,67 +1,66 @@
-// The derivative of the selective scan (scan.ts) from a state of zeros. With L[t, n] = exp(d a[n]), u = d x and G[t] the gradient of
-// the state behind row t, from the last row to the first:
+// The derivative of the selective scan (scan.ts) from a state of zeros. With L[t, n] = exp(d a[n]), u = d x and G[t]
+// the gradient of the state behind row t, from the last row to the first:
 //   G[t] = dy c[t] + L[t+1] G[t+1]     dx = d sum(b G) + skip dy     db = sum over channels of u G     dc = of dy S[t]
 //   dd = sum(a L S[t-1] G) + x sum(b G)     da = sum over rows of d L S[t-1] G     ddt = sigmoid(dt) dd
-// A channel's states are not kept: it is run forward once, of which every 64th state stays, and again in each 64 rows before these
-// are run backward. Heads are taken in a number of blocks that does not depend on the threads, each in one group, 16 channels at a
-// time; b's and c's gradients are summed up in each block and added in SCAN_MERGE in order. Rows of N numbers are filled up with
-// zeros to whole vectors in the work memory.
+// A channel's states are not kept: it is run forward once, of which every 64th state stays, and again in each 64 rows
+// before these are run backward. Heads are taken in a number of blocks that does not depend on the threads, each in one
+// group, 16 channels at a time; b's and c's gradients are summed up in each block and added in SCAN_MERGE in order. N
+// numbers are filled up with zeros to eights in the work memory and the sums, and lie by eights there
+// (train-scan-block.ts).
 //
-// Arguments: 0 x [T, H*P], 4 dt [T, H], 8 a [H, A], 12 b [T, G*N], 16 c, 20 skip [H], 24 dy [T, H*P], 28 dx, 32 ddt, 36 sums of b
-// [G * blocks of a group][T][N to whole vectors], 40 of c, 44 gradient of a, or 0, 48 of skip, or 0, 52 T, 56 H, 60 P, 64 G, 68 N,
-// 72 A: N or 1, 76 blocks of a group, 80 work memory of all threads, 84 its bytes for one.
+// Arguments: 0 x [T, H*P], 4 dt [T, H], 8 a [H, A], 12 b [T, G*N], 16 c, 20 skip [H], 24 dy [T, H*P], 28 dx, 32 ddt, 36
+// sums [G * blocks of a group][eights][T][b, c][8], 40 gradient of a, or 0, 44 of skip, or 0, 48 T, 52 H, 56 P, 60 G,
+// 64 N, 68 A: N or 1, 72 blocks of a group, 76 work memory of all threads, 80 its bytes for one.
 import { exp4 } from "./exponential";
 import { softplus, timesSigmoid } from "./functions";
-import { loadSome, madd, share, storeSome, sum4 } from "./simd";
+import { loadSome, share, storeSome, sum4 } from "./simd";
+import {
+  advanceDecaying, advanceScaled, backwardDecaying, backwardScaled, DECAY, INPUT, NUMBERS, RECORD, recomputeDecaying,
+  recomputeScaled, SLOPE, STEP, SUMS, TOTALS, X,
+} from "./train-scan-block";
 
 const ROWS: i32 = 64;
 const CHANNELS: i32 = 16;
 
-// The work memory. Of the rows of one channel d, x, d x and dy; then, in rows of N numbers: a and its gradient of these rows; b, c,
-// states (one more), decays; what comes from the row behind, by channel; states at every 64th row, [chunks][CHANNELS].
-const STEPS: usize = 0;
-const X: usize = usize(ROWS) * 4;
-const INPUTS: usize = 2 * X;
-const SLOPES: usize = 3 * X;
-const A: usize = 4 * X;
+// The work memory: numbers and totals of the rows of one channel; then, in bytes of a state: a and its gradient of
+// these rows; the records; what comes from the row behind, by channel; states at every 64th row, [chunks][CHANNELS].
+const ALL_TOTALS: usize = NUMBERS;
+const A: usize = ALL_TOTALS + usize(ROWS) * TOTALS;
 const OF_A: usize = 1;
-const B: usize = 2;
-const C: usize = B + usize(ROWS);
-const STATES: usize = C + usize(ROWS);
-const DECAYS: usize = STATES + usize(ROWS) + 1;
-const CARRIES: usize = DECAYS + usize(ROWS);
+const RECORDS: usize = 2;
+const CARRIES: usize = RECORDS + usize(ROWS) * (RECORD / 32);
 const CHECKS: usize = CARRIES + usize(CHANNELS);
 
-/** Bytes of N numbers in whole vectors. */
+/** Bytes of a state in eights. */
 // @ts-ignore: decorator
 @inline
-function rowBytes(args: usize): usize {
-  return usize((load<i32>(args, 68) + 3) & -4) * 4;
+function stateBytes(args: usize): usize {
+  return usize((load<i32>(args, 64) + 7) & -8) * 4;
 }
 
 export function scanBack(args: usize, thread: i32, threads: i32): void {
-  const work = load<usize>(args, 80) + usize(thread) * load<usize>(args, 84);
-  const blocks = load<i32>(args, 64) * load<i32>(args, 76);
+  const work = load<usize>(args, 76) + usize(thread) * load<usize>(args, 80);
+  const blocks = load<i32>(args, 60) * load<i32>(args, 72);
   const end = share(blocks, thread + 1, threads);
   for (let block = share(blocks, thread, threads); block < end; block++) scanBlock(args, block, work);
 }
 
 function scanBlock(args: usize, block: i32, work: usize): void {
-  const rows = load<i32>(args, 52);
-  const width = load<i32>(args, 60);
-  const ofGroup = load<i32>(args, 56) / load<i32>(args, 64);
-  const blocks = load<i32>(args, 76);
+  const rows = load<i32>(args, 48);
+  const width = load<i32>(args, 56);
+  const ofGroup = load<i32>(args, 52) / load<i32>(args, 60);
+  const blocks = load<i32>(args, 72);
   const group = block / blocks;
   const first = group * ofGroup + share(ofGroup, block % blocks, blocks);
   const end = group * ofGroup + share(ofGroup, (block % blocks) + 1, blocks);
-  const bytes = usize(rows) * rowBytes(args);
-  memory.fill(load<usize>(args, 36) + usize(block) * bytes, 0, bytes);
-  memory.fill(load<usize>(args, 40) + usize(block) * bytes, 0, bytes);
-  const stride = usize(load<i32>(args, 56)) * 4;
+  const bytes = usize(rows) * (SUMS / 32) * stateBytes(args);
+  const sums = load<usize>(args, 36) + usize(block) * bytes;
+  memory.fill(sums, 0, bytes);
+  const stride = usize(load<i32>(args, 52)) * 4;
   const ofSteps = load<usize>(args, 32) + usize(first) * 4;
   for (let t: usize = 0; t < usize(rows); t++) memory.fill(ofSteps + t * stride, 0, usize(end - first) * 4);
   for (let channel = first * width; channel < end * width; channel += CHANNELS) {
-    scanChannels(args, group, block, channel, min(CHANNELS, end * width - channel), work);
+    scanChannels(args, group, sums, channel, min(CHANNELS, end * width - channel), work);
   }
   for (let t: usize = 0; t < usize(rows); t++) {
     for (let head = first; head < end; head += 4) {
@@ -73,179 +72,154 @@ function scanBlock(args: usize, block: i32, work: usize): void {
 }
 
 /** Channels [first, first + count), all rows. */
-function scanChannels(args: usize, group: i32, block: i32, first: i32, count: i32, work: usize): void {
-  const rows = load<i32>(args, 52);
-  const bytes = rowBytes(args);
+function scanChannels(args: usize, group: i32, sums: usize, first: i32, count: i32, work: usize): void {
+  const rows = load<i32>(args, 48);
+  const bytes = stateBytes(args);
   const slot = bytes * CHANNELS;
   let check = work + A + CHECKS * bytes;
   memory.fill(check, 0, slot);
   let row = 0;
   for (; row + ROWS < rows; row += ROWS) {
-    padRows(args, load<usize>(args, 12), group, row, ROWS, work + A + B * bytes);
+    gather(args, load<usize>(args, 12), group, row, ROWS, work + A + RECORDS * bytes);
     for (let i = 0; i < count; i++) {
       prepare(args, first + i, row, ROWS, work);
       const state = check + usize(i) * bytes;
       memory.copy(state + slot, state, bytes);
-      advance(state + slot, bytes, work);
+      forward(args, state + slot, work);
     }
     check += slot;
   }
   memory.fill(work + A + CARRIES * bytes, 0, slot);
   for (; row >= 0; row -= ROWS) {
     const some = min(ROWS, rows - row);
-    padRows(args, load<usize>(args, 12), group, row, some, work + A + B * bytes);
-    padRows(args, load<usize>(args, 16), group, row, some, work + A + C * bytes);
-    const at = usize(block * rows + row) * bytes;
+    gather(args, load<usize>(args, 12), group, row, some, work + A + RECORDS * bytes);
+    gather(args, load<usize>(args, 16), group, row, some, work + A + RECORDS * bytes + 32);
     for (let i = 0; i < count; i++) {
       prepare(args, first + i, row, some, work);
-      memory.copy(work + A + STATES * bytes, check + usize(i) * bytes, bytes);
-      recompute(bytes, some, load<usize>(args, 40) + at, work);
-      backward(args, first + i, row, some, work + A + (CARRIES + usize(i)) * bytes, load<usize>(args, 36) + at, work);
+      const carry = work + A + (CARRIES + usize(i)) * bytes;
+      back(args, check + usize(i) * bytes, carry, sums + usize(row) * SUMS, some, work);
+      finish(args, first + i, row, some, work);
     }
     check -= slot;
   }
 }
 
-/** A group's rows of b or c to `to`, with zeros behind each. */
-function padRows(args: usize, from: usize, group: i32, row: i32, rows: i32, to: usize): void {
-  const states = usize(load<i32>(args, 68)) * 4;
-  const stride = states * usize(load<i32>(args, 64));
-  const bytes = rowBytes(args);
-  from += usize(row) * stride + usize(group) * states;
-  for (let t = 0; t < rows; t++) {
-    memory.copy(to, from, states);
-    memory.fill(to + states, 0, bytes - states);
-    from += stride;
-    to += bytes;
+/** A group's rows of b or c to their places in the records, zeros behind them. */
+function gather(args: usize, from: usize, group: i32, row: i32, rows: i32, to: usize): void {
+  const states = load<i32>(args, 64);
+  const stride = usize(states * load<i32>(args, 60)) * 4;
+  from += usize(row) * stride + usize(group * states) * 4;
+  for (let n = 0; n < states; n += 8) {
+    const some = states - n;
+    for (let t: usize = 0; t < usize(rows); t++) {
+      const x = from + t * stride + usize(n) * 4;
+      v128.store(to + t * RECORD, loadSome(x, some));
+      v128.store(to + t * RECORD, some > 4 ? loadSome(x + 16, some - 4) : f32x4.splat(0), 16);
+    }
+    to += usize(ROWS) * RECORD;
   }
 }
 
 /** What a channel's rows are made of: a, d, x, d x, dy and the decays. */
 function prepare(args: usize, channel: i32, row: i32, rows: i32, work: usize): void {
-  const heads = load<i32>(args, 56);
-  const head = channel / load<i32>(args, 60);
-  const bytes = rowBytes(args);
-  const stride = usize(heads * load<i32>(args, 60)) * 4;
+  const heads = load<i32>(args, 52);
+  const head = channel / load<i32>(args, 56);
+  const bytes = stateBytes(args);
+  const stride = usize(heads * load<i32>(args, 56)) * 4;
   const at = usize(row) * stride + usize(channel) * 4;
   let dt = load<usize>(args, 4) + usize(row * heads + head) * 4;
   for (let t: usize = 0; t < usize(rows); t++) {
-    store<f32>(work + STEPS + t * 4, load<f32>(dt));
-    store<f32>(work + X + t * 4, load<f32>(load<usize>(args) + at + t * stride));
-    store<f32>(work + SLOPES + t * 4, load<f32>(load<usize>(args, 24) + at + t * stride));
+    store<f32>(work + t * 4, load<f32>(dt), STEP);
+    store<f32>(work + t * 4, load<f32>(load<usize>(args) + at + t * stride), X);
+    store<f32>(work + t * 4, load<f32>(load<usize>(args, 24) + at + t * stride), SLOPE);
     dt += usize(heads) * 4;
   }
-  for (let t: usize = 0; t < usize(rows) * 4; t += 16) {
-    const d = softplus(v128.load(work + STEPS + t));
-    v128.store(work + STEPS + t, d);
-    v128.store(work + INPUTS + t, f32x4.mul(d, v128.load(work + X + t)));
-  }
-  let decays = work + A + DECAYS * bytes;
-  const scaled = load<i32>(args, 72) == 1;
+  const scaled = load<i32>(args, 68) == 1;
+  const states = usize(load<i32>(args, 64)) * 4;
+  let a = f32x4.splat(0);
   if (scaled) {
-    const a = v128.load32_splat(load<usize>(args, 8) + usize(head) * 4);
+    a = v128.load32_splat(load<usize>(args, 8) + usize(head) * 4);
     for (let n: usize = 0; n < bytes; n += 16) v128.store(work + A + n, a);
   } else {
-    const states = usize(load<i32>(args, 68)) * 4;
     memory.copy(work + A, load<usize>(args, 8) + usize(head) * states, states);
     memory.fill(work + A + states, 0, bytes - states);
   }
-  for (let t: usize = 0; t < usize(rows) * 4; t += 4) {
-    const d = v128.load32_splat(work + STEPS + t);
-    if (scaled) {
-      const decay = exp4(f32x4.mul(d, v128.load(work + A)));
-      for (let n: usize = 0; n < bytes; n += 16) v128.store(decays + n, decay);
-    } else {
-      for (let n: usize = 0; n < bytes; n += 16) v128.store(decays + n, exp4(f32x4.mul(d, v128.load(work + A + n))));
-    }
-    decays += bytes;
+  for (let t: usize = 0; t < usize(rows) * 4; t += 16) {
+    const d = softplus(v128.load(work + t, STEP));
+    v128.store(work + t, d, STEP);
+    v128.store(work + t, f32x4.mul(d, v128.load(work + t, X)), INPUT);
+    if (scaled) v128.store(work + t, exp4(f32x4.mul(d, a)), DECAY);
   }
 }
 
 /** A state through 64 rows. */
-function advance(state: usize, bytes: usize, work: usize): void {
-  let b = work + A + B * bytes;
-  let decays = work + A + DECAYS * bytes;
-  for (let t: usize = 0; t < usize(ROWS) * 4; t += 4) {
-    const u = v128.load32_splat(work + INPUTS + t);
-    for (let n: usize = 0; n < bytes; n += 16) {
-      v128.store(state + n, madd(v128.load(state + n), v128.load(decays + n), f32x4.mul(u, v128.load(b + n))));
-    }
-    b += bytes;
-    decays += bytes;
+function forward(args: usize, state: usize, work: usize): void {
+  const bytes = stateBytes(args);
+  const scaled = load<i32>(args, 68) == 1;
+  let record = work + A + RECORDS * bytes;
+  for (let n: usize = 0; n < bytes; n += 32) {
+    if (scaled) advanceScaled(work + A + n, state + n, record, work, ROWS);
+    else advanceDecaying(work + A + n, state + n, record, work, ROWS);
+    record += usize(ROWS) * RECORD;
   }
 }
 
-/** The states of all rows behind the first one, and their part of c's gradient. */
-function recompute(bytes: usize, rows: i32, ofC: usize, work: usize): void {
-  let b = work + A + B * bytes;
-  let decays = work + A + DECAYS * bytes;
-  let state = work + A + STATES * bytes;
-  for (let t: usize = 0; t < usize(rows) * 4; t += 4) {
-    const u = v128.load32_splat(work + INPUTS + t);
-    const dy = v128.load32_splat(work + SLOPES + t);
-    for (let n: usize = 0; n < bytes; n += 16) {
-      const next = madd(v128.load(state + n), v128.load(decays + n), f32x4.mul(u, v128.load(b + n)));
-      v128.store(state + bytes + n, next);
-      v128.store(ofC + n, madd(next, dy, v128.load(ofC + n)));
+/** Rows forward from a state, then backward. `sums`: of the first row. */
+function back(args: usize, state: usize, carry: usize, sums: usize, rows: i32, work: usize): void {
+  const bytes = stateBytes(args);
+  const scaled = load<i32>(args, 68) == 1;
+  const stride = usize(load<i32>(args, 48)) * SUMS;
+  const a = work + A;
+  const ofA = a + OF_A * bytes;
+  const totals = work + ALL_TOTALS;
+  let record = a + RECORDS * bytes;
+  memory.fill(totals, 0, usize(rows) * TOTALS);
+  for (let n: usize = 0; n < bytes; n += 32) {
+    if (scaled) {
+      recomputeScaled(a + n, state + n, record, sums, work, rows);
+      backwardScaled(a + n, carry + n, ofA + n, record, sums, totals, work, rows);
+    } else {
+      recomputeDecaying(a + n, state + n, record, sums, work, rows);
+      backwardDecaying(a + n, carry + n, ofA + n, record, sums, totals, work, rows);
     }
-    state += bytes;
-    b += bytes;
-    decays += bytes;
-    ofC += bytes;
+    record += usize(ROWS) * RECORD;
+    sums += stride;
   }
 }
 
-/** From the last row to the first. `carry`: L G of the row behind. */
-function backward(args: usize, channel: i32, row: i32, rows: i32, carry: usize, ofB: usize, work: usize): void {
-  const heads = load<i32>(args, 56);
-  const width = load<i32>(args, 60);
+/** A channel's dx, its part of ddt, and the gradients of a and skip. */
+function finish(args: usize, channel: i32, row: i32, rows: i32, work: usize): void {
+  const heads = load<i32>(args, 52);
+  const width = load<i32>(args, 56);
   const head = channel / width;
-  const bytes = rowBytes(args);
   const skip = load<f32>(load<usize>(args, 20) + usize(head) * 4);
-  const ofA = work + A + OF_A * bytes;
-  memory.fill(ofA, 0, bytes);
+  let dx = load<usize>(args, 28) + usize(row * heads * width + channel) * 4;
+  let ddt = load<usize>(args, 32) + usize(row * heads + head) * 4;
   let ofSkip: f64 = 0;
-  for (let t = usize(rows - 1); i32(t) >= 0; t--) {
-    const b = work + A + (B + t) * bytes, c = work + A + (C + t) * bytes;
-    const state = work + A + (STATES + t) * bytes, decays = work + A + (DECAYS + t) * bytes;
-    const sums = ofB + t * bytes;
-    const d = v128.load32_splat(work + STEPS + t * 4);
-    const u = v128.load32_splat(work + INPUTS + t * 4);
-    const dy = v128.load32_splat(work + SLOPES + t * 4);
-    let ofInput = f32x4.splat(0);
-    let ofDecay = f32x4.splat(0);
-    for (let n: usize = 0; n < bytes; n += 16) {
-      const g = madd(dy, v128.load(c + n), v128.load(carry + n));
-      const decayed = f32x4.mul(g, v128.load(decays + n));
-      v128.store(carry + n, decayed);
-      const q = f32x4.mul(decayed, v128.load(state + n));
-      ofInput = madd(g, v128.load(b + n), ofInput);
-      ofDecay = madd(q, v128.load(work + A + n), ofDecay);
-      v128.store(ofA + n, madd(q, d, v128.load(ofA + n)));
-      v128.store(sums + n, madd(g, u, v128.load(sums + n)));
-    }
-    const input = sum4(ofInput);
-    const x = load<f32>(work + X + t * 4);
-    const slope = load<f32>(work + SLOPES + t * 4);
-    const dx = load<usize>(args, 28) + (usize(row + i32(t)) * usize(heads * width) + usize(channel)) * 4;
-    store<f32>(dx, load<f32>(work + STEPS + t * 4) * input + skip * slope);
-    const ddt = load<usize>(args, 32) + (usize(row + i32(t)) * usize(heads) + usize(head)) * 4;
-    store<f32>(ddt, load<f32>(ddt) + (sum4(ofDecay) + x * input));
-    ofSkip += f64(x) * f64(slope);
+  for (let t: usize = 0; t < usize(rows); t++) {
+    const input = sum4(v128.load(work + ALL_TOTALS + t * TOTALS));
+    const decay = sum4(v128.load(work + ALL_TOTALS + t * TOTALS, 16));
+    const x = load<f32>(work + t * 4, X);
+    const dy = load<f32>(work + t * 4, SLOPE);
+    store<f32>(dx, load<f32>(work + t * 4, STEP) * input + skip * dy);
+    store<f32>(ddt, load<f32>(ddt) + (decay + x * input));
+    ofSkip += f64(x) * f64(dy);
+    dx += usize(heads * width) * 4;
+    ddt += usize(heads) * 4;
   }
-  addGradients(args, head, ofA, f32(ofSkip));
+  addGradients(args, head, work + A + OF_A * stateBytes(args), f32(ofSkip));
 }
 
 function addGradients(args: usize, head: i32, ofA: usize, ofSkip: f32): void {
-  const skips = load<usize>(args, 48);
+  const skips = load<usize>(args, 44);
   if (skips != 0) store<f32>(skips + usize(head) * 4, load<f32>(skips + usize(head) * 4) + ofSkip);
-  let gradient = load<usize>(args, 44);
+  let gradient = load<usize>(args, 40);
   if (gradient == 0) return;
-  const states = load<i32>(args, 68);
-  if (load<i32>(args, 72) == 1) {
+  const states = load<i32>(args, 64);
+  if (load<i32>(args, 68) == 1) {
     gradient += usize(head) * 4;
     let sum = f32x4.splat(0);
-    for (let n: usize = 0; n < usize(states) * 4; n += 16) sum = f32x4.add(sum, v128.load(ofA + n));
+    for (let n: usize = 0; n < stateBytes(args); n += 16) sum = f32x4.add(sum, v128.load(ofA + n));
     store<f32>(gradient, load<f32>(gradient) + sum4(sum));
     return;
   }
@@ -256,27 +230,31 @@ function addGradients(args: usize, head: i32, ofA: usize, ofSkip: f32): void {
 }
 
 /**
- * out[t, g, n] = the sum over a group's blocks, in order. Arguments: 0 sums, as of SCAN_BACK, 4 out [T, G*N], 8 T, 12 G, 16 N,
- * 20 blocks of a group.
+ * The sums over a group's blocks, in order. Arguments: 0 sums, as of SCAN_BACK, 4 gradient of b [T, G*N], 8 of c, 12 T,
+ * 16 G, 20 N, 24 blocks of a group.
  */
 export function scanMerge(args: usize, thread: i32, threads: i32): void {
-  const rows = load<i32>(args, 8);
-  const groups = load<i32>(args, 12);
-  const states = load<i32>(args, 16);
-  const blocks = load<i32>(args, 20);
-  const bytes = usize((states + 3) & -4) * 4;
-  const stride = usize(rows) * bytes;
+  const rows = load<i32>(args, 12);
+  const groups = load<i32>(args, 16);
+  const states = load<i32>(args, 20);
+  const blocks = load<i32>(args, 24);
+  const eights = (states + 7) >> 3;
+  const stride = usize(rows * eights) * SUMS;
   const end = share(rows, thread + 1, threads);
   for (let row = share(rows, thread, threads); row < end; row++) {
     for (let group = 0; group < groups; group++) {
-      const out = load<usize>(args, 4) + usize((row * groups + group) * states) * 4;
-      const sums = load<usize>(args) + usize(group * blocks) * stride + usize(row) * bytes;
+      const out = usize((row * groups + group) * states) * 4;
+      const sums = load<usize>(args) + usize(group * blocks) * stride + usize(row) * SUMS;
       for (let n = 0; n < states; n += 4) {
-        let sum = f32x4.splat(0);
-        for (let block = 0; block < blocks; block++) {
-          sum = f32x4.add(sum, v128.load(sums + usize(block) * stride + usize(n) * 4));
+        const at = sums + usize(n >> 3) * usize(rows) * SUMS + usize(n & 4) * 4;
+        let b = f32x4.splat(0);
+        let c = f32x4.splat(0);
+        for (let block: usize = 0; block < usize(blocks); block++) {
+          b = f32x4.add(b, v128.load(at + block * stride));
+          c = f32x4.add(c, v128.load(at + block * stride, 32));
         }
-        storeSome(out + usize(n) * 4, sum, states - n);
+        storeSome(load<usize>(args, 4) + out + usize(n) * 4, b, states - n);
+        storeSome(load<usize>(args, 8) + out + usize(n) * 4, c, states - n);
       }
     }
   }

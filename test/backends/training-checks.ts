@@ -1,4 +1,7 @@
-/** What the tests of training share: the backends that train, derivatives by differences, and the same bits on any threads. */
+/**
+ * What the tests of training share: the backends that train, derivatives by differences, and the same bits on any
+ * threads.
+ */
 import { expect } from "vitest";
 import type { Backend } from "../../src/tensor/backend.js";
 import type { KeptTensor, Tensor } from "../../src/tensor/tensor.js";

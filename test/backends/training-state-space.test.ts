@@ -1,4 +1,4 @@
-/** Derivatives of convolution and selective scan, against the chain rule in double precision, and that against differences. */
+/** Derivatives of convolution and selective scan, against the chain rule in double precision, and that by differences. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Backend } from "../../src/tensor/backend.js";
 import type { TrainingOps } from "../../src/tensor/training.js";
@@ -103,8 +103,8 @@ function scanned(s: Scan): Float64Array {
 }
 
 /**
- * By the chain rule through one number of a state: its gradient from the last row to the first. Sizes are the same sums of
- * magnitudes.
+ * By the chain rule through one number of a state: its gradient from the last row to the first. Sizes are the same sums
+ * of magnitudes.
  */
 function scanDerivatives(s: Scan) {
   const sums = (like: Float64Array) => new Sums(like.length);

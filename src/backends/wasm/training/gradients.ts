@@ -1,4 +1,7 @@
-/** Gradients that are sums over rows: blocks of rows have sums of their own, which are then added in the order of the blocks. */
+/**
+ * Gradients that are sums over rows: blocks of rows have sums of their own, which are then added in the order of the
+ * blocks.
+ */
 import * as abi from "../../../../kernels/abi.js";
 import type { KeptTensor } from "../../../tensor/tensor.js";
 import { WasmKept } from "../kept.js";

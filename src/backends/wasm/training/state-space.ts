@@ -1,4 +1,7 @@
-/** Commands of the derivatives of state-space layers; kernels/train-convolution.ts and train-scan.ts document the arguments. */
+/**
+ * Commands of the derivatives of state-space layers; kernels/train-convolution.ts and train-scan.ts document the
+ * arguments.
+ */
 import * as abi from "../../../../kernels/abi.js";
 import type { Tensor } from "../../../tensor/tensor.js";
 import type { ScanBackCall, StateSpaceTraining } from "../../../tensor/training.js";
@@ -84,15 +87,14 @@ function scanParts(call: ScanBackCall) {
 }
 
 function scanInputs(machine: Machine, call: ScanBackCall): ReturnType<StateSpaceTraining["scanInputs"]> {
-  const parts = scanParts(call);
-  const { x, dt, a, b, c, skip, dy, heads, width, groups, states, decays } = parts;
+  const { x, dt, a, b, c, skip, dy, heads, width, groups, states, decays } = scanParts(call);
   const ofA = call.aGradient && gradientOf(machine, "scanInputs", call.aGradient, a);
   const ofSkip = call.skipGradient && gradientOf(machine, "scanInputs", call.skipGradient, skip);
   const blocks = Math.min(heads / groups, Math.max(1, Math.ceil(BLOCKS / groups)));
-  const rowBytes = Math.ceil(states / 4) * 16;
-  const sumBytes = groups * blocks * x.rows * rowBytes;
-  const [bSums, cSums] = [machine.allocate(sumBytes), machine.allocate(sumBytes)];
-  const work = workBytes(x.rows, rowBytes);
+  const stateBytes = Math.ceil(states / 8) * 32;
+  const sumBytes = groups * blocks * x.rows * stateBytes * 2;
+  const sums = machine.allocate(sumBytes);
+  const work = workBytes(x.rows, stateBytes);
   const [dx, ddt] = [machine.empty(x.rows, x.cols), machine.empty(dt.rows, dt.cols)];
   machine.commands
     .begin(abi.SCAN_BACK, x.rows * x.cols * states * STATE_NS)
@@ -105,8 +107,7 @@ function scanInputs(machine: Machine, call: ScanBackCall): ReturnType<StateSpace
     .reads(dy.address, dy.bytes)
     .writes(dx.address, dx.bytes)
     .writes(ddt.address, ddt.bytes)
-    .writes(bSums, sumBytes)
-    .writes(cSums, sumBytes)
+    .writes(sums, sumBytes)
     .writes(ofA?.address ?? 0, ofA?.bytes ?? 0)
     .writes(ofSkip?.address ?? 0, ofSkip?.bytes ?? 0)
     .word(x.rows)
@@ -119,32 +120,23 @@ function scanInputs(machine: Machine, call: ScanBackCall): ReturnType<StateSpace
     .writes(machine.allocate(work * machine.pool.threads), work * machine.pool.threads)
     .word(work)
     .end();
-  const merged = [bSums, cSums].map((sums) => mergeSums(machine, sums, blocks, parts));
-  return { x: dx, dt: ddt, b: merged[0], c: merged[1] };
-}
-
-/** Work memory of a thread, as kernels/train-scan.ts lays it out; whole cache lines. */
-function workBytes(rows: number, rowBytes: number): number {
-  const chunks = Math.max(1, Math.ceil(rows / ROWS));
-  const numberRows = 2 + 4 * ROWS + 1 + CHANNELS + chunks * CHANNELS;
-  return Math.ceil((4 * ROWS * 4 + numberRows * rowBytes) / 64) * 64;
-}
-
-function mergeSums(
-  machine: Machine,
-  sums: number,
-  blocks: number,
-  { b, groups, states }: { readonly b: WasmTensor; readonly groups: number; readonly states: number },
-): WasmTensor {
-  const out = machine.empty(b.rows, b.cols);
+  const [db, dc] = [machine.empty(b.rows, b.cols), machine.empty(c.rows, c.cols)];
   machine.commands
-    .begin(abi.SCAN_MERGE, b.rows * b.cols * blocks * MERGE_NS)
-    .reads(sums, groups * blocks * b.rows * Math.ceil(states / 4) * 16)
-    .writes(out.address, out.bytes)
+    .begin(abi.SCAN_MERGE, 2 * b.rows * b.cols * blocks * MERGE_NS)
+    .reads(sums, sumBytes)
+    .writes(db.address, db.bytes)
+    .writes(dc.address, dc.bytes)
     .word(b.rows)
     .word(groups)
     .word(states)
     .word(blocks)
     .end();
-  return out;
+  return { x: dx, dt: ddt, b: db, c: dc };
+}
+
+/** Work memory of a thread, as kernels/train-scan.ts lays it out; whole cache lines. */
+function workBytes(rows: number, stateBytes: number): number {
+  const chunks = Math.max(1, Math.ceil(rows / ROWS));
+  const states = 2 + 4 * ROWS + CHANNELS + chunks * CHANNELS;
+  return Math.ceil((ROWS * (5 * 4 + 32) + states * stateBytes) / 64) * 64;
 }
