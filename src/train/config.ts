@@ -31,7 +31,7 @@ const tokenizer = z.union([
 ]);
 
 const source = z.strictObject({
-  source: z.enum(["text", "passkey", "pairs", "lines", "repeat", "copy"]),
+  source: z.enum(["text", "passkey", "pairs", "lines", "repeat", "cycle", "copy"]),
   /** Of the tokens; shares are divided by their sum. */
   share: positive,
   /** Weight of the answers' tokens in the loss, where those of the text weigh 1. */
