@@ -73,7 +73,7 @@ function crossEntropy(call: CrossEntropyCall): CrossEntropyResult {
   for (let t = 0; t < x.rows; t++) {
     if (rowWeights[t] === 0) continue;
     if (!(targets[t] >= 0 && targets[t] < head.rows)) {
-      throw new InternalError(`crossEntropy does not fit: the target ${targets[t]} of row ${t}.`);
+      throw new InternalError(`crossEntropy got the target ${targets[t]} of row ${t}.`);
     }
     const row = tensor(x).row(t);
     const { raw, logits } = logitsOf(row, weights, bias, softcap);
