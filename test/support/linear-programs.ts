@@ -91,7 +91,7 @@ const KINDS: Readonly<Record<string, (drawing: Drawing) => Drawn>> = {
 /** What a layer gives back ends with the scope after the next, so two of them may be used in any order. */
 const MOST_LAYERS = 2;
 
-/** A program of `steps` steps over inputs of these rows; its result holds all rows that were made. */
+/** A program of `steps` steps over inputs of these rows; its result is made of the last two tensors. */
 export function linearProgram(seed: number, steps: number, inputRows: readonly number[]): LinearProgram {
   const random = new Random(seed);
   const rows = [...inputRows];
@@ -109,7 +109,7 @@ export function linearProgram(seed: number, steps: number, inputRows: readonly n
     run(machine, inputs) {
       const pool = [...inputs];
       for (const { step } of drawn) pool.push(step(machine, pool));
-      return machine.ops.concat(pool.slice(inputs.length));
+      return machine.ops.concat(pool.slice(-2));
     },
   };
 }
