@@ -164,9 +164,7 @@ describe.each([
 
   test("rows, gathered and put together through functions that are not linear: differences of the loss", async () => {
     const random = new Random(5);
-    const parameters = [4, 3].map((rows) =>
-      Float32Array.from({ length: rows * COLS }, () => random.double() * 2 - 1),
-    );
+    const parameters = [4, 3].map((rows) => Float32Array.from({ length: rows * COLS }, () => random.double() * 2 - 1));
     const forward = (of: Backend, [a, b]: readonly Tensor[]) => {
       const mixed = of.concat([of.rows(a, 1, 3), b, of.rows(of.concat([b, a]), 2, 2)]);
       const picked = of.gather(mixed, of.input(Int32Array.of(0, 7, 3, 3, 5, 0)));
@@ -179,7 +177,12 @@ describe.each([
     const found = await gradients(forward(ops, inputs), dy, inputs);
     const loss = async (moved: readonly Float32Array[]) => {
       backend.beginStep();
-      const y = await backend.read(forward(backend, moved.map((each) => constant(each))));
+      const y = await backend.read(
+        forward(
+          backend,
+          moved.map((each) => constant(each)),
+        ),
+      );
       return y.reduce((sum, value, i) => sum + value * dy[i], 0);
     };
     const check = { parameters, loss, gradients: found.map((each) => each ?? []), seed: 1 };
