@@ -17,38 +17,49 @@ const HINTS: Readonly<Record<string, string>> = {
   not_found: "check the name; a model is a file, a folder, hf:user/repo, hf:user/repo:QUANT or hf:user/repo/file.gguf",
   context_full: "--context sinks:4,recent:N lets old tokens go; --context-length N gives more room",
   out_of_memory: "a smaller context (--context, --context-length), cache type (--kv q8) or model needs less",
+  write_failed: "what was there before is still there; with room and permission, the same command goes on",
   internal: "SLUICE_DEBUG=1 shows where it happened",
 };
+/** Of commands whose errors mean other things than those of a model that runs. */
+const TRAINING_HINTS: Readonly<Record<string, string | undefined>> = {
+  ...HINTS,
+  not_found: "check the path; a run's folder is what `sluice train CONFIG.json --out FOLDER` makes",
+  unsupported: undefined,
+  bad_format: undefined,
+  out_of_memory: "a smaller microBatchTokens or contextLength, or activationCheckpointing, needs less",
+  write_failed: "checkpoints that were written before are whole: with room, `sluice train --resume FOLDER` goes on",
+};
+const HINTS_OF: Readonly<Record<string, typeof TRAINING_HINTS>> = { train: TRAINING_HINTS, export: TRAINING_HINTS };
 const UNEXPECTED_HINT = "SLUICE_DEBUG=1 shows where it happened";
 
-/** Shows an error on standard error and returns the exit code for it. */
-export async function presentError(error: unknown, io: Io): Promise<number> {
+/** Shows an error of a command on standard error and returns the exit code for it. */
+export async function presentError(error: unknown, io: Io, command = ""): Promise<number> {
   // The option parser has already written its own message.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof CancelledError && io.outputClosed.aborted) return EXIT.ok;
-  await io.stderr.write(describeError(error, io));
+  await io.stderr.write(describeError(error, io, command));
   return error instanceof ArgumentError || error instanceof PolicyError ? EXIT.usage : EXIT.failure;
 }
 
 /** The lines that are shown for an error, with a newline at the end. */
-export function describeError(error: unknown, io: Io): string {
+export function describeError(error: unknown, io: Io, command = ""): string {
   const style = styles(io.stderr, io.env);
   const [first, ...more] = plainText(messageOf(error)).split("\n");
   const lines = [`${style.red("error:")} ${first}`];
   if (error instanceof PolicyError) lines.push(...pointAt(error.details.text, error.details.position));
   lines.push(...more.map((line) => `  ${line}`));
-  const hint = hintOf(error);
+  const hint = hintOf(error, command);
   if (hint) lines.push(style.dim(`hint: ${hint}`));
   if (io.env.SLUICE_DEBUG === "1" && error instanceof Error && error.stack) lines.push(error.stack);
   return `${lines.join("\n")}\n`;
 }
 
-function hintOf(error: unknown): string | undefined {
+function hintOf(error: unknown, command: string): string | undefined {
   if (!(error instanceof SluiceError)) return UNEXPECTED_HINT;
   // Where learned positions or an encoder end, neither policies nor room help; the message says what does.
   const { positions, option } = error.details;
   if (error instanceof ContextFullError && (positions !== undefined || option === "source")) return undefined;
-  return HINTS[error.code];
+  return (Object.hasOwn(HINTS_OF, command) ? HINTS_OF[command] : HINTS)[error.code];
 }
 
 function messageOf(error: unknown): string {

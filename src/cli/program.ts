@@ -28,7 +28,7 @@ export async function runCli(argv: readonly string[], io: Io): Promise<number> {
   try {
     await program.parseAsync(argv, { from: "user" });
   } catch (error) {
-    code = await presentError(error, io);
+    code = await presentError(error, io, argv[0]);
   }
   await Promise.all(writes);
   // Only here is the last write known to have ended.

@@ -33,11 +33,12 @@ export const nodeRuntime: Runtime = {
   async training() {
     // Sets Node's platform.
     await import("../index-node.js");
-    const [training, { createBackend }] = await Promise.all([
+    const [training, { createBackend }, { lockFolder }] = await Promise.all([
       import("../train/index.js"),
       import("../backends/create.js"),
+      import("./train/folder-lock.js"),
     ]);
-    return { ...training, createBackend };
+    return { ...training, createBackend, lockFolder };
   },
 
   async spec(checkpoint) {

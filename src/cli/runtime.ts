@@ -16,9 +16,10 @@ export type SpecOrReason =
   | { readonly spec: ModelSpec; readonly reason?: undefined }
   | { readonly spec?: undefined; readonly reason: string };
 
-/** What training needs, with a way to make its backend. */
+/** What training needs, with ways to make its backend and to keep others out of its folder. */
 export type Training = typeof import("../train/index.js") &
-  Pick<typeof import("../backends/create.js"), "createBackend">;
+  Pick<typeof import("../backends/create.js"), "createBackend"> &
+  Pick<typeof import("./train/folder-lock.js"), "lockFolder">;
 
 export interface Runtime {
   /** @throws SluiceError of every kind */

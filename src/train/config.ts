@@ -29,12 +29,15 @@ const model = z.strictObject({
     }),
 });
 
-const tokenizer = z.union([
-  /** Byte pairs of the texts, 256 bytes and special tokens included; none are merged where there are no texts. */
-  z.strictObject({ vocabularySize: z.number().int().min(258).max(65536) }),
-  /** A tokenizer.json. */
-  z.strictObject({ file: z.string().min(1) }),
-]);
+const tokenizer = z.union(
+  [
+    /** Byte pairs of the texts, 256 bytes and special tokens included; none are merged where there are no texts. */
+    z.strictObject({ vocabularySize: z.number().int().min(258).max(65536) }),
+    /** A tokenizer.json. */
+    z.strictObject({ file: z.string().min(1) }),
+  ],
+  { error: 'expected {"vocabularySize": N} with N from 258 to 65536, or {"file": "tokenizer.json"}' },
+);
 
 const source = z.strictObject({
   source: z.enum(["text", "passkey", "pairs", "lines", "repeat", "cycle", "copy"]),
@@ -85,8 +88,10 @@ const optimizer = z.strictObject({
   clip: positive.default(1),
 });
 
-const schema = z.strictObject({
-  name: z.string().min(1),
+/** The shape of a configuration, with its defaults. */
+export const schema = z.strictObject({
+  /** Names files of the run. */
+  name: z.string().regex(/^[\p{L}\p{N}_][\p{L}\p{N}_. -]*$/u, "expected letters, digits, and _ . - or spaces between"),
   seed: z.number().int().min(0).default(1),
   model,
   tokenizer,
@@ -134,12 +139,27 @@ export function tensorPattern({ tensors }: ModelConfig): RegExp | undefined {
   return new RegExp(tensors);
 }
 
+/** Words for the commonest mistakes; others keep zod's. */
+function explained(issue: z.core.$ZodRawIssue): string | undefined {
+  if (issue.code === "unrecognized_keys") return `unknown: ${issue.keys.join(", ")}`;
+  if (issue.code === "invalid_type" && issue.input === undefined) return `missing, expected ${issue.expected}`;
+  if (issue.code === "invalid_value")
+    return `expected ${issue.values.join(", ")}; found ${JSON.stringify(issue.input)}`;
+  return undefined;
+}
+
+/** "stages[0].attention: ", or nothing for the whole. */
+function placeOf(path: readonly PropertyKey[]): string {
+  const place = path.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("");
+  return place === "" ? "" : `${place.replace(/^\./, "")}: `;
+}
+
 /** @throws ArgumentError that names each wrong place */
 export function parseConfig(json: unknown, origin: string): TrainingConfig {
-  const result = schema.safeParse(json);
+  const result = schema.safeParse(json, { error: explained });
   if (!result.success) {
-    const wrong = result.error.issues.map(({ path, message }) => `${path.join(".") || "the whole"}: ${message}`);
-    throw new ArgumentError(`${origin} is no training configuration. ${wrong.join("; ")}.`, { file: origin });
+    const wrong = result.error.issues.map(({ path, message }) => `\n${placeOf(path)}${message}`);
+    throw new ArgumentError(`${origin} is no training configuration:${wrong.join("")}`, { file: origin });
   }
   for (const { contextLength, batchTokens, microBatchTokens = batchTokens, name } of result.data.stages) {
     const fits = contextLength <= microBatchTokens && microBatchTokens <= batchTokens;

@@ -9,7 +9,7 @@ import type { TrainedModel } from "./export/trained-model.js";
 import { stageDefinition } from "./model-definition.js";
 import { checkpointModel } from "./model-files.js";
 import type { RunFolder } from "./run-folder.js";
-import type { TrainerState } from "./trainer.js";
+import { lastStage } from "./trainer.js";
 
 export interface FolderModel {
   readonly model: TrainedModel;
@@ -46,11 +46,6 @@ export async function folderModel<R>(
   } finally {
     await source.close();
   }
-}
-
-/** The stage that the last step belonged to. */
-function lastStage({ stage, stageStep }: TrainerState): number {
-  return stageStep === 0 ? Math.max(0, stage - 1) : stage;
 }
 
 function namesOf(config: object) {

@@ -43,6 +43,16 @@ class TensorsToCome extends Map<string, TensorEntry> {
   }
 }
 
+/** Remembers which keys were asked for. */
+class WatchedMetadata extends Map<string, MetadataValue> {
+  readonly read = new Set<string>();
+
+  override get(key: string): MetadataValue | undefined {
+    this.read.add(key);
+    return super.get(key);
+  }
+}
+
 export interface ModelDefinition {
   readonly architecture: string;
   /** With the architecture in front, and `general.architecture`. */
@@ -66,7 +76,7 @@ export function defineModel(
   const own = Object.entries({ ...config.keys, ...keys }).map(
     ([key, value]) => [`${architecture}.${key}`, plain(value)] as const,
   );
-  const metadata = new Map<string, MetadataValue>([
+  const metadata = new WatchedMetadata([
     ["general.architecture", architecture],
     ["general.name", name],
     [`${architecture}.vocab_size`, vocabulary],
@@ -91,6 +101,12 @@ export function defineModel(
   const spec = architectureOf(architecture).build(new ModelMetadata(checkpoint), vocabulary, new Map());
   if (spec.encoder) throw new UnsupportedError("Models with an encoder cannot be trained yet.");
   return { architecture, metadata, spec };
+}
+
+/** The keys, without the architecture in front, that the architecture has asked for. */
+export function keysRead({ architecture, metadata }: ModelDefinition): string[] {
+  const read = metadata instanceof WatchedMetadata ? [...metadata.read] : [];
+  return read.map((key) => key.slice(architecture.length + 1));
 }
 
 /** The model as a stage has it: with what the stages before have changed. */

@@ -12,10 +12,9 @@ import type { TrainingConfig } from "./config.js";
 import { packTexts } from "./data/pack-texts.js";
 import { textFiles, textPieces } from "./data/text-files.js";
 import { fileWriter } from "./export/save.js";
+import { checkModel, checkSamples } from "./feasible.js";
 import type { RunFolder } from "./run-folder.js";
-
-export const END_TOKEN = "<|endoftext|>";
-export const SINK_TOKEN = "<|sink|>";
+import { END_TOKEN, SINK_TOKEN } from "./special-tokens.js";
 
 export interface PrepareProgress {
   readonly phase: "count" | "merge" | "pack";
@@ -32,10 +31,15 @@ export interface PrepareOptions {
 
 /** @throws NotFoundError, FormatError, ArgumentError, WriteError, and what aborts the signal */
 export async function prepareRun(folder: RunFolder, config: TrainingConfig, options: PrepareOptions): Promise<void> {
+  checkModel(config);
   const files = await findFiles(config, options.paths);
   const needed = config.stages.flatMap(({ mixture = config.data.mixture }) => mixture);
   if (files.train.length === 0 && needed.some(({ source }) => source !== "copy")) {
-    throw new ArgumentError("The mixture needs texts, and none are given: name files or folders with --data PATH.");
+    throw new ArgumentError(
+      files.heldOut.length === 0
+        ? "The mixture needs texts, and none are given: name files or folders with --data PATH."
+        : `All ${files.heldOut.length} texts are held out, none is left to learn from: narrow data.heldOut.`,
+    );
   }
   await fileWriter().makeFolder(folder.path("data"));
   await fileWriter().makeFolder(folder.path("checkpoints"));
@@ -55,8 +59,21 @@ export async function prepareRun(folder: RunFolder, config: TrainingConfig, opti
   });
   for (const [name, list] of [["train", files.train] as const, ["held-out", files.heldOut] as const]) {
     if (list.length > 0) await pack(folder, name, list, tokenizer, options);
+    // Of an earlier preparation that did not come to its end.
+    else await fileWriter().remove(folder.path("data", `${name}.tokens`));
   }
+  await checkMaterial(folder, config, tokenizer);
   await folder.write("config.json", `${JSON.stringify(config, undefined, 2)}\n`);
+}
+
+async function checkMaterial(folder: RunFolder, config: TrainingConfig, tokenizer: Tokenizer): Promise<void> {
+  const [train, heldOut] = [await folder.tokens("train"), await folder.tokens("held-out")];
+  try {
+    await checkSamples({ config, tokenizer, train, heldOut });
+  } finally {
+    await train?.close();
+    await heldOut?.close();
+  }
 }
 
 async function findFiles({ data }: TrainingConfig, paths: readonly string[]) {

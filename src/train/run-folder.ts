@@ -30,8 +30,10 @@ export class RunFolder {
   /** @throws NotFoundError for a folder that no run has begun in, FormatError, ArgumentError */
   async config(): Promise<TrainingConfig> {
     const path = this.path("config.json");
-    if ((await platform().list(this.location)) === undefined) {
-      throw new NotFoundError(`There is no folder '${this.location}' of a training run.`);
+    const found = await platform().list(this.location);
+    if (!Array.isArray(found) || !found.includes("config.json")) {
+      const why = found === undefined ? "it does not exist" : "it has no config.json";
+      throw new NotFoundError(`'${this.location}' is no folder of a training run: ${why}.`);
     }
     return parseConfig(await this.json("config.json"), path);
   }

@@ -17,12 +17,14 @@ import { folderModel } from "./folder-model.js";
 import { appendLog, cutLog, type EvaluationLine, type LogLine, type StepLine, stepLine } from "./log.js";
 import type { RunFolder } from "./run-folder.js";
 import { evaluationSources, type Material, stageSources } from "./sources.js";
-import { Trainer } from "./trainer.js";
+import { lastStage, Trainer } from "./trainer.js";
 
 export interface RunHooks {
   /** Aborts between two passes. */
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: ((line: StepLine) => void) | undefined;
+  /** A source is about to be measured. */
+  readonly onMeasure?: ((source: string) => void) | undefined;
   readonly onEvaluation?: ((line: EvaluationLine) => void) | undefined;
   readonly onCheckpoint?: ((step: number) => void) | undefined;
 }
@@ -79,6 +81,7 @@ export class TrainingRun {
     const { trainer } = this;
     const { checkpoints, evaluation } = this.config;
     try {
+      await this.catchUp();
       let stage = trainer.state.stage;
       while (!trainer.finished) {
         const started = performance.now();
@@ -93,7 +96,7 @@ export class TrainingRun {
         stage = report.stage;
       }
     } catch (error) {
-      if (this.hooks.signal?.aborted && trainer.state.step > 0) await this.checkpoint();
+      if (error instanceof CancelledError && trainer.state.step > 0) await this.checkpoint();
       throw error;
     }
   }
@@ -105,6 +108,7 @@ export class TrainingRun {
     const pass = this.trainer.passOf(stageIndex);
     const results: Record<string, EvaluationLine["results"][string]> = {};
     for (const source of evaluationSources(this.material, stage)) {
+      this.hooks.onMeasure?.(source.source.name);
       results[source.source.name] = await evaluateSource(pass, source, {
         length,
         windows: this.config.evaluation.windows,
@@ -131,18 +135,28 @@ export class TrainingRun {
     this.hooks.onCheckpoint?.(state.step);
   }
 
-  /** The trained model as a GGUF file in the folder; returns its path. */
-  async writeModel(): Promise<string> {
+  /** The model of the newest checkpoint as a GGUF file in the folder. */
+  async writeModel(): Promise<{ readonly path: string; readonly bytes: number }> {
     const path = this.folder.path(`${this.config.name}.gguf`);
-    await folderModel(this.folder, async ({ model, tokenizerKeys }) => {
-      await saveFile(path, await exportGguf({ model, tokenizerKeys, quant: "f16", name: this.config.name }));
+    return folderModel(this.folder, async ({ model, tokenizerKeys }) => {
+      const file = await exportGguf({ model, tokenizerKeys, quant: "f16", name: this.config.name });
+      await saveFile(path, file);
+      return { path, bytes: file.bytes };
     });
-    return path;
   }
 
   async close(): Promise<void> {
     this.trainer.dispose();
     for (const file of this.files) await file.close();
+  }
+
+  /** Measures what a run that was stopped in the middle of an evaluation still owes to its log. */
+  private async catchUp(): Promise<void> {
+    const { state } = this.trainer;
+    const due = state.stageStep === 0 || state.step % this.config.evaluation.everySteps === 0;
+    if (state.step === 0 || !due) return;
+    if (this.lines.some(({ kind, step }) => kind === "evaluation" && step === state.step)) return;
+    await this.evaluate(lastStage(state));
   }
 
   private async add(line: LogLine): Promise<void> {

@@ -3,7 +3,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { ArgumentError, InternalError } from "../util/errors.js";
 import type { SourceConfig, StageConfig, TrainingConfig } from "./config.js";
 import { CopyTask, characterIds } from "./data/copy.js";
-import { Mixture } from "./data/mixture.js";
+import { Mixture, type MixturePart } from "./data/mixture.js";
 import { CycleTask } from "./data/retrieval/cycle.js";
 import { textFiller } from "./data/retrieval/filler.js";
 import { LinesTask } from "./data/retrieval/lines.js";
@@ -14,7 +14,7 @@ import { type SampleSource, withFirstToken } from "./data/sample.js";
 import type { TokenSequence } from "./data/token-sequence.js";
 import { ShuffledWindows, WindowsInOrder } from "./data/windows.js";
 import type { EvaluationSource } from "./evaluate.js";
-import { SINK_TOKEN } from "./prepare.js";
+import { SINK_TOKEN } from "./special-tokens.js";
 import type { StageSources } from "./trainer.js";
 
 /** What samples are made of. */
@@ -32,12 +32,8 @@ const COPY_CHARACTERS = "abcdefghijklmnopqrstuvwxyz";
 const SYMBOLS = `${COPY_CHARACTERS}0123456789`;
 
 export function stageSources(material: Material, stage: StageConfig, index: number): StageSources {
-  const { config } = material;
-  const parts = mixtureOf(config, stage).map((part, number) => ({
-    source: makeSource(material, part, seedOf(config, index, number)),
-    share: part.share,
-  }));
-  const mixture = new Mixture(parts, config.seed + index);
+  const parts = stageParts(material, stage, index);
+  const mixture = new Mixture(parts, material.config.seed + index);
   return {
     async sample(n, length) {
       const place = mixture.place(n);
@@ -45,6 +41,15 @@ export function stageSources(material: Material, stage: StageConfig, index: numb
       return { source: source.name, sample: await source.sample(place.n, length) };
     },
   };
+}
+
+/** What a stage learns from, with shares. */
+export function stageParts(material: Material, stage: StageConfig, index: number): MixturePart[] {
+  const { config } = material;
+  return mixtureOf(config, stage).map((part, number) => ({
+    source: makeSource(material, part, seedOf(config, index, number)),
+    share: part.share,
+  }));
 }
 
 /** Sources that are measured but not learned: the held-out text, and each task of the stage with other draws. */

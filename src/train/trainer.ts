@@ -205,6 +205,11 @@ export class Trainer {
   }
 }
 
+/** The stage that the last step belonged to. */
+export function lastStage({ stage, stageStep }: TrainerState): number {
+  return stageStep === 0 ? Math.max(0, stage - 1) : stage;
+}
+
 /** Whole steps, at least one. */
 export function stageSteps({ tokens, batchTokens }: StageConfig): number {
   return Math.max(1, Math.round(tokens / batchTokens));

@@ -1,5 +1,6 @@
 /** `sluice export`: the model of a training run as a GGUF file or a Hugging Face folder. */
 import { type Command, Option } from "commander";
+import type { StreamedFile } from "../../formats/write/gguf-writer.js";
 import { EXIT, UsageError } from "../exit.js";
 import { formatBytes } from "../figures.js";
 import { untilInterrupted } from "../interrupt.js";
@@ -46,7 +47,7 @@ export async function exportModel(args: ExportArguments, io: Io): Promise<number
   if (to === "safetensors" && quant !== "f32" && quant !== "f16") {
     throw new UsageError(`safetensors holds f32 and f16; --quant is ${quant}. GGUF holds all: --to gguf.`);
   }
-  return untilInterrupted(io, async () => {
+  return untilInterrupted(io, async (signal) => {
     const training = await io.runtime.training();
     const folder = new training.RunFolder(args.folder);
     const { name } = await folder.config();
@@ -56,7 +57,7 @@ export async function exportModel(args: ExportArguments, io: Io): Promise<number
       async ({ model, tokenizerKeys, step }) => {
         if (to === "gguf") {
           const file = await training.exportGguf({ model, tokenizerKeys, quant, name });
-          await training.saveFile(path, file);
+          await training.saveFile(path, until(signal, file));
           return { step, bytes: file.bytes, types: file.types, notes: file.notes };
         }
         const files = await training.exportHuggingFace({
@@ -64,7 +65,7 @@ export async function exportModel(args: ExportArguments, io: Io): Promise<number
           tokenizerKeys,
           dtype: quant === "f32" ? "f32" : "f16",
         });
-        await training.saveFolder(path, files);
+        await training.saveFolder(path, { ...files, files: files.files.map((file) => until(signal, file)) });
         const bytes = files.files.reduce((sum, file) => sum + file.bytes, 0);
         return { step, bytes, types: {}, notes: files.notes };
       },
@@ -80,4 +81,17 @@ export async function exportModel(args: ExportArguments, io: Io): Promise<number
     }
     return EXIT.ok;
   });
+}
+
+/** The same file, which is not written to its end when the signal is aborted. */
+function until<F extends StreamedFile>(signal: AbortSignal, file: F): F {
+  return {
+    ...file,
+    async *chunks() {
+      for await (const chunk of file.chunks()) {
+        signal.throwIfAborted();
+        yield chunk;
+      }
+    },
+  };
 }

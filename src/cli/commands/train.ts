@@ -1,17 +1,16 @@
 /** `sluice train`: trains a model as a configuration says, in a folder from which the run can go on. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { BackendName } from "../../tensor/backend.js";
-import type { TrainingConfig, TrainingRun } from "../../train/index.js";
+import type { RunFolder, TrainingConfig, TrainingRun } from "../../train/index.js";
 import { ArgumentError } from "../../util/errors.js";
 import { EXIT, UsageError } from "../exit.js";
-import { formatCount } from "../figures.js";
-import { untilInterrupted } from "../interrupt.js";
+import { isCancellation, untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
 import { exampleHelp } from "../model-options.js";
 import { gather, integerIn } from "../option-values.js";
 import type { Training } from "../runtime.js";
 import { lossPlot } from "../train/loss-plot.js";
-import { TrainingProgress } from "../train/progress.js";
+import { quoted, TrainingProgress } from "../train/progress.js";
 
 export interface TrainArguments {
   readonly config?: string;
@@ -27,15 +26,24 @@ export interface TrainArguments {
 export function trainCommand(command: Command): Command {
   return command
     .description(
-      "Train a model. Everything of the run lies in one folder; stopped or killed, it goes on with --resume.",
+      "Train a model. Everything of the run lies in one folder; stopped or killed, it goes on with --resume. " +
+        "The trained model's path goes to standard output.",
     )
     .argument("[config]", "a training configuration (JSON)")
-    .option("--data <path>", "a text file or a folder of .txt, .md, .jsonl; may be given several times", gather)
+    .option(
+      "--data <path>",
+      "a text file, or a folder of .txt, .md, .jsonl, beside data.paths; may be given several times",
+      gather,
+    )
     .option("--out <folder>", "the run's folder (default: the configuration's name)")
     .option("--resume <folder>", "go on with a run from its newest checkpoint")
-    .option("--threads <n>", "threads (default: all cores)", integerIn(1, 256))
-    .option("--backend <name>", "wasm or reference (default: wasm)")
-    .option("--json", "write each step and evaluation as a line of JSON to standard output")
+    .option("--threads <n>", "threads of the kernels (default: the machine's cores)", integerIn(1, 256))
+    .addOption(
+      new Option("--backend <name>", "what computes; reference is slow, plain TypeScript")
+        .choices(["wasm", "reference"])
+        .default("wasm"),
+    )
+    .option("--json", "write each step and evaluation, and the model, as lines of JSON to standard output")
     .option("-q, --quiet", "nothing but errors on standard error")
     .addHelpText(
       "after",
@@ -59,11 +67,13 @@ export async function train(args: TrainArguments, io: Io): Promise<number> {
   return untilInterrupted(io, async (signal) => {
     const training = await io.runtime.training();
     const location = args.resume ?? (await begin(args, io, training, signal));
-    const backend = await training.createBackend(args.backend ?? "wasm", { threads: args.threads ?? io.runtime.cores });
+    const folder = new training.RunFolder(location);
+    const config = await folder.config();
+    const unlock = await training.lockFolder(location);
     try {
-      return await trainIn(location, args, io, training, backend, signal);
+      return await trainIn(folder, config, args, io, training, signal);
     } finally {
-      await backend.dispose();
+      await unlock();
     }
   });
 }
@@ -75,43 +85,52 @@ async function begin(args: TrainArguments, io: Io, training: Training, signal: A
   const location = args.out ?? config.name;
   if (await io.files.exists(`${location}/config.json`)) {
     throw new UsageError(
-      `A run lies in ${location} already: go on with --resume ${location}, or choose another --out.`,
+      `${location} has a config.json already: go on with that run by --resume ${quoted(location)}, or choose another --out.`,
     );
   }
   const progress = new TrainingProgress(io, config, args);
-  const folder = new training.RunFolder(location);
-  await training.prepareRun(folder, config, {
-    paths: args.data ?? [],
-    signal,
-    onProgress: (done) => progress.preparing(done),
-  });
-  await progress.prepared();
+  try {
+    await training.prepareRun(new training.RunFolder(location), config, {
+      paths: args.data ?? [],
+      signal,
+      onProgress: (done) => progress.preparing(done),
+    });
+  } catch (error) {
+    if (isCancellation(error)) await progress.say("stopped before the first step: begin again with the same command");
+    throw error;
+  } finally {
+    await progress.prepared();
+  }
   return location;
 }
 
 async function trainIn(
-  location: string,
+  folder: RunFolder,
+  config: TrainingConfig,
   args: TrainArguments,
   io: Io,
   training: Training,
-  backend: Awaited<ReturnType<Training["createBackend"]>>,
   signal: AbortSignal,
 ): Promise<number> {
-  const folder = new training.RunFolder(location);
-  const config = await folder.config();
+  const backend = await training.createBackend(args.backend ?? "wasm", { threads: args.threads ?? io.runtime.cores });
   const progress = new TrainingProgress(io, config, args);
-  const run = await training.TrainingRun.open(folder, backend, {
-    signal,
-    onStep: (line) => progress.step(line),
-    onEvaluation: (line) => progress.evaluation(line),
-  });
   try {
-    await progress.begin(run);
-    await finish(run, config, progress, signal);
-    return EXIT.ok;
+    const run = await training.TrainingRun.open(folder, backend, {
+      signal,
+      onStep: (line) => progress.step(line),
+      onMeasure: (source) => progress.measuring(source),
+      onEvaluation: (line) => progress.evaluation(line),
+    });
+    try {
+      await progress.begin(run);
+      await finish(run, config, progress, repeatedFlags(args));
+      return EXIT.ok;
+    } finally {
+      await run.close();
+    }
   } finally {
     await progress.end();
-    await run.close();
+    await backend.dispose();
   }
 }
 
@@ -119,19 +138,24 @@ async function finish(
   run: TrainingRun,
   config: TrainingConfig,
   progress: TrainingProgress,
-  signal: AbortSignal,
+  flags: string,
 ): Promise<void> {
   try {
     await run.train();
   } catch (error) {
-    if (signal.aborted) await progress.stopped(run);
+    if (isCancellation(error)) await progress.stopped(run, flags);
     throw error;
   } finally {
     if (run.log.length > 0) await run.folder.write("loss.svg", await lossPlot(config, run.log));
   }
-  const path = await run.writeModel();
-  const { parameters } = run.trainer.weights;
-  await progress.say(`${path}: ${formatCount(parameters)} parameters, F16. Try: sluice run ${path} --prompt "..."`);
+  const { path, bytes } = await run.writeModel();
+  await progress.finished(run, path, bytes);
+}
+
+/** What to say again to go on in the same way. */
+function repeatedFlags({ threads, backend }: TrainArguments): string {
+  const flags = [threads !== undefined && `--threads ${threads}`, backend === "reference" && "--backend reference"];
+  return flags.flatMap((flag) => (flag === false ? [] : [` ${flag}`])).join("");
 }
 
 function parseJson(bytes: Uint8Array, path: string): unknown {

@@ -10,14 +10,24 @@ import type {
   TrainingConfig,
   TrainingRun,
 } from "../../train/index.js";
-import { formatCount, formatDuration, formatPerplexity, formatSignificant } from "../figures.js";
+import { formatBytes, formatCount, formatDuration, formatPerplexity, formatSignificant } from "../figures.js";
 import type { Io } from "../io.js";
 import { StatusLines } from "../status-line.js";
+import { stepText } from "./step-text.js";
 
 /** Without a terminal a step's line comes once in so many milliseconds. */
 const PLAIN_EVERY_MS = 10_000;
 /** Weight of the newest step in the speed that the time left is told by. */
 const NEWEST = 0.1;
+
+/** The last line of --json. */
+export interface ModelLine {
+  readonly kind: "model";
+  readonly path: string;
+  readonly step: number;
+  readonly parameters: number;
+  readonly bytes: number;
+}
 
 const PHASES: Readonly<Record<PrepareProgress["phase"], string>> = {
   count: "counting words of file",
@@ -33,6 +43,8 @@ export class TrainingProgress {
   private speed: number | undefined;
   private totalTokens = 0;
   private totalSteps = 0;
+  private started = 0;
+  private firstStep = 0;
   /** Writes that a step's callback could not wait for. */
   private pending: Promise<void> = Promise.resolve();
 
@@ -55,15 +67,17 @@ export class TrainingProgress {
   }
 
   /** What is about to be trained, and from where on. */
-  async begin(run: TrainingRun): Promise<void> {
-    const { trainer } = run;
+  async begin({ trainer, folder }: TrainingRun): Promise<void> {
     this.totalTokens = trainer.totalTokens;
     this.totalSteps = trainer.totalSteps;
+    this.started = this.io.now();
+    this.firstStep = trainer.state.step;
     const { architecture } = this.config.model;
     const sizes = `${formatCount(trainer.weights.parameters)} parameters, ${architecture}`;
     const steps = `${formatCount(this.totalSteps)} steps, ${formatCount(this.totalTokens)} tokens`;
-    await this.say(`${this.config.name}: ${sizes}; ${steps}; in ${run.folder.location}`);
-    if (trainer.state.step > 0) await this.say(`going on after step ${formatCount(trainer.state.step)}`);
+    await this.say(`${this.config.name}: ${sizes}; ${steps}; in ${folder.location}`);
+    if (trainer.finished) await this.say("all steps are done: writing the plot and the model again");
+    else if (this.firstStep > 0) await this.say(`going on after step ${formatCount(this.firstStep)}`);
   }
 
   step(line: StepLine): void {
@@ -78,6 +92,10 @@ export class TrainingProgress {
     }
   }
 
+  measuring(source: string): void {
+    void this.status.update(() => [`measuring ${source} ...`]);
+  }
+
   evaluation(line: EvaluationLine): void {
     this.output(line);
     const results = Object.entries(line.results).map(([name, { loss, accuracy }]) =>
@@ -88,11 +106,30 @@ export class TrainingProgress {
     if (results.length > 0) void this.say(`after step ${formatCount(line.step)}: ${results.join("; ")}`);
   }
 
-  /** The run was cancelled. */
-  async stopped({ trainer, folder }: TrainingRun): Promise<void> {
+  /** All steps are done; `path` is the model's. */
+  async finished({ trainer, log }: TrainingRun, path: string, bytes: number): Promise<void> {
+    const { step, tokens } = trainer.state;
+    const last = log.findLast((line) => line.kind === "step");
+    const since = this.firstStep > 0 ? ` since step ${formatCount(this.firstStep)}` : "";
+    if (step > this.firstStep) {
+      const elapsed = formatDuration(this.io.now() - this.started);
+      await this.say(
+        `done: ${formatCount(step)} steps, ${formatCount(tokens)} tokens, ${elapsed}${since}; ` +
+          `loss of the last step ${last?.loss.toFixed(4) ?? "-"}`,
+      );
+    }
+    const { parameters } = trainer.weights;
+    if (this.json) this.output({ kind: "model", path, step, parameters, bytes });
+    await this.say(`${path}: ${formatCount(parameters)} parameters in F16, ${formatBytes(bytes)}`);
+    await this.say(`try: sluice run ${quoted(path)} --prompt "..."`);
+    if (!this.json && (this.quiet || !this.io.stdout.isTTY)) await this.io.stdout.write(`${path}\n`);
+  }
+
+  /** The run was cancelled. `flags` are those to repeat. */
+  async stopped({ trainer, folder }: TrainingRun, flags: string): Promise<void> {
     const { step } = trainer.state;
     const kept = step === 0 ? "no step was finished" : `step ${formatCount(step)} is in a checkpoint`;
-    await this.say(`stopped: ${kept}. Go on with: sluice train --resume ${folder.location}`);
+    await this.say(`stopped: ${kept}. Go on with: sluice train --resume ${quoted(folder.location)}${flags}`);
   }
 
   /** A line that stays, on standard error. */
@@ -110,17 +147,19 @@ export class TrainingProgress {
     await this.status.clear();
   }
 
-  private output(line: LogLine): void {
+  private output(line: LogLine | ModelLine): void {
     if (!this.json) return;
     this.pending = this.pending.then(() => this.io.stdout.write(`${JSON.stringify(line)}\n`));
   }
 
-  private stepText({ step, stage, tokens, loss, rate }: StepLine): string {
-    const speed = this.speed ?? 0;
-    const left = speed > 0 ? formatDuration(((this.totalTokens - tokens) / speed) * 1000) : "-";
-    return (
-      `${stage}: step ${formatCount(step)} of ${formatCount(this.totalSteps)}, loss ${loss.toFixed(4)}, ` +
-      `rate ${rate.toPrecision(3)}, ${formatCount(speed)} tok/s, ${left} left`
-    );
+  private stepText(line: StepLine): string {
+    const { totalSteps, totalTokens, speed = 0 } = this;
+    const columns = this.io.stderr.isTTY ? this.io.stderr.columns : undefined;
+    return stepText({ line, totalSteps, totalTokens, speed }, columns);
   }
+}
+
+/** A path as a shell takes it. */
+export function quoted(path: string): string {
+  return /^[\w./:@%+,=-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -3,8 +3,9 @@
  * of KV heads. Unlike a policy of inference a pattern frees nothing, so what was invisible may be seen again by later
  * queries, and heads may see different things. Distances count as in the text.
  */
+import type { ContextPolicy } from "../../context/policy.js";
 import { parsePolicy } from "../../context/policy-text.js";
-import { ArgumentError } from "../../util/errors.js";
+import { ArgumentError, PolicyError } from "../../util/errors.js";
 import type { Range } from "../../util/ranges.js";
 import { bigBird } from "./big-bird.js";
 import { shiftedGroups } from "./shifted-groups.js";
@@ -40,7 +41,7 @@ export function patternHelp(): string {
   );
 }
 
-/** Reads `full`, `recent:256`, `sinks:4,recent:252`, `shifted:256`, `bigbird:64`. @throws ArgumentError, PolicyError */
+/** Reads `full`, `recent:256`, `sinks:4,recent:252`, `shifted:256`, `bigbird:64`. @throws ArgumentError */
 export function parsePattern(text: string): AttentionPattern {
   const [name, ...rest] = text.trim().split(":");
   const definition = DEFINITIONS.find((candidate) => candidate.name === name);
@@ -53,7 +54,7 @@ export function parsePattern(text: string): AttentionPattern {
 }
 
 function policyPattern(text: string): AttentionPattern {
-  const policy = parsePolicy(text);
+  const policy = readPolicy(text);
   if (policy.recompute) {
     throw new ArgumentError(`"${text}" is a way to run a model; to train one with a window write "recent:N".`);
   }
@@ -61,4 +62,13 @@ function policyPattern(text: string): AttentionPattern {
     text: policy.text,
     headSets: (kvHeads) => [{ head: 0, heads: kvHeads, visible: (t) => policy.visible(t) }],
   };
+}
+
+function readPolicy(text: string): ContextPolicy {
+  try {
+    return parsePolicy(text);
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    throw new ArgumentError(`Cannot read the attention pattern "${text}". Expected one of:\n${patternHelp()}`);
+  }
 }
