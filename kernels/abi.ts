@@ -118,6 +118,11 @@ export const WIDE_SOFTMAX = 3;
 export const WIDE_ADD = 4;
 export const WIDE_FLOATS = 5;
 export const WIDE_PRODUCT = 6;
+export const WIDE_BLOCK_SCORES = 7; // attention in training from here on
+export const WIDE_ROW_SCORES = 8;
+export const WIDE_WEIGHTS = 9;
+export const WIDE_TO_ROWS = 10;
+export const WIDE_TO_KEYS = 11;
 
 // Biases of attention by distance.
 export const BIAS_NONE = 0;

@@ -69,4 +69,6 @@ export const TABLE_COLUMNS = 188;
 export const BUCKETS = 192; // i32 [2 reach + 1]
 export const TABLE = 196; // f32, laid as TABLE_GRADIENT
 
-export const RECORD_BYTES = 200;
+export const WIDE = 200; // whether the wide module is in the table
+
+export const RECORD_BYTES = 204;

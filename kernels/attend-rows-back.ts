@@ -6,16 +6,18 @@
 // Arguments: 0 record (attend-record.ts), 4 scratch of all threads. An item is a chunk of tiles of one KV head: it adds
 // to the dq of its rows and sums dk, dv and the gradients of sinks and biases in partial results of its own, which
 // attend-merge.ts adds up in their order. Which thread works on it has no influence on the numbers.
-import { BIAS_NONE, BLOCK_SLOTS, COUNTER, SCRATCH_BYTES, TILE_ROWS } from "./abi";
+import {
+  BIAS_NONE, BLOCK_SLOTS, COUNTER, SCRATCH_BYTES, TILE_ROWS, WIDE_ROW_SCORES, WIDE_TO_KEYS, WIDE_TO_ROWS, WIDE_WEIGHTS,
+} from "./abi";
 import {
   BIAS, CHUNK_SLOTS, CHUNK_TILES, CHUNKS, D_OUT, DQ, GROUP, HEADS, KEY_COLUMNS, KEY_ROWS, LOG_STRIDE, LOG_SUMS, OUT,
   OUT_STRIDE, PAGES, PARTIALS, Q, Q_STRIDE, REACH, ROWS, SCALE, SINK_PARTIALS, SINKS, SOFTCAP, TABLE_PARTIALS,
-  TILE_HEIGHT, TILE_STARTS, VALUE_COLUMNS, VALUE_WIDTH, VISIT_BYTES, VISITS, WIDTH,
+  TILE_HEIGHT, TILE_STARTS, VALUE_COLUMNS, VALUE_WIDTH, VISIT_BYTES, VISITS, WIDE, WIDTH,
 } from "./attend-record";
 import { endRow, firstRow, isWhole, packTile } from "./attend-rows";
 import { biasPage, seenBits } from "./attend-seen";
 import { addToKeys, addToRows, PAGE_STRIDE, scoreRows } from "./attend-tiles";
-import { shiftOf, throughCap, weighRows } from "./attend-weights";
+import { shiftOf, throughCap, WEIGH_BYTES, weighRows, writeWeighConstants } from "./attend-weights";
 import { capScores } from "./attention-adjust";
 import { sum4 } from "./simd";
 
@@ -28,13 +30,15 @@ const DERIVATIVES: usize = 3 * MATRIX;
 const SHIFTS: usize = 4 * MATRIX;
 const DELTAS: usize = SHIFTS + TILE_ROWS * 4;
 const BITS: usize = DELTAS + TILE_ROWS * 4;
-const QUERIES: usize = BITS + TILE_ROWS * 4;
+const WORK: usize = BITS + TILE_ROWS * 4;
+const QUERIES: usize = WORK + WEIGH_BYTES;
 
 export function attendRowsBack(args: usize, thread: i32, threads: i32): void {
   const call = load<usize>(args);
   const scratch = load<usize>(args, 4) + usize(thread) * SCRATCH_BYTES;
   const chunks = load<i32>(call, CHUNKS);
   const items = chunks * load<i32>(call, HEADS);
+  writeWeighConstants(scratch + WORK);
   for (;;) {
     const item = atomic.add<i32>(args + COUNTER, 1);
     if (item >= items) return;
@@ -149,8 +153,16 @@ function weighVisit(
   const values = load<usize>(call, VALUE_COLUMNS) + index * usize(valueWidth);
   const scores = scratch + row * PAGE_STRIDE;
   const words = scratch + row * 4;
-  scoreRows(q + row * usize(width) * 4, rows, width, columns, scores);
-  scoreRows(dOut + row * usize(valueWidth) * 4, rows, valueWidth, values, scores + DERIVATIVES);
+  const x = q + row * usize(width) * 4;
+  const dx = dOut + row * usize(valueWidth) * 4;
+  const wide = load<i32>(call, WIDE);
+  if (wide) {
+    call_indirect<void>(WIDE_ROW_SCORES, x, rows, width, columns, scores);
+    call_indirect<void>(WIDE_ROW_SCORES, dx, rows, valueWidth, values, scores + DERIVATIVES);
+  } else {
+    scoreRows(x, rows, width, columns, scores);
+    scoreRows(dx, rows, valueWidth, values, scores + DERIVATIVES);
+  }
   const cap = load<f32>(call, SOFTCAP);
   if (cap > 0) capScores(scores, scores + usize(rows) * PAGE_STRIDE, 1, cap);
   let logits = scores;
@@ -162,9 +174,15 @@ function weighVisit(
   const whole = isWhole(visit);
   if (!whole) seenBits(call, first, from, to, page * 16, scratch + BITS);
   const bits = whole ? 0 : words + BITS;
-  weighRows(rows, logits, words + SHIFTS, words + DELTAS, bits, scores + WEIGHTS, scores + DERIVATIVES);
+  const work = scratch + WORK;
+  const weights = scores + WEIGHTS, derivatives = scores + DERIVATIVES;
+  if (wide) {
+    call_indirect<void>(
+      WIDE_WEIGHTS, rows, logits, words + SHIFTS, words + DELTAS, bits, weights, derivatives, work,
+    );
+  } else weighRows(rows, logits, words + SHIFTS, words + DELTAS, bits, weights, derivatives, work);
   if (biases != 0) biasPage(call, head, first, from, to, page * 16, scratch + DERIVATIVES, PAGE_STRIDE, biases);
-  if (cap > 0) throughCap(scores, rows, cap, scores + DERIVATIVES);
+  if (cap > 0) throughCap(scores, rows, cap, derivatives);
 }
 
 /** What they come to in dq, dk and dv. */
@@ -178,9 +196,16 @@ function addVisit(call: usize, visit: usize, head: i32, q: usize, dOut: usize, d
   const weights = scratch + row * PAGE_STRIDE + WEIGHTS;
   const derivatives = scratch + row * PAGE_STRIDE + DERIVATIVES;
   const keys = load<usize>(call, KEY_ROWS) + usize(head * load<i32>(call, PAGES) + load<i32>(visit)) * 16 * bytes;
-  addToKeys(dk + 16 * bytes, rows, valueWidth, weights, dOut + row * usize(valueWidth) * 4);
-  addToKeys(dk, rows, width, derivatives, q + row * bytes);
-  addToRows(dq + row * bytes, rows, width, derivatives, keys);
+  const x = q + row * bytes, dx = dOut + row * usize(valueWidth) * 4;
+  if (load<i32>(call, WIDE)) {
+    call_indirect<void>(WIDE_TO_KEYS, dk + 16 * bytes, rows, valueWidth, weights, dx);
+    call_indirect<void>(WIDE_TO_KEYS, dk, rows, width, derivatives, x);
+    call_indirect<void>(WIDE_TO_ROWS, dq + row * bytes, rows, width, derivatives, keys);
+  } else {
+    addToKeys(dk + 16 * bytes, rows, valueWidth, weights, dx);
+    addToKeys(dk, rows, width, derivatives, x);
+    addToRows(dq + row * bytes, rows, width, derivatives, keys);
+  }
 }
 
 /** The tile's dq, times the scale, to the rows' places. */

@@ -4,10 +4,14 @@
 //
 // Arguments: 0 record (attend-record.ts), 4 scratch of all threads. An item is a tile of one KV head; which thread
 // works on it has no influence on the numbers.
-import { BIAS_NONE, BLOCK_SLOTS, COUNTER, MAX_HEAD_WIDTH, SCRATCH_BYTES, TILE_ROWS } from "./abi";
+import {
+  BIAS_NONE, BLOCK_SLOTS, COUNTER, KV_F32, MAX_HEAD_WIDTH, SCRATCH_BYTES, TILE_ROWS, WIDE_ADD, WIDE_BLOCK_SCORES,
+  WIDE_SOFTMAX,
+} from "./abi";
 import {
   BIAS, GROUP, HEADS, KEY_COLUMNS, LOG_STRIDE, LOG_SUMS, OUT, OUT_STRIDE, PAGES, Q, Q_STRIDE, ROWS, SCALE, SINKS,
-  SOFTCAP, TILE_HEIGHT, TILE_STARTS, TILES, VALUE_ROWS, VALUE_WIDTH, VISIT_BYTES, VISIT_WHOLE, VISITS, WIDTH,
+  SOFTCAP, TILE_HEIGHT, TILE_STARTS, TILES, VALUE_ROWS, VALUE_WIDTH, VISIT_BYTES, VISIT_WHOLE, VISITS, WIDE,
+  WIDTH,
 } from "./attend-record";
 import { biasPage, maskPage, seenBits } from "./attend-seen";
 import { capScores, startWithSinks } from "./attention-adjust";
@@ -24,7 +28,9 @@ const SCORES: usize = SUMS * 2;
 const STATE: usize = SCORES + TILE_ROWS * SCORE_STRIDE;
 const ONES: usize = STATE + TILE_ROWS * 12;
 const BITS: usize = ONES + TILE_ROWS * 4;
-const WORK: usize = BITS + TILE_ROWS * 4;
+/** The address of a page, as addWide takes it. */
+const MEMBER: usize = BITS + TILE_ROWS * 4;
+const WORK: usize = MEMBER + 64;
 
 export function attendRows(args: usize, thread: i32, threads: i32): void {
   if (WORK + WORK_BYTES > usize(SCRATCH_BYTES)) ERROR("Attention's scratch is larger than SCRATCH_BYTES.");
@@ -117,7 +123,10 @@ function attendBlock(call: usize, block: usize, pages: i32, first: i32, rows: i3
     }
     scores += 64;
   }
-  softmaxBlock(scratch + SCORES, rows, pages, LOG2E, 0, scratch + STATE, scratch + WORK);
+  const state = scratch + STATE, work = scratch + WORK;
+  if (load<i32>(call, WIDE)) {
+    call_indirect<void>(WIDE_SOFTMAX, scratch + SCORES, rows, pages, LOG2E, f32(0), state, work);
+  } else softmaxBlock(scratch + SCORES, rows, pages, LOG2E, 0, state, work);
   addBlock(call, block, end, rows, head, scratch);
 }
 
@@ -125,29 +134,45 @@ function scoreBlock(call: usize, block: usize, end: usize, rows: i32, head: i32,
   const width = load<i32>(call, WIDTH);
   const bytes = usize(width) * 4;
   const keys = load<usize>(call, KEY_COLUMNS) + usize(head * load<i32>(call, PAGES)) * bytes * 16;
+  const wide = load<i32>(call, WIDE);
   let scores = scratch + SCORES;
   for (let visit = block; visit < end; visit += VISIT_BYTES) {
     const from = firstRow(visit);
     const page = keys + usize(load<i32>(visit)) * bytes * 16;
     const at = scores + usize(from) * SCORE_STRIDE;
-    scorePage(scratch + usize(from) * bytes, endRow(visit) - from, width, page, at);
+    const count = endRow(visit) - from;
+    const q = scratch + usize(from) * bytes;
+    if (wide) call_indirect<void>(WIDE_BLOCK_SCORES, q, count, width, page, at);
+    else scorePage(q, count, width, page, at);
     scores += 64;
   }
 }
 
-/** The first page takes all rows, so that their sums so far shrink; what a row does not see has the weight 0. */
+/**
+ * The first page takes all rows, so that their sums so far shrink; what a row does not see has the weight 0. The wide form
+ * takes rows by fours: those that it takes with them see nothing, or are beyond the tile's last.
+ */
 function addBlock(call: usize, block: usize, end: usize, rows: i32, head: i32, scratch: usize): void {
   const width = load<i32>(call, VALUE_WIDTH);
   const bytes = usize(width) * 4;
   const values = load<usize>(call, VALUE_ROWS) + usize(head * load<i32>(call, PAGES)) * bytes * 16;
   let weights = scratch + SCORES;
+  const wide = load<i32>(call, WIDE);
+  const ones = scratch + ONES;
   let factors = scratch + STATE + FACTORS;
   let from = 0, to = rows;
   for (let visit = block; visit < end; visit += VISIT_BYTES) {
     const page = values + usize(load<i32>(visit)) * bytes * 16;
+    if (wide) from &= ~3;
     const at = weights + usize(from) * SCORE_STRIDE;
-    addValues(scratch + SUMS + usize(from) * bytes, to - from, width, at, factors, page, 0, 16);
-    factors = scratch + ONES;
+    const sums = scratch + SUMS + usize(from) * bytes;
+    if (wide) {
+      store<usize>(scratch, page, MEMBER);
+      call_indirect<void>(
+        WIDE_ADD, sums, to - from, width, at, factors, ones, scratch + MEMBER, usize(0), 0, 16, KV_F32, scratch,
+      );
+    } else addValues(sums, to - from, width, at, factors, page, 0, 16);
+    factors = ones;
     weights += 64;
     from = firstRow(visit + VISIT_BYTES);
     to = endRow(visit + VISIT_BYTES);

@@ -136,7 +136,7 @@ function addOne(out: usize, weights: usize, step: usize, stride: usize, x: usize
 /** One row of `out`, four dims: what is left of widths that are not multiples of 16. */
 // @ts-ignore: decorator
 @inline
-function addQuad(out: usize, weights: usize, step: usize, stride: usize, x: usize, end: usize): void {
+export function addQuad(out: usize, weights: usize, step: usize, stride: usize, x: usize, end: usize): void {
   let sum = v128.load(out);
   for (; x < end; x += stride) {
     sum = madd(v128.load32_splat(weights), v128.load(x), sum);

@@ -7,13 +7,14 @@ import { madd } from "./simd";
 export function scorePage4(q: usize, rows: i32, width: i32, keys: usize, scores: usize): void {
   const stride = usize(width) * 4;
   for (; rows > 0; rows -= 4) {
-    score4(q, stride, keys, scores);
+    score4(q, stride, keys, scores, SCORE_STRIDE);
     q += 4 * stride;
     scores += 4 * SCORE_STRIDE;
   }
 }
 
-function score4(q: usize, stride: usize, keys: usize, scores: usize): void {
+/** `apart`: bytes from row to row of the scores. */
+export function score4(q: usize, stride: usize, keys: usize, scores: usize, apart: usize): void {
   let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
   let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
   let c0 = a0, c1 = a0, c2 = a0, c3 = a0;
@@ -48,9 +49,9 @@ function score4(q: usize, stride: usize, keys: usize, scores: usize): void {
     third += 4;
   }
   store4(scores, a0, a1, a2, a3);
-  store4(scores + SCORE_STRIDE, b0, b1, b2, b3);
-  store4(scores + 2 * SCORE_STRIDE, c0, c1, c2, c3);
-  store4(scores + 3 * SCORE_STRIDE, d0, d1, d2, d3);
+  store4(scores + apart, b0, b1, b2, b3);
+  store4(scores + 2 * apart, c0, c1, c2, c3);
+  store4(scores + 3 * apart, d0, d1, d2, d3);
 }
 
 /** As addValues in attention-tile.ts; rows are rounded up to a multiple of four. */

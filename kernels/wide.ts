@@ -1,8 +1,10 @@
 // The inner loops of linear-bytes for engines that can join neighbouring 128-bit operations into 256-bit ones: 16 weight
 // rows x 4 tokens, sixteen sums in eight registers. A module of its own, so that the host may compile these few functions,
 // and no others, in that way (see compileWide in src/util/platform.ts). Operations come in neighbouring pairs throughout.
-// Attention has its own (attention-wide.ts), and so have weights of floats (wide-floats.ts) and the products of training
+// Attention has its own (attention-wide.ts, and attend-tiles-wide.ts for training), and so have weights of floats (wide-floats.ts) and the products of training
 // (wide-product.ts).
+export { addToKeysWide, addToRowsWide, scoreBlockWide, scoreRowsWide } from "./attend-tiles-wide";
+export { weighRows as weighWide } from "./attend-weights";
 export { addWide, scoreWide, softmaxWide } from "./attention-wide";
 export { floatsWide } from "./wide-floats";
 export { productWide } from "./wide-product";

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { Random } from "../../src/util/random.js";
 import { createJaxModel, createJaxTrainer, randomWeights, type Weights } from "../support/jax-llama.mjs";
 import { randomIds } from "../support/random-model.js";
-import { sluiceLossAndGradients } from "../support/sluice-gradients.js";
+import { type SluiceOptions, sluiceLossAndGradients } from "../support/sluice-gradients.js";
 
 const SHAPE = { vocabulary: 64, width: 32, layers: 2, heads: 4, kvHeads: 2, hidden: 48, sequence: 24, batch: 2 };
 const model = createJaxModel(SHAPE);
@@ -104,13 +104,20 @@ async function adamW(
   return { losses, weights: current() };
 }
 
-describe.skipIf(sluiceLossAndGradients === undefined)("Sluice beside jax", () => {
+const CASES: readonly SluiceOptions[] = [
+  { backend: "reference", activationCheckpointing: false },
+  { backend: "wasm", activationCheckpointing: false },
+  { backend: "wasm", activationCheckpointing: true },
+];
+
+describe.each(CASES)("Sluice on $backend beside jax, activationCheckpointing $activationCheckpointing", (options) => {
   test("loss and gradients are the same", async () => {
     const jax = await model.lossAndGradients(weights, ids);
-    const sluice = await sluiceLossAndGradients?.(SHAPE, weights, ids);
-    expect(sluice?.loss).toBeCloseTo(jax.loss, 4);
+    const sluice = await sluiceLossAndGradients(SHAPE, weights, ids, options);
+    expect(sluice.loss).toBeCloseTo(jax.loss, 4);
+    expect([...sluice.gradients.keys()].sort()).toEqual([...jax.gradients.keys()].sort());
     for (const [name, gradient] of jax.gradients) {
-      const own = named(sluice?.gradients ?? new Map(), name);
+      const own = named(sluice.gradients, name);
       const difference = norm(own.map((value, i) => value - gradient[i]));
       // jax's exponentials and logarithms err by up to 2e-5, and a row passes through some of each.
       expect(difference / norm(gradient), name).toBeLessThan(1e-4);

@@ -10,6 +10,7 @@ import { MachineRoom } from "../../src/backends/wasm/machine-room.js";
 import { compileKernels } from "../../src/backends/wasm/module.js";
 import { addsProductsRight, multipliesFloatsRight, multipliesRight } from "../../src/backends/wasm/wide.js";
 import { attendsRight } from "../../src/backends/wasm/wide-attention.js";
+import { derivesRight } from "../../src/backends/wasm/wide-training.js";
 import { relaxedSimd, testPlatform } from "../support/test-platform.js";
 import { tensorOf, weightOf } from "./devices.js";
 import { byteForms, uniform } from "./linear-kernels.js";
@@ -32,6 +33,7 @@ describe.skipIf(!relaxedSimd)("the trial of the wide module", () => {
       multipliesFloatsRight(module) &&
       addsProductsRight(module) &&
       attendsRight(module) &&
+      derivesRight(module) &&
       multipliesRight(module) === (byteForms()[0][1].largest === 255);
     expect(testPlatform.compileWide?.(() => bytes, isRight, false)).toBeInstanceOf(WebAssembly.Module);
   });
@@ -50,7 +52,8 @@ describe.skipIf(!relaxedSimd)("the trial of the wide module", () => {
   });
 
   test("accepts attention on every engine", () => {
-    expect(attendsRight(new WebAssembly.Module(bytes))).toBe(true);
+    const module = new WebAssembly.Module(bytes);
+    expect([attendsRight(module), derivesRight(module)]).toEqual([true, true]);
   });
 
   // `products` of each are in `multiply`, which is right only on engines that multiply exactly.
@@ -62,6 +65,7 @@ describe.skipIf(!relaxedSimd)("the trial of the wide module", () => {
     const widest = byteForms()[0][1].largest;
     const isRight = (module: WebAssembly.Module) =>
       attendsRight(module) &&
+      derivesRight(module) &&
       multipliesFloatsRight(module) &&
       addsProductsRight(module) &&
       (widest < 255 || multipliesRight(module));

@@ -17,8 +17,7 @@ import {
   valueWidthOf,
 } from "./training-attention-cases.js";
 
-/** Attention for training has no wide form. */
-const BACKENDS = DEVICES.filter(({ label }) => !label.includes("wide"));
+const BACKENDS = DEVICES;
 
 const base: Case = { rows: 45, kvHeads: 2, group: 2, width: 16, spans: "causal" };
 
@@ -106,9 +105,14 @@ test("heads of widths that no kernel has are refused", async () => {
   await ops.dispose();
 });
 
-test.each([false, ...(relaxedSimd ? [true] : [])])("two threads give the bits of one, relaxed: %s", async (relaxed) => {
+const BUILDS = [
+  { relaxed: false, wide: false },
+  ...(relaxedSimd ? [false, true].map((wide) => ({ relaxed: true, wide })) : []),
+];
+
+test.each(BUILDS)("two threads give the bits of one, relaxed $relaxed, wide $wide", async (build) => {
   const [one, two] = await Promise.all(
-    [1, 2].map((threads) => createWasmBackend({ threads, relaxed, parallelNs: 0, maxMemoryBytes: 2 ** 28 })),
+    [1, 2].map((threads) => createWasmBackend({ threads, ...build, parallelNs: 0, maxMemoryBytes: 2 ** 28 })),
   );
   for (const [name, shape, index] of named) {
     const [first, second] = [await attend(one, shape, drawn(index)), await attend(two, shape, drawn(index))];

@@ -3,17 +3,30 @@
  * vectors. The compiler that does it is not meant for all code yet, so what it made is believed only when it computes right
  * here: floats and attention as a whole. Products of bytes are exact on some processors only, and tried apart.
  */
-import { WIDE_ADD, WIDE_FLOATS, WIDE_PRODUCT, WIDE_SCORES, WIDE_SLOT, WIDE_SOFTMAX } from "../../../kernels/abi.js";
+import {
+  WIDE_ADD,
+  WIDE_BLOCK_SCORES,
+  WIDE_FLOATS,
+  WIDE_PRODUCT,
+  WIDE_ROW_SCORES,
+  WIDE_SCORES,
+  WIDE_SLOT,
+  WIDE_SOFTMAX,
+  WIDE_TO_KEYS,
+  WIDE_TO_ROWS,
+  WIDE_WEIGHTS,
+} from "../../../kernels/abi.js";
 import { InternalError } from "../../util/errors.js";
 import { platform } from "../../util/platform.js";
 import { WIDE } from "./generated/kernels.js";
 import { decode, kernelFunction } from "./module.js";
 import { attendsRight } from "./wide-attention.js";
+import { derivesRight } from "./wide-training.js";
 
 /** The module, compiled to 256-bit vectors and tried out; once for all models. `asked`: see Platform.compileWide. */
 export function compileWide(asked?: boolean): WebAssembly.Module | undefined {
   const isRight = (module: WebAssembly.Module) =>
-    multipliesFloatsRight(module) && addsProductsRight(module) && attendsRight(module);
+    multipliesFloatsRight(module) && addsProductsRight(module) && attendsRight(module) && derivesRight(module);
   return platform().compileWide?.(() => decode(WIDE), isRight, asked ?? false);
 }
 
@@ -25,6 +38,11 @@ export const WIDE_FUNCTIONS: Readonly<Record<string, number>> = {
   addWide: WIDE_ADD,
   floatsWide: WIDE_FLOATS,
   productWide: WIDE_PRODUCT,
+  scoreBlockWide: WIDE_BLOCK_SCORES,
+  scoreRowsWide: WIDE_ROW_SCORES,
+  weighWide: WIDE_WEIGHTS,
+  addToRowsWide: WIDE_TO_ROWS,
+  addToKeysWide: WIDE_TO_KEYS,
 };
 
 /** Puts the module's functions where the kernels of `instance` call them. kernel-thread.ts does the same in its script. */

@@ -10,8 +10,10 @@ import type { Machine } from "../machine.js";
 import { expect, own, shape, WasmInput, WasmTensor, WasmWeight } from "../tensors.js";
 import { PAGE_KEYS, type VisitPlan, visitPlan } from "./visit-plan.js";
 
+/** Of the constants there (kernels/attend-weights.ts). */
+const WEIGH_BYTES = 352;
 /** Bytes of a thread's scratch before the rows of a tile (kernels/attend-rows-back.ts). */
-const TILE_SCRATCH = 4 * abi.TILE_ROWS * 64 + 3 * abi.TILE_ROWS * 4;
+const TILE_SCRATCH = 4 * abi.TILE_ROWS * 64 + 3 * abi.TILE_ROWS * 4 + WEIGH_BYTES;
 
 /** Something that commands touch: a tensor, a weight that is trained, a gradient. */
 export interface Piece {
@@ -165,6 +167,7 @@ export function newRecord(machine: Machine, call: AttentionTrainingCall, figures
     [at.TABLE, bias.table ? bias.table.address + first * 4 : 0],
     [at.TABLE_COLUMNS, bias.table?.cols ?? 0],
     [at.BUCKETS, bias.buckets],
+    [at.WIDE, machine.wide ? 1 : 0],
   ];
   const record = machine.allocateInput(at.RECORD_BYTES);
   machine.space.i32.fill(0, record >>> 2, (record + at.RECORD_BYTES) >>> 2);
