@@ -10,7 +10,7 @@ export default defineConfig({
     "src/index-node.ts",
     "src/engine-thread-node.ts",
     "src/engine-thread-browser.ts",
-    "src/{autograd,backends,context,engine,formats,models,nn,position,quant,tensor,tokenizer,train}/index.ts",
+    "src/{autograd,backends,context,engine,eval,formats,models,nn,position,quant,tensor,tokenizer,train}/index.ts",
     "src/platform/{node,browser}.ts",
     "src/train/export/index.ts",
     "src/util/errors.ts",

@@ -90,3 +90,9 @@ export function logitBias(text: string, gathered: Readonly<Record<number, number
 export function gather(value: string, gathered: readonly string[] = []): string[] {
   return [...gathered, value];
 }
+
+/** Gathers whole numbers from `least` on over several options. */
+export function gatherIntegers(least: number): (value: string, gathered?: readonly number[]) => number[] {
+  const read = integerIn(least);
+  return (value, gathered = []) => [...gathered, read(value)];
+}

@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { type ChatArguments, chat, chatCommand } from "./commands/chat.js";
 import { type DemoArguments, demo, demoCommand } from "./commands/demo.js";
+import { evalCommand } from "./commands/eval.js";
 import { type ExportArguments, exportCommand, exportModel } from "./commands/export.js";
 import { type InspectArguments, inspect, inspectCommand } from "./commands/inspect.js";
 import { type PullArguments, pull, pullCommand } from "./commands/pull.js";
@@ -74,6 +75,7 @@ function createProgram(io: Io, writes: Promise<void>[], finish: (work: Promise<n
   pullCommand(hint("pull")).action((reference: string, flags: Flags<PullArguments, "reference">) =>
     finish(pull({ ...flags, reference }, io)),
   );
+  evalCommand(hint("eval"), io, finish);
   trainCommand(hint("train")).action((config: string | undefined, flags: Flags<TrainArguments, "config">) =>
     finish(train({ ...flags, ...(config !== undefined && { config }) }, io)),
   );

@@ -61,6 +61,8 @@ export interface TinyOptions {
   readonly metadata?: Readonly<Record<string, GgufValue | undefined>>;
   /** Names of tensors to leave out. */
   readonly without?: readonly string[];
+  /** Names of matrices that hold zeros. */
+  readonly zeros?: RegExp;
   /** Other shapes for tensors. */
   readonly shapes?: Readonly<Record<string, readonly [number, number]>>;
 }
@@ -70,8 +72,9 @@ export function tinyGguf(options: TinyOptions = {}): Uint8Array {
   const { width, hidden, layers, dtype } = options.size ?? TINY;
   const tensor = (name: string, rows: number, cols: number): GgufTensorSpec => {
     const [r, c] = options.shapes?.[name] ?? [rows, cols];
+    const zero = options.zeros?.test(name);
     const values = Float32Array.from({ length: r * c }, () =>
-      r === 1 ? 1 : (random.double() - 0.5) * (5 / Math.sqrt(c)),
+      r === 1 ? 1 : zero ? 0 : (random.double() - 0.5) * (5 / Math.sqrt(c)),
     );
     return { name, dtype: r === 1 ? "f32" : dtype, rows: r, cols: c, values };
   };

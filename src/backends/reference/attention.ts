@@ -76,10 +76,37 @@ export function attention(call: AttentionCall): void {
   }
 }
 
-/** One query head of one row: scores of every visible slot, softmax, weighted sum of the values. */
+/** One query head of one row: weighted sum of the values of every visible slot. */
 function attendHead(call: AttentionCall, row: number, index: number, head: number): void {
+  const { slice } = call;
+  const { valueWidth } = slice.store.layout;
+  const { slots, weights, total } = attentionWeights(call, row, index, head);
+  const sums = new Float64Array(valueWidth);
+  slots.forEach((slot, j) => {
+    const { values } = memberAt(slice, index, slot);
+    const offset = (slot % PAGE_TOKENS) * valueWidth;
+    for (let d = 0; d < valueWidth; d++) sums[d] += weights[j] * values[offset + d];
+  });
+  const result = tensor(call.out)
+    .row(row)
+    .subarray(head * valueWidth, (head + 1) * valueWidth);
+  for (let d = 0; d < valueWidth; d++) result[d] = total > 0 ? sums[d] / total : 0;
+}
+
+/** What the softmax makes of the scores of one query head of one row. */
+export interface AttentionWeights {
+  /** All that the row sees. */
+  readonly slots: readonly number[];
+  /** Of each slot, to be divided by the total. */
+  readonly weights: readonly number[];
+  /** With the sink's part. */
+  readonly total: number;
+}
+
+/** @param index of the KV head within the slice, whose query head `head` is */
+export function attentionWeights(call: AttentionCall, row: number, index: number, head: number): AttentionWeights {
   const { slice, queries } = call;
-  const { keyWidth, valueWidth } = slice.store.layout;
+  const { keyWidth } = slice.store.layout;
   const spans = own(ReferenceInput, call.spans).values;
   const slots: number[] = [];
   const scores: number[] = [];
@@ -100,16 +127,7 @@ function attendHead(call: AttentionCall, row: number, index: number, head: numbe
   const most = scores.reduce((a, b) => Math.max(a, b), sink);
   const weights = scores.map((score) => Math.exp(score - most));
   const total = weights.reduce((a, b) => a + b, slots.length > 0 ? Math.exp(sink - most) : 0);
-  const sums = new Float64Array(valueWidth);
-  slots.forEach((slot, j) => {
-    const { values } = memberAt(slice, index, slot);
-    const offset = (slot % PAGE_TOKENS) * valueWidth;
-    for (let d = 0; d < valueWidth; d++) sums[d] += weights[j] * values[offset + d];
-  });
-  const result = tensor(call.out)
-    .row(row)
-    .subarray(head * valueWidth, (head + 1) * valueWidth);
-  for (let d = 0; d < valueWidth; d++) result[d] = total > 0 ? sums[d] / total : 0;
+  return { slots, weights, total };
 }
 
 /** A score with the soft cap and the bias of its distance; `entry` is the row and range in the places. */

@@ -38,7 +38,7 @@ export async function encodeTexts(
 }
 
 /** What the vocabulary puts before a text: one token or none. Some put one behind it as well, which is not wanted here. */
-async function startTokens(model: Model): Promise<Int32Array> {
+export async function startTokens(model: Model): Promise<Int32Array> {
   const [first] = await model.encode("a", { addSpecial: false, parseSpecial: false });
   const whole = await model.encode("a", { addSpecial: true, parseSpecial: false });
   return whole.subarray(0, Math.max(0, whole.indexOf(first)));

@@ -1,0 +1,10 @@
+/** Evaluation: tasks with right answers, and looks into a model. */
+export {
+  type AttentionMass,
+  type AttentionMassOptions,
+  attentionMass,
+  type HeadMass,
+  type LayerMass,
+} from "./attention-mass.js";
+export * from "./tasks/passkey.js";
+export * from "./tasks/passkey-run.js";
