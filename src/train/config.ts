@@ -21,6 +21,11 @@ const model = z.strictObject({
   sinks: z.enum(["none", "zero", "learned"]).default("none"),
   /** A pattern for the names of optional tensors that the model has beside those that its architecture usually has. */
   tensors: z.string().default(""),
+  /**
+   * Weight in the loss of how evenly the experts of a layer share its tokens (Switch, 2101.03961); models without experts
+   * ignore it. Losses are told without it.
+   */
+  balance: z.number().min(0).default(0.01),
 });
 
 const tokenizer = z.union([

@@ -11,6 +11,7 @@ import { parsePattern } from "../../src/train/patterns/pattern.js";
 import { TrainedWeights } from "../../src/train/trained-weights.js";
 import { Random } from "../../src/util/random.js";
 import { directionalErrors } from "../support/finite-differences.js";
+import { PinnedRoutes } from "../support/pinned-routes.js";
 import { TRAINING_MODELS, type TrainingModel } from "../support/training-models.js";
 
 const VOCABULARY = 23;
@@ -58,7 +59,7 @@ const read = (gradients: TrainedWeights) => Promise.all(gradients.learning.map((
 
 describe.each(TRAINING_MODELS)("$name", (model) => {
   it("has the gradients that differences of its loss give", async () => {
-    const backend = await createBackend("reference", { threads: 1 });
+    const backend = new PinnedRoutes();
     const { weights, pass } = prepare(backend, model, false);
     const batch = samples(2);
     await pass.learn(batch, FACTOR);
