@@ -87,7 +87,7 @@ export const TRAINING_MODELS: readonly TrainingModel[] = [
     model: model(
       "jamba",
       { ...RMS, ...SSM, ...EXPERTS, "attention.head_count_kv": [0, 1] },
-      { tensors: String.raw`blk\.0\.ssm_in|blk\.1\.ffn_gate_inp\.weight` },
+      { tensors: String.raw`blk\.0\.ssm_in\.weight|blk\.1\.ffn_gate_inp\.weight` },
     ),
   },
   {

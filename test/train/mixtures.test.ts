@@ -126,13 +126,13 @@ describe.each(["mixtral", "jamba", "gpt-oss"])("%s", (name) => {
 });
 
 describe("balance", () => {
-  /** The largest part of the choices in the first layer that one expert has, begun with a preference for one. */
+  /** The largest part of the last choices in the first layer that one expert has, begun with a preference for one. */
   async function largestShare(balance: number): Promise<number> {
-    const steps = 40;
+    const [steps, last] = [40, 10];
     const model = { ...modelNamed("mixtral"), tensors: String.raw`ffn_gate_inp\.bias`, balance };
     const { trainer, backend, dispose } = await trainerOf({ model, steps, rate: 0.003 });
     trainer.weights.byName("blk.0.ffn_gate_inp.bias").values.set([3, 0, 0]);
-    for (let step = 1; step < steps; step++) await trainer.step();
+    for (let step = 0; step < steps - last; step++) await trainer.step();
     const routings: Routing[] = [];
     const route = backend.route.bind(backend);
     backend.route = (...call) => {
@@ -140,10 +140,10 @@ describe("balance", () => {
       routings.push(routing);
       return routing;
     };
-    await trainer.step();
+    for (let step = 0; step < last; step++) await trainer.step();
     await dispose();
     // Two passes of two layers.
-    expect(routings.length).toBe(4);
+    expect(routings.length).toBe(4 * last);
     const experts = routings
       .filter((_, call) => call % 2 === 0)
       .flatMap((routing) => Array.from(own(WasmRouting, routing).experts));
@@ -155,7 +155,7 @@ describe("balance", () => {
   it("lets experts come to share the work", async () => {
     expect(await largestShare(0)).toBeGreaterThan(0.48);
     // Of two choices among three experts.
-    expect(await largestShare(0.1)).toBeLessThan(0.4);
+    expect(await largestShare(0.1)).toBeLessThan(0.45);
   });
 
   it("weighs the same in one pass and in two", async () => {
