@@ -69,6 +69,7 @@ export const RMS_NORM_BACK = 46;
 export const LAYER_NORM_BACK = 47;
 export const MAP_BACK = 48;
 export const GATED_BACK = 49;
+export const MIX_BACK = 50;
 export const CONVOLUTION_BACK = 60;
 export const SCAN_BACK = 61;
 export const SCAN_MERGE = 62;

@@ -2,8 +2,8 @@
 import {
   ACCUMULATE, ADAM_W, ADD, APPEND, ATTEND_BIASES, ATTEND_MERGE, ATTEND_PACK, ATTEND_ROWS, ATTEND_ROWS_BACK,
   ATTENTION, ATTENTION_MERGE, CONVOLUTION, CONVOLUTION_BACK, COPY, CROSS_ENTROPY, EMBED, FLOAT_PRODUCT, GATED_BACK,
-  GATHER, LAYER_NORM, LAYER_NORM_BACK, LINEAR, MAP, MAP_BACK, MERGE_PARTS, MIX, PACK_EIGHTS, QUANTISE,
-  QUANTISE_BYTES, RMS_NORM, RMS_NORM_BACK, ROTATE, ROTATE_PAGES, SCAN, SCAN_BACK, SCAN_MERGE, SCATTER_ROWS,
+  GATHER, LAYER_NORM, LAYER_NORM_BACK, LINEAR, MAP, MAP_BACK, MERGE_PARTS, MIX, MIX_BACK, PACK_EIGHTS,
+  QUANTISE, QUANTISE_BYTES, RMS_NORM, RMS_NORM_BACK, ROTATE, ROTATE_PAGES, SCAN, SCAN_BACK, SCAN_MERGE, SCATTER_ROWS,
   SPLIT_PLANES, SQUARES, SQUARES_SUM, SUM_ROWS, TURN_BACK, ZERO,
 } from "./abi";
 import { adamW, squares, squaresSum } from "./adamw";
@@ -30,6 +30,7 @@ import { embed, gather } from "./rows";
 import { scan } from "./scan";
 import { convolutionBack } from "./train-convolution";
 import { gatedBack, mapBack } from "./train-elementwise";
+import { mixBack } from "./train-mix";
 import { layerNormBack, rmsNormBack } from "./train-norm";
 import { accumulate, copy, mergeParts, scatterRows, turnBack, zero } from "./train-rows";
 import { sumRows } from "./sum-rows";
@@ -67,6 +68,7 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case LAYER_NORM_BACK: return layerNormBack(args, thread, threads);
     case MAP_BACK: return mapBack(args, thread, threads);
     case GATED_BACK: return gatedBack(args, thread, threads);
+    case MIX_BACK: return mixBack(args, thread, threads);
     case CONVOLUTION_BACK: return convolutionBack(args, thread, threads);
     case SCAN_BACK: return scanBack(args, thread, threads);
     case SCAN_MERGE: return scanMerge(args, thread, threads);

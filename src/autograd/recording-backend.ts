@@ -10,6 +10,7 @@ import type {
   BackendName,
   ConvolutionCall,
   ElementFunction,
+  ExpertWeighting,
   Gating,
   Routing,
   ScanCall,
@@ -20,17 +21,20 @@ import type {
 import type { KvLayout, KvStore } from "../tensor/kv.js";
 import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../tensor/tensor.js";
 import type { AttentionTrainingCall } from "../tensor/training.js";
-import { InternalError, UnsupportedError } from "../util/errors.js";
+import { InternalError } from "../util/errors.js";
 import { add } from "./derivatives/add.js";
 import { attendRows } from "./derivatives/attend-rows.js";
 import { convolution } from "./derivatives/convolution.js";
 import { embed } from "./derivatives/embed.js";
+import { expertLinear } from "./derivatives/expert-linear.js";
 import { gated } from "./derivatives/gated.js";
 import { gather } from "./derivatives/gather.js";
 import { linear } from "./derivatives/linear.js";
 import { map } from "./derivatives/map.js";
+import { mixExperts } from "./derivatives/mix-experts.js";
 import { layerNorm, rmsNorm } from "./derivatives/norm.js";
 import { rotate } from "./derivatives/rotate.js";
+import { route } from "./derivatives/route.js";
 import { concat, rows } from "./derivatives/rows.js";
 import { scan } from "./derivatives/scan.js";
 import type { Tape } from "./tape.js";
@@ -38,6 +42,8 @@ import type { Tape } from "./tape.js";
 export interface RecordingOptions {
   /** Keep only the inputs of layers, and compute the rest anew. */
   readonly checkpointing?: boolean | undefined;
+  /** Weight in the loss of how evenly experts share the work (Switch, 2101.03961), the same for each layer. */
+  readonly balance?: number | undefined;
 }
 
 export class RecordingBackend implements Backend {
@@ -118,7 +124,7 @@ export class RecordingBackend implements Backend {
   private replay<I>(body: ScopeBody<I>, x: Tensor, input: I): { readonly tape: Tape; readonly y: Tensor } {
     const tape = this.tape.fork();
     tape.watch(x);
-    return { tape, y: body.forward(new RecordingBackend(tape), x, input) };
+    return { tape, y: body.forward(new RecordingBackend(tape, { balance: this.options.balance }), x, input) };
   }
 
   empty(rowCount: number, cols: number): Tensor {
@@ -173,6 +179,16 @@ export class RecordingBackend implements Backend {
     return scan(this.tape, call);
   }
 
+  route(logits: Tensor, used: number, weighting: ExpertWeighting): Routing {
+    return route(this.tape, logits, used, weighting, this.options.balance);
+  }
+  expertLinear(x: Tensor, experts: readonly Weight[], routing: Routing, biases?: readonly Weight[]): Tensor {
+    return expertLinear(this.tape, x, experts, routing, biases);
+  }
+  mixExperts(y: Tensor, routing: Routing): Tensor {
+    return mixExperts(this.tape, y, routing);
+  }
+
   append(): void {
     throw withoutStore();
   }
@@ -181,15 +197,6 @@ export class RecordingBackend implements Backend {
   }
   rotatePages(): void {
     throw withoutStore();
-  }
-  route(): Routing {
-    throw new UnsupportedError("Mixtures of experts cannot be trained yet: there is no derivative of the routing.");
-  }
-  expertLinear(): Tensor {
-    return this.mixExperts();
-  }
-  mixExperts(): Tensor {
-    throw new UnsupportedError("Mixtures of experts cannot be trained yet.");
   }
 
   /** The inner backend is its maker's to dispose of. */

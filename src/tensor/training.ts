@@ -6,7 +6,7 @@
  * inputs as new tensors of the current arena. Gradients of weights are *accumulated* (+=) into kept tensors of the weight's
  * shape. Trained weights are f32. All results are the same bits on any number of threads.
  */
-import type { Angles, AttentionBias, ElementFunction, Gating } from "./backend.js";
+import type { Angles, AttentionBias, ElementFunction, ExpertWeighting, Gating, Routing } from "./backend.js";
 import type { KeptTensor, StepInput, Tensor, Weight } from "./tensor.js";
 
 export interface LinearTraining {
@@ -159,6 +159,44 @@ export interface ScanBackCall {
   readonly skipGradient?: KeptTensor | undefined;
 }
 
+/** Of mixtures of experts. Which experts a row goes to has no derivative, but with which weights has. */
+export interface ExpertTraining {
+  /** [T, k]: the weights of a routing, as a tensor that can have a gradient. */
+  routingWeights(routing: Routing): Tensor;
+  /** Of route: that of the logits, [T, E]. */
+  routeInput(call: RouteBackCall): Tensor;
+  /** Of expertLinear: dx. */
+  expertLinearInput(call: ExpertLinearBackCall): Tensor;
+  /** Of mixExperts. */
+  mixExpertsInputs(y: Tensor, routing: Routing, dy: Tensor): { readonly y: Tensor; readonly weights: Tensor };
+}
+
+export interface RouteBackCall {
+  /** [T, E] */
+  readonly logits: Tensor;
+  readonly routing: Routing;
+  readonly weighting: ExpertWeighting;
+  /** Of the weights, [T, k]. */
+  readonly dy: Tensor;
+  /**
+   * Adds the gradient of this times E sum over e of f_e P_e (Switch, 2101.03961): f_e is the part of the T*k choices that
+   * fell on expert e, P_e the mean of its probability among all experts. 1 when the experts share the work evenly.
+   */
+  readonly balance?: number | undefined;
+}
+
+export interface ExpertLinearBackCall {
+  /** [T, in] or [T*k, in] */
+  readonly x: Tensor;
+  readonly experts: readonly Weight[];
+  readonly routing: Routing;
+  /** [T*k, out] */
+  readonly dy: Tensor;
+  /** By expert, accumulated. Nothing is added to those of experts that no row goes to. */
+  readonly gradients?: readonly (KeptTensor | undefined)[] | undefined;
+  readonly biasGradients?: readonly (KeptTensor | undefined)[] | undefined;
+}
+
 export interface OptimizerTraining {
   /** Sets all numbers to zero. */
   clear(x: KeptTensor): void;
@@ -194,4 +232,5 @@ export interface TrainingOps
     RowTraining,
     AttentionTraining,
     StateSpaceTraining,
+    ExpertTraining,
     OptimizerTraining {}

@@ -27,6 +27,11 @@ const model = z.strictObject({
       const message = patternError(context.value);
       if (message !== undefined) context.issues.push({ code: "custom", message, input: context.value });
     }),
+  /**
+   * Weight in the loss of how evenly the experts of a layer share its tokens (Switch, 2101.03961); models without experts
+   * ignore it. Losses are told without it.
+   */
+  balance: z.number().min(0).default(0.01),
 });
 
 const tokenizer = z.union(

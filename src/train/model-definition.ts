@@ -19,6 +19,7 @@ const USUAL: Readonly<Record<string, RegExp>> = {
   phi3: /attn_qkv\.weight/,
   gemma2: /ffn_gate\.weight/,
   gemma3: /ffn_gate\.weight/,
+  "gpt-oss": /\.bias$/,
   gpt2: /\.bias$|attn_qkv/,
   starcoder: /\.bias$|attn_qkv/,
   gptneox: /blk.*\.bias$|output_norm\.bias|attn_qkv/,

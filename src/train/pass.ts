@@ -18,6 +18,8 @@ import type { TrainedWeights } from "./trained-weights.js";
 export interface PassOptions {
   readonly pattern: AttentionPattern;
   readonly activationCheckpointing: boolean;
+  /** Weight of the experts' balance, beside the losses; for one pass of a step with several, its part of the step. */
+  readonly balance?: number | undefined;
 }
 
 /** By sample: -log of the probability of each next token, [L], 0 where its weight is 0. */
@@ -37,8 +39,8 @@ export class ModelPass {
     private readonly options: PassOptions,
   ) {
     this.decoder = new Decoder(spec, weights.weights);
-    const { activationCheckpointing: checkpointing } = options;
-    this.recording = new RecordingBackend(new Tape(backend, training, weights.gradients), { checkpointing });
+    const { activationCheckpointing: checkpointing, balance } = options;
+    this.recording = new RecordingBackend(new Tape(backend, training, weights.gradients), { checkpointing, balance });
     this.zeros = new RecurrentZeros(backend, mixerShapes(spec));
   }
 

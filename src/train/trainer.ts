@@ -194,9 +194,12 @@ export class Trainer {
     const { backend, config, vocabulary, sources } = this.parts;
     const { activationCheckpointing } = config;
     const pattern = parsePattern(stage.attention);
+    const { batchTokens, microBatchTokens = batchTokens } = stage;
+    const balance = config.model.balance * (microBatchTokens / batchTokens);
     const pass = new ModelPass(backend, this.training, stageDefinition(config, vocabulary, index).spec, this.weights, {
       pattern,
       activationCheckpointing,
+      balance,
     });
     const of = { ...config.optimizer, ...definedOnly(stage) };
     const { rate, finalRate, warmupSteps, decayShare, schedule: kind } = of;

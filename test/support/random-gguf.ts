@@ -89,6 +89,13 @@ function metadataOf({ name, architecture, keys }: Family) {
     "general.architecture": architecture,
     "general.name": name,
     ...Object.fromEntries(own),
+    ...familyTokenizer(),
+  };
+}
+
+/** Keys of a tokenizer with FAMILY_TOKENS. */
+export function familyTokenizer() {
+  return {
     "tokenizer.ggml.model": "llama",
     "tokenizer.ggml.tokens": FAMILY_TOKENS,
     "tokenizer.ggml.scores": Float32Array.from(FAMILY_TOKENS, (_, id) => -id),

@@ -58,7 +58,7 @@ function modelOf(shape: LlamaShape): ModelConfig {
     "rope.dimension_count": width / heads,
     "rope.freq_base": ropeBase,
   };
-  return { architecture: "llama", keys, tied: true, sinks: "none", tensors: "" };
+  return { architecture: "llama", keys, tied: true, sinks: "none", tensors: "", balance: 0 };
 }
 
 function missing(name: string): never {

@@ -17,6 +17,7 @@ const SIZES = {
 const RMS = { ...SIZES, "attention.layer_norm_rms_epsilon": 1e-5 };
 const LAYER = { ...SIZES, "attention.layer_norm_epsilon": 1e-5 };
 const SSM = { "ssm.conv_kernel": 4, "ssm.inner_size": 36, "ssm.state_size": 5, "ssm.time_step_rank": 3 };
+const EXPERTS = { expert_count: 3, expert_used_count: 2 };
 /** Four query heads that share two KV heads. */
 const GROUPED = {
   "attention.head_count": 4,
@@ -31,6 +32,7 @@ const model = (architecture: string, keys: ModelConfig["keys"], more: Partial<Mo
   tied: true,
   sinks: "none",
   tensors: "",
+  balance: 0,
   ...more,
 });
 
@@ -79,4 +81,30 @@ export const TRAINING_MODELS: readonly TrainingModel[] = [
   { name: "mpt", model: model("mpt", { ...LAYER, "attention.max_alibi_bias": 8, "attention.clamp_kqv": 6 }) },
   { name: "mamba", model: model("mamba", { ...RMS, ...SSM }) },
   { name: "mamba2", model: model("mamba2", { ...RMS, ...SSM, "ssm.time_step_rank": 6, "ssm.group_count": 2 }) },
+  { name: "mixtral", model: model("llama", { ...RMS, ...GROUPED, ...EXPERTS }) },
+  {
+    name: "jamba",
+    model: model(
+      "jamba",
+      { ...RMS, ...SSM, ...EXPERTS, "attention.head_count_kv": [0, 1] },
+      { tensors: String.raw`blk\.0\.ssm_in\.weight|blk\.1\.ffn_gate_inp\.weight` },
+    ),
+  },
+  {
+    name: "gpt-oss",
+    model: model(
+      "gpt-oss",
+      {
+        ...RMS,
+        ...GROUPED,
+        ...EXPERTS,
+        expert_feed_forward_length: 12,
+        "attention.sliding_window": 5,
+        "rope.scaling.type": "yarn",
+        "rope.scaling.factor": 2,
+        "rope.scaling.original_context_length": 8,
+      },
+      { tied: false },
+    ),
+  },
 ];

@@ -17,7 +17,14 @@ const SIZES = {
 const SSM = { "ssm.conv_kernel": 4, "ssm.inner_size": 128, "ssm.state_size": 16 };
 
 function valuesOf(architecture: string, keys: ModelConfig["keys"] = {}, more: Partial<ModelConfig> = {}, seed = 5) {
-  const config = { architecture, keys: { ...SIZES, ...keys }, tied: false, sinks: "none", tensors: "" } as const;
+  const config = {
+    architecture,
+    keys: { ...SIZES, ...keys },
+    tied: false,
+    sinks: "none",
+    tensors: "",
+    balance: 0,
+  } as const;
   const { spec } = defineModel("m", { ...config, ...more }, 300);
   const uses = weightUses(spec);
   return new Map(uses.map((use) => [use.name, initialValues(spec, use, seed)]));

@@ -13,7 +13,7 @@ const KEYS = {
   "attention.head_count": 3,
   "attention.layer_norm_rms_epsilon": 1e-5,
 };
-const LLAMA: ModelConfig = { architecture: "llama", keys: KEYS, tied: true, sinks: "none", tensors: "" };
+const LLAMA: ModelConfig = { architecture: "llama", keys: KEYS, tied: true, sinks: "none", tensors: "", balance: 0 };
 
 const define = (change: Partial<ModelConfig> = {}, keys?: ModelConfig["keys"]) =>
   defineModel("m", { ...LLAMA, ...change }, 50, keys);

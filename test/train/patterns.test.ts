@@ -183,6 +183,7 @@ describe.each(["reference", "wasm"] as const)("gradients on %s", (name) => {
       tied: false,
       sinks: "none",
       tensors: "",
+      balance: 0,
     },
   });
   const rows = VOCABULARY - 1;

@@ -1,6 +1,7 @@
 /** The training tier of the reference backend: the definition of every derivative. */
 import type { TrainingOps } from "../../../tensor/training.js";
 import { attentionTraining } from "./attention.js";
+import { expertTraining } from "./experts.js";
 import { linearTraining } from "./linear.js";
 import { optimizerTraining } from "./optimizer.js";
 import { rowTraining } from "./rows.js";
@@ -12,6 +13,7 @@ export function referenceTraining(): TrainingOps {
     ...rowTraining(),
     ...attentionTraining(),
     ...stateSpaceTraining(),
+    ...expertTraining(),
     ...optimizerTraining(),
   };
 }

@@ -87,7 +87,7 @@ function scatterRows(machine: Machine, dy: Tensor, ids: StepInput, gradient: Kep
   scatter(machine, rows, own(WasmInput, ids), address, bytes);
 }
 
-function ungather(machine: Machine, dy: Tensor, indices: StepInput, rows: number): Tensor {
+export function ungather(machine: Machine, dy: Tensor, indices: StepInput, rows: number): Tensor {
   const out = zeros(machine, rows, dy.cols);
   scatter(machine, own(WasmTensor, dy), own(WasmInput, indices), out.address, out.bytes);
   return out;

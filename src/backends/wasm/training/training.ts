@@ -2,6 +2,7 @@
 import type { TrainingOps } from "../../../tensor/training.js";
 import type { Machine } from "../machine.js";
 import { attentionTraining } from "./attention.js";
+import { expertTraining } from "./experts.js";
 import { linearTraining } from "./linear.js";
 import { optimizerTraining } from "./optimizer.js";
 import { rowTraining } from "./rows.js";
@@ -13,6 +14,7 @@ export function wasmTraining(machine: Machine): TrainingOps {
     ...rowTraining(machine),
     ...attentionTraining(machine),
     ...stateSpaceTraining(machine),
+    ...expertTraining(machine),
     ...optimizerTraining(machine),
   };
 }

@@ -1,0 +1,141 @@
+/**
+ * Derivatives of mixtures of experts. Rows are brought into the order of their experts, as the operation itself does it;
+ * each expert's products are those of linear.ts. The router's are few numbers, and the host, which chose, computes them.
+ */
+import * as abi from "../../../../kernels/abi.js";
+import type { Routing } from "../../../tensor/backend.js";
+import type { Tensor } from "../../../tensor/tensor.js";
+import type { ExpertLinearBackCall, ExpertTraining, RouteBackCall } from "../../../tensor/training.js";
+import { WasmKept } from "../kept.js";
+import type { Machine } from "../machine.js";
+import { gather } from "../ops/elementwise.js";
+import { WasmRouting } from "../ops/experts.js";
+import { expect, own, shape, WasmTensor } from "../tensors.js";
+import { floatProduct, type Matrix, matrixOf, sumColumns, trained } from "./products.js";
+import { ungather } from "./rows.js";
+
+/** Nanoseconds of one thread per element of an expert's row. */
+const MIX_NS = 0.2;
+
+export function expertTraining(machine: Machine): ExpertTraining {
+  return {
+    routingWeights: (routing) => routingWeights(machine, routing),
+    routeInput: (call) => routeInput(machine, call),
+    expertLinearInput: (call) => expertLinearInput(machine, call),
+    mixExpertsInputs: (y, routing, dy) => mixExpertsInputs(machine, y, routing, dy),
+  };
+}
+
+function routingWeights(machine: Machine, by: Routing): Tensor {
+  const routing = own(WasmRouting, by);
+  return machine.view(routing.rows, routing.used, routing.weightsIn(machine).address);
+}
+
+/** Numbers of a tensor whose commands have run. */
+function numbersIn(machine: Machine, { address, rows, cols }: WasmTensor): Float32Array {
+  return machine.space.f32.subarray(address >>> 2, (address >>> 2) + rows * cols);
+}
+
+function routeInput(machine: Machine, call: RouteBackCall): Tensor {
+  const [logits, dy] = [own(WasmTensor, call.logits), own(WasmTensor, call.dy)];
+  const routing = own(WasmRouting, call.routing);
+  const { rows, used } = routing;
+  const { cols } = logits;
+  const fits = logits.rows === rows && dy.rows === rows && dy.cols === used;
+  expect(fits, "routeInput", `${shape(logits)} and dy ${shape(dy)} for ${rows} rows with ${used} experts each`);
+  machine.flush();
+  const [given, outer] = [numbersIn(machine, logits), numbersIn(machine, dy)];
+  const out = new Float32Array(rows * cols);
+  const ofBalance = balanceSlopes(routing, cols, call.balance ?? 0);
+  const slopes = new Float64Array(cols);
+  const all = Array.from({ length: cols }, (_, expert) => expert);
+  for (let t = 0; t < rows; t++) {
+    const chosen = routing.experts.subarray(t * used, (t + 1) * used);
+    const row = { logits: given.subarray(t * cols, (t + 1) * cols), out: out.subarray(t * cols, (t + 1) * cols) };
+    slopes.fill(0);
+    chosen.forEach((expert, j) => {
+      slopes[expert] = outer[t * used + j];
+    });
+    addSlopes(row, call.weighting === "chosen" ? chosen : all, slopes);
+    if (call.balance) addSlopes(row, all, ofBalance);
+  }
+  return machine.view(rows, cols, machine.input(out).address);
+}
+
+interface RouterRow {
+  readonly logits: Float32Array;
+  /** Receives the gradient. */
+  readonly out: Float32Array;
+}
+
+/** Through p, the softmax over the logits of these experts: p_e (slope_e - sum of p slope). */
+function addSlopes({ logits, out }: RouterRow, over: ArrayLike<number>, slopes: Float64Array): void {
+  let most = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < over.length; i++) most = Math.max(most, logits[over[i]]);
+  let [total, along] = [0, 0];
+  for (let i = 0; i < over.length; i++) {
+    const power = Math.exp(logits[over[i]] - most);
+    total += power;
+    along += power * slopes[over[i]];
+  }
+  for (let i = 0; i < over.length; i++) {
+    const expert = over[i];
+    out[expert] += (Math.exp(logits[expert] - most) / total) * (slopes[expert] - along / total);
+  }
+}
+
+/** Of balance E sum f_e P_e, with respect to the probabilities of one row. */
+function balanceSlopes({ rows, experts }: WasmRouting, count: number, balance: number): Float64Array {
+  const slopes = new Float64Array(count);
+  for (const expert of experts) slopes[expert] += (balance * count) / (experts.length * rows);
+  return slopes;
+}
+
+function expertLinearInput(machine: Machine, call: ExpertLinearBackCall): Tensor {
+  const [x, dy] = [own(WasmTensor, call.x), own(WasmTensor, call.dy)];
+  const routing = own(WasmRouting, call.routing);
+  const { rows, used } = routing;
+  const fits = (x.rows === rows || x.rows === rows * used) && dy.rows === rows * used;
+  expect(fits, "expertLinearInput", `${shape(x)} and dy ${shape(dy)} for ${rows} rows with ${used} experts each`);
+  const order = routing.order(machine);
+  const slopes = gather(machine, dy, order.entries);
+  const dx = machine.empty(rows * used, x.cols);
+  for (const { expert, first, x: part } of routing.partsOf(machine, x)) {
+    const left = rowsOf(slopes, first, part.rows);
+    const right = matrixOf(trained(call.experts[expert]));
+    floatProduct(machine, { left, transposed: false, right, to: rowsOf(dx, first, part.rows), added: false });
+    const gradient = call.gradients?.[expert];
+    if (gradient) {
+      const to = matrixOf(own(WasmKept, gradient));
+      floatProduct(machine, { left, transposed: true, right: matrixOf(part), to, added: true });
+    }
+    const biasGradient = call.biasGradients?.[expert];
+    if (biasGradient) sumColumns(machine, left, biasGradient);
+  }
+  return x.rows === rows ? ungather(machine, dx, order.rows, rows) : gather(machine, dx, order.places);
+}
+
+function rowsOf(x: WasmTensor, first: number, rows: number): Matrix {
+  return { address: x.address + first * x.cols * 4, rows, cols: x.cols, stride: x.cols };
+}
+
+function mixExpertsInputs(machine: Machine, mixed: Tensor, by: Routing, slope: Tensor) {
+  const [y, dy] = [own(WasmTensor, mixed), own(WasmTensor, slope)];
+  const routing = own(WasmRouting, by);
+  const { rows, used } = routing;
+  const fits = y.rows === rows * used && dy.rows === rows && dy.cols === y.cols;
+  expect(fits, "mixExpertsInputs", `${shape(y)} and dy ${shape(dy)} for ${rows} rows with ${used} experts each`);
+  const [ofY, weights] = [machine.empty(y.rows, y.cols), machine.empty(rows, used)];
+  machine.commands
+    .begin(abi.MIX_BACK, y.rows * y.cols * MIX_NS)
+    .reads(y.address, y.bytes)
+    .word(routing.weightsIn(machine).address)
+    .reads(dy.address, dy.bytes)
+    .writes(ofY.address, ofY.bytes)
+    .writes(weights.address, weights.bytes)
+    .word(rows)
+    .word(y.cols)
+    .word(used)
+    .end();
+  return { y: ofY, weights };
+}
