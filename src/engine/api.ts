@@ -74,6 +74,8 @@ export interface ModelInfo {
   readonly trainedContext: number;
   /** Learned positions, beyond which it has none; null: any position will do. */
   readonly positions: number | null;
+  /** Positions are added to the tokens (learned or sinusoidal): none can be moved, so distances are those of the text. */
+  readonly fixedPositions: boolean;
   readonly dtypes: Readonly<Partial<Record<DType, number>>>;
   readonly backend: "wasm" | "reference";
   readonly threads: number;

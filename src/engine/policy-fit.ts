@@ -5,7 +5,10 @@ import type { ModelInfo } from "./api.js";
 import type { SessionSettings } from "./session-options.js";
 
 /** What of a model decides. */
-export type FitTraits = Pick<ModelInfo, "architecture" | "layers" | "attentionLayers" | "encoderDecoder" | "positions">;
+export type FitTraits = Pick<
+  ModelInfo,
+  "architecture" | "layers" | "attentionLayers" | "encoderDecoder" | "positions" | "fixedPositions"
+>;
 
 export function fitTraits({ architecture, layers, encoder, positions }: ModelSpec): FitTraits {
   return {
@@ -14,6 +17,7 @@ export function fitTraits({ architecture, layers, encoder, positions }: ModelSpe
     attentionLayers: layers.filter(({ mixer: { body } }) => body.kind === "attention").length,
     encoderDecoder: encoder !== undefined,
     positions: positions?.kind === "learned" ? positions.positions : null,
+    fixedPositions: positions !== undefined,
   };
 }
 
@@ -23,7 +27,8 @@ export function fitTraits({ architecture, layers, encoder, positions }: ModelSpe
  */
 export function fitNotes(settings: SessionSettings, model: FitTraits): string[] {
   checkSource(settings, model);
-  checkPositions(settings, model);
+  checkTable(settings, model);
+  checkDistances(settings, model);
   const { policy } = settings;
   const { attentionLayers, layers, architecture } = model;
   const evicts = policy.budget !== undefined && !policy.recompute;
@@ -48,11 +53,8 @@ function checkSource({ source }: SessionSettings, { encoderDecoder, architecture
   });
 }
 
-/** Learned positions end with their table, and none can be moved. */
-function checkPositions(
-  { policy, contextLength }: SessionSettings,
-  { positions: most, architecture }: FitTraits,
-): void {
+/** Learned positions end with their table. */
+function checkTable({ policy, contextLength }: SessionSettings, { positions: most, architecture }: FitTraits): void {
   if (most === null) return;
   if (contextLength !== undefined && contextLength > most) {
     throw new ArgumentError(
@@ -66,10 +68,18 @@ function checkPositions(
       { text: policy.text, position: 0, most },
     );
   }
-  if (policy.budget === undefined || policy.recompute || policy.distance === "text") return;
+}
+
+/** A position that is added to its token cannot be moved, so distances are those of the text. */
+function checkDistances(
+  { policy }: SessionSettings,
+  { positions: most, fixedPositions, architecture }: FitTraits,
+): void {
+  if (!fixedPositions || policy.budget === undefined || policy.recompute || policy.distance === "text") return;
+  const [kind, room] = most === null ? ["sinusoidal", ""] : ["learned", ` (for up to ${most} tokens)`];
   throw new PolicyError(
-    `"${policy.text}" counts distances in the cache, but the positions of ${architecture} are learned and part of what ` +
-      `each token is: they cannot be moved. Add distance=text (for up to ${most} tokens), or use recompute:N.`,
-    { text: policy.text, position: 0, most },
+    `"${policy.text}" counts distances in the cache, but the positions of this ${architecture} model are ${kind} and part ` +
+      `of what each token is: they cannot be moved. Add distance=text${room}, or use recompute:N.`,
+    { text: policy.text, position: 0, ...(most !== null && { most }) },
   );
 }

@@ -33,7 +33,8 @@ describe("sluice chat through a pipe", () => {
 
   test.each([
     ["without attention", { attentionLayers: 0 }, "full"],
-    ["with learned positions", { positions: 256 }, "recompute:256"],
+    ["with learned positions", { positions: 256, fixedPositions: true }, "recompute:256"],
+    ["with sinusoidal positions", { fixedPositions: true }, "recompute:512"],
     ["with attention in some layers", { attentionLayers: 1 }, "sinks:4,recent:508"],
   ])("a model %s has a policy that fits it by default", async (_, info, context) => {
     const { code, model, err } = await cli(["chat", "m.gguf"], { stdin: "Hi\n", model: new FakeModel({ info }) });

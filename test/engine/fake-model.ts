@@ -41,6 +41,7 @@ export const INFO: ModelInfo = {
   attentionLayers: 2,
   encoderDecoder: false,
   positions: null,
+  fixedPositions: false,
   heads: 1,
   kvHeads: 1,
   headWidth: 1,

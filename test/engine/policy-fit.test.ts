@@ -84,7 +84,7 @@ describe("Jamba", () => {
   });
 });
 
-describe.each(["gpt2", "starcoder"])("learned positions of %s", (family) => {
+describe.each(["gpt2", "starcoder", "sluice, learned"])("learned positions of %s", (family) => {
   it.each<[SessionOptions, string]>([
     [{ context: "sinks:4,recent:20" }, "cannot be moved. Add distance=text (for up to 64 tokens), or use recompute:N."],
     [{ context: "recent:20" }, "cannot be moved"],
@@ -127,6 +127,41 @@ describe.each(["gpt2", "starcoder"])("learned positions of %s", (family) => {
     expect(String(error)).toContain("Use recompute:64");
     expect(String(error)).not.toContain("sinks");
   });
+});
+
+describe("sinusoidal positions", () => {
+  const FAMILY = "sluice, sinusoidal with sinks";
+
+  it.each(["sinks:4,recent:20", "recent:20", "recent:20,evict=3"])("refuse %s, and name no limit", async (context) => {
+    const model = await loaded(FAMILY);
+    expect(model.info).toMatchObject({ positions: null, fixedPositions: true });
+    expect(() => model.session({ context })).toThrow(PolicyError);
+    expect(() => model.session({ context })).toThrow(
+      `"${context}" counts distances in the cache, but the positions of this sluice model are sinusoidal and part of what ` +
+        "each token is: they cannot be moved. Add distance=text, or use recompute:N.",
+    );
+  });
+
+  it("have no end: neither a context nor what is read again is too long, and streaming goes on", async () => {
+    const model = await loaded(FAMILY);
+    expect(() => model.session({ contextLength: 1000 })).not.toThrow();
+    expect(() => model.session({ context: "recompute:1000" })).not.toThrow();
+    const session = model.session({ context: "sinks:4,recent:20,distance=text" });
+    expect(session.notes).toEqual([]);
+    await write(session, ids(150));
+    expect(session.usage).toMatchObject({ seen: 152, kept: 24 });
+  });
+});
+
+it.each([
+  "sluice, window and sinks",
+  "sluice, alibi with sinks",
+  "sluice, relative with a window",
+  "sluice, no positions",
+])("what adds no position to its tokens may move them: %s", async (family) => {
+  const model = await loaded(family);
+  expect(model.info).toMatchObject({ positions: null, fixedPositions: false });
+  expect(() => model.session({ context: "sinks:4,recent:20" })).not.toThrow();
 });
 
 describe("a source", () => {

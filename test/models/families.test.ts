@@ -96,7 +96,7 @@ const STREAMING: readonly Streaming[] = [
 /** Those that the model allows. */
 function policiesOf({ info }: LocalModel): readonly Streaming[] {
   if (info.attentionLayers === 0) return [];
-  return STREAMING.filter(({ inText }) => inText || info.positions === null);
+  return STREAMING.filter(({ inText }) => inText || !info.fixedPositions);
 }
 
 /** From what LongRoPE chooses, as StepInputs says. */
@@ -183,7 +183,7 @@ describe.each(["reference", "wasm"] as const)("on %s", (backend) => {
 
     it("a budget of the text's length is full attention", async () => {
       if (policiesOf(model).length === 0) return;
-      const distance = model.info.positions === null ? "" : ",distance=text";
+      const distance = model.info.fixedPositions ? ",distance=text" : "";
       const budget = `sinks:4,recent:${LIMIT - 4}${distance}`;
       expect(worst(await run(model, ids, {}), await run(model, ids, { policy: budget, chunk: 9 }))).toBeLessThan(
         TOLERANCE,

@@ -158,6 +158,43 @@ export const FAMILIES: readonly Family[] = [
     has: /blk\.[02]\.ssm_in|ssm_dt\.bias|blk\.1\.ffn_gate_inp|ffn_gate\.weight/,
   },
   {
+    name: "sluice, window and sinks",
+    architecture: "sluice",
+    keys: { ...RMS, "attention.head_count_kv": 1, "attention.sliding_window": 13 },
+    has: /ffn_gate\.weight|attn_sinks/,
+  },
+  {
+    name: "sluice, alibi with sinks",
+    architecture: "sluice",
+    keys: { ...RMS, "position.scheme": "alibi" },
+    has: /ffn_gate\.weight|attn_sinks/,
+  },
+  {
+    name: "sluice, relative with a window",
+    architecture: "sluice",
+    keys: {
+      ...RMS,
+      "position.scheme": "relative",
+      "attention.relative_buckets_count": 8,
+      "attention.relative_maximum_distance": 20,
+      "attention.sliding_window": 30,
+    },
+    has: /ffn_gate\.weight|^output/,
+  },
+  {
+    name: "sluice, learned",
+    architecture: "sluice",
+    keys: { ...RMS, "attention.head_count_kv": 1, "position.scheme": "learned" },
+    has: GATED,
+  },
+  {
+    name: "sluice, sinusoidal with sinks",
+    architecture: "sluice",
+    keys: { ...RMS, "position.scheme": "sinusoidal" },
+    has: /ffn_gate\.weight|attn_sinks/,
+  },
+  { name: "sluice, no positions", architecture: "sluice", keys: { ...RMS, "position.scheme": "none" }, has: GATED },
+  {
     name: "t5",
     architecture: "t5",
     keys: { ...RMS, "attention.relative_buckets_count": 8, "attention.key_length": 8, "attention.value_length": 8 },

@@ -46,9 +46,17 @@ function embed(model: LiteralModel, id: number, position: number): Row {
   const { width, embedding, embeddingScale = 1, embeddingNorm, positions } = model.spec;
   const row = (table: Float32Array, at: number) => Float64Array.from(table.subarray(at * width, (at + 1) * width));
   const token = row(numbers(model, embedding), id).map((value) => value * embeddingScale);
-  if (positions?.kind === "sinusoidal") throw new Error("No test asks for it.");
-  const placed = positions ? add(token, row(numbers(model, positions.table), position)) : token;
+  const added = positions?.kind === "learned" ? row(numbers(model, positions.table), position) : waves(width, position);
+  const placed = positions ? add(token, added) : token;
   return optionalNorm(model, embeddingNorm, placed);
+}
+
+/** Sine and cosine, in turn, of angles that fall from 1 a position to 1 in ten thousand (1706.03762). */
+function waves(width: number, position: number): Row {
+  const angle = (pair: number) => position / 10000 ** ((2 * pair) / width);
+  return Float64Array.from({ length: width }, (_, i) =>
+    i % 2 === 0 ? Math.sin(angle(i / 2)) : Math.cos(angle((i - 1) / 2)),
+  );
 }
 
 function layerForward(

@@ -8,7 +8,7 @@ import type { Backend } from "../../src/tensor/backend.js";
 import { restoreCheckpoint } from "../../src/train/checkpoint.js";
 import type { TrainingConfig } from "../../src/train/config.js";
 import { CopyTask } from "../../src/train/data/copy.js";
-import type { StepReport, Trainer } from "../../src/train/trainer.js";
+import type { StepReport, Trainer, TrainerParts } from "../../src/train/trainer.js";
 import { CancelledError, NumericError } from "../../src/util/errors.js";
 import {
   differing,
@@ -179,6 +179,35 @@ describe.each([
     const untouched = tinyTrainer(backend, tinyConfig());
     await untouched.step();
     expect(await trainer.step()).toEqual(await untouched.step());
+  });
+
+  it("gradients that are no numbers are refused, though the loss is one, and are gone", async () => {
+    const trainer = tinyTrainer(backend, tinyConfig());
+    const before = await numbersOf(trainer);
+    const { gradient } = trainer.weights.byName("blk.0.attn_q.weight");
+    const poisoned = (await gradient.read()).slice().fill(Number.POSITIVE_INFINITY, 0, 1);
+    gradient.write(poisoned);
+    const error = await trainer.step().catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(NumericError);
+    expect(String(error)).toMatch(/step 1 is \d.*gradients Infinity/);
+    expect(differing(await numbersOf(trainer), before)).toEqual([]);
+  });
+
+  it("every stage reads its own samples from the first on, each once", async () => {
+    const asked: number[][] = [[], []];
+    const sample = { ids: new Int32Array(17), weights: new Float32Array(16).fill(1) };
+    const sources: TrainerParts["sources"] = (_, index) => ({
+      sample: async (n, length) => {
+        asked[index].push(n);
+        return {
+          source: "a",
+          sample: { ids: sample.ids.subarray(0, length + 1), weights: sample.weights.subarray(0, length) },
+        };
+      },
+    });
+    await run(tinyTrainer(backend, tinyConfig({ stages: TWO_STAGES }), { sources }));
+    const upTo = (count: number) => Array.from({ length: count }, (_, n) => n);
+    expect(asked).toEqual([upTo(4 * 4), upTo(3 * 2)]);
   });
 
   it("samples that ask for nothing teach nothing, and are no error", async () => {

@@ -47,7 +47,7 @@ export function chatCommand(command: Command): Command {
     seedHelp: "same seed, same conversation; the second message draws with n + 1, and so on",
   });
   const usual = `sinks:${SINKS},recent:N with N = trained length - ${SINKS}`;
-  addSessionOptions(command, `${usual}; with learned positions recompute:N, without attention full`);
+  addSessionOptions(command, `${usual}; with learned or sinusoidal positions recompute:N, without attention full`);
   return addLoadOptions(command)
     .option("-q, --quiet", "only the answers")
     .addHelpText(
@@ -87,11 +87,12 @@ function chatSession({ info }: Model, args: ChatArguments): SessionOptions {
   return { context: endlessPolicy(info), ...sessionOptions(args) };
 }
 
-/** A state of constant size needs no policy; learned positions cannot be moved, so the text is read anew. */
-function endlessPolicy({ trainedContext, attentionLayers, positions }: ModelInfo): string {
+/** A state of constant size needs no policy; positions of tokens that cannot be moved make the text be read anew. */
+function endlessPolicy({ trainedContext, attentionLayers, positions, fixedPositions }: ModelInfo): string {
   if (attentionLayers === 0) return "full";
-  if (positions !== null) return `recompute:${Math.min(trainedContext || positions, positions)}`;
-  return `sinks:${SINKS},recent:${Math.max(1, (trainedContext || 2048) - SINKS)}`;
+  const length = trainedContext || positions || 2048;
+  if (fixedPositions) return `recompute:${Math.min(length, positions ?? length)}`;
+  return `sinks:${SINKS},recent:${Math.max(1, length - SINKS)}`;
 }
 
 class ChatLoop {

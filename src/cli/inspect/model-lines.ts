@@ -110,7 +110,7 @@ function stateSpaceText(space: StateSpaceDescription): string {
 /** Positions that are part of the embedding, which then are the model's only ones. */
 function embeddedPositions({ embedding }: ModelDescription): string | undefined {
   if (embedding.mostPositions !== null) return `learned, for ${formatCount(embedding.mostPositions)} positions`;
-  return embedding.positions ?? undefined;
+  return embedding.positions === null ? undefined : `${embedding.positions}, added to the embedding`;
 }
 
 function positionsText(positions: PositionDescription): string {

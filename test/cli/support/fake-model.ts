@@ -47,6 +47,7 @@ const INFO: ModelInfo = {
   attentionLayers: 2,
   encoderDecoder: false,
   positions: null,
+  fixedPositions: false,
   heads: 4,
   kvHeads: 2,
   headWidth: 8,
