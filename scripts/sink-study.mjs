@@ -40,9 +40,9 @@ const { values, positionals } = parseArgs({
   },
 });
 
-/** Runs the command line; Ctrl-C and SIGTERM reach it, and it ends with a checkpoint. */
+/** Runs the command line, all its words on standard error; Ctrl-C and SIGTERM reach it, and it ends with a checkpoint. */
 function sluice(args) {
-  const child = spawn(process.execPath, [join(root, "dist/cli/main.js"), ...args], { stdio: "inherit" });
+  const child = spawn(process.execPath, [join(root, "dist/cli/main.js"), ...args], { stdio: [0, 2, 2] });
   const pass = (signal) => child.kill(signal);
   process.on("SIGINT", pass).on("SIGTERM", pass);
   return new Promise((resolve, reject) => {
