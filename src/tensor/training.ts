@@ -106,8 +106,8 @@ export interface AttentionTrainingCall {
 }
 
 export interface AttentionTraining {
-  /** Writes the heads' columns of out [T, H*Dv] and of logSums [T, H]: log of the softmax's denominator, sinks included
-   * (-Infinity for a row that sees nothing, whose out is 0). */
+  /** Writes the heads' columns of out [T, H*Dv] and of logSums [T, H]: log of the softmax's denominator, sinks included.
+   * A row that sees nothing has an out of 0, and without sinks a logSum of -Infinity. */
   attendRows(call: AttentionTrainingCall, out: Tensor, logSums: Tensor): void;
   /** Adds to the heads' columns of dq, dk, dv (FlashAttention 2205.14135, backward: tiles are computed anew from logSums). */
   attendRowsBack(call: AttentionBackCall): void;

@@ -66,9 +66,10 @@ async function restore(source: ByteSource, weights: TrainedWeights): Promise<Tra
 /** The counters. @throws FormatError */
 export function readState(source: ByteSource, { metadata }: SafetensorsFile): TrainerState {
   const read = (key: (typeof STATE_KEYS)[number]) => {
-    const value = Number(metadata.get(key) ?? Number.NaN);
-    if (Number.isSafeInteger(value) && value >= 0) return value;
-    throw new FormatError(`${source.name}: "${key}" is ${metadata.get(key)}, expected a whole number.`, { key });
+    const text = metadata.get(key);
+    const value = text !== undefined && /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (Number.isSafeInteger(value)) return value;
+    throw new FormatError(`${source.name}: "${key}" is ${text}, expected a whole number.`, { key });
   };
   return { step: read("step"), stage: read("stage"), stageStep: read("stageStep"), tokens: read("tokens") };
 }

@@ -20,7 +20,13 @@ const model = z.strictObject({
   /** Zero sink (SoftMax1): a logit of 0 joins every softmax; `learned`: one that is trained for each head. */
   sinks: z.enum(["none", "zero", "learned"]).default("none"),
   /** A pattern for the names of optional tensors that the model has beside those that its architecture usually has. */
-  tensors: z.string().default(""),
+  tensors: z
+    .string()
+    .default("")
+    .check((context) => {
+      const message = patternError(context.value);
+      if (message !== undefined) context.issues.push({ code: "custom", message, input: context.value });
+    }),
   /**
    * Weight in the loss of how evenly the experts of a layer share its tokens (Switch, 2101.03961); models without experts
    * ignore it. Losses are told without it.
@@ -36,7 +42,7 @@ const tokenizer = z.union([
 ]);
 
 const source = z.strictObject({
-  source: z.enum(["text", "passkey", "pairs", "lines", "repeat", "copy"]),
+  source: z.enum(["text", "passkey", "pairs", "lines", "repeat", "cycle", "copy"]),
   /** Of the tokens; shares are divided by their sum. */
   share: positive,
   /** Weight of the answers' tokens in the loss, where those of the text weigh 1. */
@@ -115,6 +121,23 @@ export type ModelConfig = TrainingConfig["model"];
 export type StageConfig = TrainingConfig["stages"][number];
 export type SourceConfig = TrainingConfig["data"]["mixture"][number];
 export type OptimizerConfig = TrainingConfig["optimizer"];
+
+function patternError(text: string): string | undefined {
+  try {
+    new RegExp(text);
+    return undefined;
+  } catch (error) {
+    return `expected a regular expression; ${error instanceof Error ? error.message : error}`;
+  }
+}
+
+/** The pattern of `tensors`; undefined where none is asked for. @throws ArgumentError */
+export function tensorPattern({ tensors }: ModelConfig): RegExp | undefined {
+  if (tensors === "") return undefined;
+  const wrong = patternError(tensors);
+  if (wrong !== undefined) throw new ArgumentError(`model.tensors: ${wrong}.`, { tensors });
+  return new RegExp(tensors);
+}
 
 /** @throws ArgumentError that names each wrong place */
 export function parseConfig(json: unknown, origin: string): TrainingConfig {

@@ -7,7 +7,7 @@ import { architectureOf } from "../models/index.js";
 import { ModelMetadata } from "../models/metadata.js";
 import type { ModelSpec } from "../nn/spec.js";
 import { UnsupportedError } from "../util/errors.js";
-import type { ModelConfig, TrainingConfig } from "./config.js";
+import { type ModelConfig, type TrainingConfig, tensorPattern } from "./config.js";
 
 /** Optional tensors that models of an architecture usually have. */
 const USUAL: Readonly<Record<string, RegExp>> = {
@@ -51,7 +51,7 @@ export interface ModelDefinition {
   readonly spec: ModelSpec;
 }
 
-/** @param keys what a stage says beside the configuration's own keys. @throws FormatError, UnsupportedError */
+/** @param keys what a stage says beside the configuration's own keys. @throws FormatError, UnsupportedError, ArgumentError */
 export function defineModel(
   name: string,
   config: ModelConfig,
@@ -73,7 +73,7 @@ export function defineModel(
     [`${architecture}.vocab_size`, vocabulary],
     ...own,
   ]);
-  const extra = config.tensors === "" ? undefined : new RegExp(config.tensors);
+  const extra = tensorPattern(config);
   const wanted = (tensor: string) => {
     if (tensor === "output.weight") return !config.tied;
     if (/attn_sinks/.test(tensor)) return config.sinks !== "none";
@@ -104,5 +104,6 @@ export function stageDefinition(config: TrainingConfig, vocabulary: number, stag
 }
 
 function plain(value: ModelConfig["keys"][string]): MetadataValue {
-  return Array.isArray(value) ? Int32Array.from(value) : value;
+  if (!Array.isArray(value)) return value;
+  return value.every(Number.isInteger) ? Int32Array.from(value) : Float32Array.from(value);
 }

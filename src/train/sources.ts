@@ -4,6 +4,7 @@ import { ArgumentError, InternalError } from "../util/errors.js";
 import type { SourceConfig, StageConfig, TrainingConfig } from "./config.js";
 import { CopyTask, characterIds } from "./data/copy.js";
 import { Mixture } from "./data/mixture.js";
+import { CycleTask } from "./data/retrieval/cycle.js";
 import { textFiller } from "./data/retrieval/filler.js";
 import { LinesTask } from "./data/retrieval/lines.js";
 import { KeyValueTask } from "./data/retrieval/pairs.js";
@@ -28,6 +29,7 @@ export interface Material {
 /** Tasks of evaluation draw from other seeds than those that are learned. */
 const EVALUATION_SEED = 2 ** 40;
 const COPY_CHARACTERS = "abcdefghijklmnopqrstuvwxyz";
+const SYMBOLS = `${COPY_CHARACTERS}0123456789`;
 
 export function stageSources(material: Material, stage: StageConfig, index: number): StageSources {
   const { config } = material;
@@ -98,7 +100,9 @@ function bareSource({ tokenizer, train }: Material, part: SourceConfig, seed: nu
     case "lines":
       return new LinesTask(options);
     case "repeat":
-      return new RepeatTask({ ...options, symbols: characterIds(tokenizer, `${COPY_CHARACTERS}0123456789`) });
+      return new RepeatTask({ ...options, symbols: characterIds(tokenizer, SYMBOLS) });
+    case "cycle":
+      return new CycleTask({ ...options, symbols: characterIds(tokenizer, SYMBOLS) });
     default:
       throw new InternalError(`There is no source "${part.source satisfies never}".`);
   }

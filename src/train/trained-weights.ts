@@ -74,8 +74,7 @@ export class TrainedWeights {
    */
   async update(settings: StepSettings): Promise<number> {
     const { training, learning } = this;
-    const sums = await this.backend.read(training.sumsOfSquares(learning.map(({ gradient }) => gradient)));
-    const norm = Math.sqrt(sums.reduce((sum, square) => sum + square, 0));
+    const norm = await this.gradientNorm();
     if (!Number.isFinite(norm)) return norm;
     const { step, clip, rate, beta1, beta2, epsilon } = settings;
     const common = {
@@ -94,6 +93,13 @@ export class TrainedWeights {
     }
     this.clearGradients();
     return norm;
+  }
+
+  /** Of all gradients gathered so far. */
+  async gradientNorm(): Promise<number> {
+    const { backend, training, learning } = this;
+    const sums = await backend.read(training.sumsOfSquares(learning.map(({ gradient }) => gradient)));
+    return Math.sqrt(sums.reduce((sum, square) => sum + square, 0));
   }
 
   clearGradients(): void {

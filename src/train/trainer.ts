@@ -36,10 +36,16 @@ export interface StepReport extends TrainerState {
   readonly gradientNorm: number;
 }
 
+/** A sample, and the name of the source that it comes from. */
+export interface DrawnSample {
+  readonly source: string;
+  readonly sample: Sample;
+}
+
 /** Samples of a stage by name: one source for each entry of the mixture, chosen by share. */
 export interface StageSources {
-  /** Which source the n-th sample of the stage comes from, and the sample. */
-  sample(n: number, length: number): Promise<{ readonly source: string; readonly sample: Sample }>;
+  /** The n-th sample of the stage. */
+  sample(n: number, length: number): Promise<DrawnSample>;
 }
 
 export interface TrainerParts {
@@ -116,36 +122,9 @@ export class Trainer {
     const count = batchTokens / contextLength;
     const numbers = Array.from({ length: count }, (_, i) => stageStep * count + i);
     const drawn = await Promise.all(numbers.map((n) => sources.sample(n, contextLength)));
-    const total = drawn.reduce((sum, { sample }) => sum + sumOf(sample.weights), 0);
-    const perPass = microBatchTokens / contextLength;
-    const tally = new LossTally();
-    for (let start = 0; start < count; start += perPass) {
-      const part = drawn.slice(start, start + perPass);
-      try {
-        this.parts.onPass?.();
-      } catch (error) {
-        this.weights.clearGradients();
-        throw error;
-      }
-      const losses = await pass.learn(
-        part.map(({ sample }) => sample),
-        1 / total,
-      );
-      part.forEach(({ source, sample }, index) => {
-        tally.add(source, losses[index], sample.weights);
-      });
-      await platform().yieldToEvents();
-    }
+    const tally = await this.learn(pass, drawn, microBatchTokens / contextLength);
     const rate = rateAt(schedule, stageStep);
-    const gradientNorm = await this.weights.update({ ...this.parts.config.optimizer, rate, step: step + 1 });
-    if (!Number.isFinite(gradientNorm) || !Number.isFinite(tally.loss)) {
-      this.weights.clearGradients();
-      throw new NumericError(
-        `The loss of step ${step + 1} is ${tally.loss} and the norm of its gradients ${gradientNorm}: the run has come ` +
-          "apart. Lower optimizer.rate or optimizer.clip, or lengthen the warm-up, and resume from an earlier checkpoint.",
-        { step: step + 1 },
-      );
-    }
+    const gradientNorm = await this.update(tally, rate);
     const ended = stageStep + 1 >= schedule.steps;
     this.position = {
       step: step + 1,
@@ -155,6 +134,46 @@ export class Trainer {
     };
     const { loss, bySource } = tally;
     return { ...this.position, stageName: config.name, loss, lossBySource: bySource, rate, gradientNorm };
+  }
+
+  /** Gathers the gradients of a step, `perPass` samples at a time; none are left when a pass fails or is stopped. */
+  private async learn(pass: ModelPass, drawn: readonly DrawnSample[], perPass: number): Promise<LossTally> {
+    const total = drawn.reduce((sum, { sample }) => sum + sumOf(sample.weights), 0);
+    // Samples that ask for nothing teach nothing.
+    const factor = total === 0 ? 0 : 1 / total;
+    const tally = new LossTally();
+    try {
+      for (let start = 0; start < drawn.length; start += perPass) {
+        this.parts.onPass?.();
+        const part = drawn.slice(start, start + perPass);
+        const samples = part.map(({ sample }) => sample);
+        const losses = await pass.learn(samples, factor);
+        part.forEach(({ source, sample }, index) => {
+          tally.add(source, losses[index], sample.weights);
+        });
+        await platform().yieldToEvents();
+      }
+    } catch (error) {
+      this.weights.clearGradients();
+      throw error;
+    }
+    return tally;
+  }
+
+  /** Moves the weights; returns the norm of the gradients. @throws NumericError, with nothing changed */
+  private async update({ loss }: LossTally, rate: number): Promise<number> {
+    const { weights, parts } = this;
+    const step = this.position.step + 1;
+    const norm = Number.isFinite(loss)
+      ? await weights.update({ ...parts.config.optimizer, rate, step })
+      : await weights.gradientNorm();
+    if (Number.isFinite(loss) && Number.isFinite(norm)) return norm;
+    weights.clearGradients();
+    throw new NumericError(
+      `The loss of step ${step} is ${loss} and the norm of its gradients ${norm}: the run has come apart. Lower ` +
+        "optimizer.rate or optimizer.clip, or lengthen the warm-up, and resume from an earlier checkpoint.",
+      { step },
+    );
   }
 
   dispose(): void {

@@ -5,7 +5,7 @@ import type { Backend } from "../../src/tensor/backend.js";
 import { UnsupportedError } from "../../src/util/errors.js";
 import { Random } from "../../src/util/random.js";
 import { relaxedSimd } from "../support/test-platform.js";
-import { difference, WASM_DEVICES } from "./devices.js";
+import { DEVICES, difference } from "./devices.js";
 import {
   attend,
   bruteForce,
@@ -18,7 +18,7 @@ import {
 } from "./training-attention-cases.js";
 
 /** Attention for training has no wide form. */
-const BACKENDS = [...WASM_DEVICES.filter(({ label }) => !label.includes("wide"))];
+const BACKENDS = DEVICES.filter(({ label }) => !label.includes("wide"));
 
 const base: Case = { rows: 45, kvHeads: 2, group: 2, width: 16, spans: "causal" };
 

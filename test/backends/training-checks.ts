@@ -6,9 +6,9 @@ import { expect } from "vitest";
 import type { Backend } from "../../src/tensor/backend.js";
 import type { KeptTensor, Tensor } from "../../src/tensor/tensor.js";
 import type { TrainingOps } from "../../src/tensor/training.js";
-import { WASM_DEVICES } from "./devices.js";
+import { DEVICES } from "./devices.js";
 
-export const TRAINING_BACKENDS = [...WASM_DEVICES];
+export const TRAINING_BACKENDS = DEVICES;
 
 export function trainingOf(ops: Backend): TrainingOps {
   if (!ops.training) throw new Error(`The ${ops.name} backend does not train.`);

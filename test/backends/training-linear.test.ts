@@ -6,9 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Backend } from "../../src/tensor/backend.js";
 import type { TrainingOps } from "../../src/tensor/training.js";
 import { Random } from "../../src/util/random.js";
-import { type Device, numbers, tensorOf, WASM_DEVICES, weightOf } from "./devices.js";
+import { DEVICES, type Device, numbers, tensorOf, WASM_DEVICES, weightOf } from "./devices.js";
 
-const BACKENDS: readonly Device[] = WASM_DEVICES;
+const BACKENDS = DEVICES;
 
 const U = 2 ** -24;
 /** What e^x and its sum may be off by, relative, in kernels of f32; tanh is that of kernels/functions.ts. */

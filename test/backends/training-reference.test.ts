@@ -90,14 +90,19 @@ describe("attendRows", () => {
     expect(await isSeven(sinksGradient)).toEqual([true, false]);
   });
 
-  test("a row that sees nothing gives zeros and -Infinity, and has no gradient, sinks or not", async () => {
+  test.each([
+    { sinks: "no", log: Number.NEGATIVE_INFINITY },
+    // That of the sink of the second head.
+    { sinks: "a", log: 2 },
+  ])("a row that sees nothing and has $sinks sink gives zeros, and has no gradient", async ({ sinks, log }) => {
+    const nothing = () => (sinks === "a" ? asked(0) : { ...asked(0), sinks: undefined });
     const [out, logSums] = [sevens(2, 8), sevens(2, 2)];
-    training.attendRows(asked(0), out, logSums);
-    expect(await ops.read(logSums)).toEqual(Float32Array.of(7, Number.NEGATIVE_INFINITY, 7, Number.NEGATIVE_INFINITY));
+    training.attendRows(nothing(), out, logSums);
+    expect(await ops.read(logSums)).toEqual(Float32Array.of(7, log, 7, log));
     expect((await ops.read(out)).filter((value) => value !== 7)).toEqual(new Float32Array(8));
     const sums = { dq: sevens(2, 8), dk: sevens(3, 8), dv: sevens(3, 8) };
     const sinksGradient = ops.kept(1, 2);
-    training.attendRowsBack({ ...asked(0), out, logSums, dOut: sevens(2, 8), ...sums, sinksGradient });
+    training.attendRowsBack({ ...nothing(), out, logSums, dOut: sevens(2, 8), ...sums, sinksGradient });
     for (const each of Object.values(sums)) expect((await isSeven(each)).every(Boolean)).toBe(true);
     expect(await sinksGradient.read()).toEqual(new Float32Array(2));
   });

@@ -111,7 +111,8 @@ function attendRows(call: AttentionTrainingCall, out: Tensor, logSums: Tensor): 
     const sink = sinks ? sinks[place.head] : Number.NEGATIVE_INFINITY;
     const most = seen.reduce((m, { score }) => Math.max(m, score), sink);
     const total = seen.reduce((sum, { score }) => sum + Math.exp(score - most), Math.exp(sink - most));
-    const logSum = seen.length > 0 ? most + Math.log(total) : Number.NEGATIVE_INFINITY;
+    // A row without keys and sinks has an empty sum, and its most is no number to take away.
+    const logSum = most > Number.NEGATIVE_INFINITY ? most + Math.log(total) : most;
     const sums = new Float64Array(problem.valueWidth);
     for (const { score, value } of seen) {
       const weight = Math.exp(score - logSum);

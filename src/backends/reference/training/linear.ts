@@ -1,5 +1,6 @@
 /** Derivatives of matrix products, and cross-entropy with the head, one row of logits at a time. */
 import type { CrossEntropyCall, CrossEntropyResult, LinearTraining } from "../../../tensor/training.js";
+import { InternalError } from "../../../util/errors.js";
 import { elements, own, ReferenceInput, tensor } from "../tensors.js";
 import { addTo, rounded } from "./sums.js";
 
@@ -71,6 +72,9 @@ function crossEntropy(call: CrossEntropyCall): CrossEntropyResult {
   const dBias = new Float64Array(head.rows);
   for (let t = 0; t < x.rows; t++) {
     if (rowWeights[t] === 0) continue;
+    if (!(targets[t] >= 0 && targets[t] < head.rows)) {
+      throw new InternalError(`crossEntropy got the target ${targets[t]} of row ${t}.`);
+    }
     const row = tensor(x).row(t);
     const { raw, logits } = logitsOf(row, weights, bias, softcap);
     const total = logSum(logits);

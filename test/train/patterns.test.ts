@@ -1,0 +1,220 @@
+/** What queries see while a model learns: the definitions by brute force, and that no gradient comes from the future. */
+import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
+import { createBackend } from "../../src/backends/create.js";
+import type { Backend } from "../../src/tensor/backend.js";
+import { parsePattern } from "../../src/train/patterns/pattern.js";
+import { ArgumentError, PolicyError } from "../../src/util/errors.js";
+import { prepareModel, readGradients, VOCABULARY } from "../support/prepared-model.js";
+import type { TrainingModel } from "../support/training-models.js";
+
+const KV_HEADS = 4;
+const LENGTH = 70;
+
+/** For every KV head: whether query t sees key j. */
+function seen(text: string, kvHeads = KV_HEADS): ((t: number, j: number) => boolean)[] {
+  return parsePattern(text)
+    .headSets(kvHeads)
+    .flatMap(({ heads, visible }) =>
+      Array.from({ length: heads }, () => (t: number, j: number) => visible(t).some((r) => r.start <= j && j < r.end)),
+    );
+}
+
+/** By its definition: whether head h of KV_HEADS lets t see j <= t. */
+type Definition = (h: number, t: number, j: number) => boolean;
+
+const shifted =
+  (size: number): Definition =>
+  (h, t, j) => {
+    const shift = h < KV_HEADS / 2 ? 0 : Math.floor(size / 2);
+    return Math.floor((t + shift) / size) === Math.floor((j + shift) / size);
+  };
+
+const EXACT: readonly (readonly [string, Definition])[] = [
+  ["full", () => true],
+  ["recent:9", (_, t, j) => t - j < 9],
+  ["sinks:3,recent:5", (_, t, j) => j < 3 || t - j < 5],
+  ["shifted:8", shifted(8)],
+  ["shifted:7", shifted(7)],
+  ["shifted:2", shifted(2)],
+  ["shifted:1", (_, t, j) => t === j],
+  ["shifted:100", (h, t, j) => h < KV_HEADS / 2 || Math.floor((t + 50) / 100) === Math.floor((j + 50) / 100)],
+];
+
+test.each(EXACT)("%s is its definition", (text, defined) => {
+  const heads = seen(text);
+  expect(heads).toHaveLength(KV_HEADS);
+  const wrong: string[] = [];
+  for (const [h, sees] of heads.entries()) {
+    for (let t = 0; t < LENGTH; t++) {
+      for (let j = 0; j < LENGTH; j++) {
+        if (sees(t, j) !== (j <= t && defined(h, t, j))) wrong.push(`head ${h}, query ${t}, key ${j}`);
+      }
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+describe.each([...EXACT.map(([text]) => text), "bigbird:1", "bigbird:4", "bigbird:9"])("%s", (text) => {
+  it.each([1, 2, 3, 4])(
+    "for %d KV heads has each once, and ranges that ascend, end by the query and hold it",
+    (kvHeads) => {
+      const sets = parsePattern(text).headSets(kvHeads);
+      const heads = sets.flatMap(({ head, heads: count }) => Array.from({ length: count }, (_, i) => head + i));
+      expect(heads.toSorted((a, b) => a - b)).toEqual(Array.from({ length: kvHeads }, (_, i) => i));
+      for (const { visible } of sets) {
+        for (let t = 0; t < LENGTH; t++) {
+          const ranges = visible(t);
+          expect(ranges.at(-1)?.end).toBe(t + 1);
+          let last = -1;
+          for (const { start, end } of ranges) {
+            expect(start).toBeGreaterThan(last);
+            expect(end).toBeGreaterThan(start);
+            last = end;
+          }
+        }
+      }
+    },
+  );
+});
+
+describe("shifted groups", () => {
+  it("the half-groups at both ends are apart: the first sees nothing of the last, and the last nothing of the first", () => {
+    const [size, length] = [8, 32];
+    const heads = seen(`shifted:${size}`);
+    for (const sees of heads.slice(KV_HEADS / 2)) {
+      const from = (t: number) => Array.from({ length }, (_, j) => j).filter((j) => sees(t, j));
+      expect(from(size / 2 - 1)).toEqual([0, 1, 2, 3]);
+      expect(from(size / 2)).toEqual([4]);
+      expect(from(length - 1)).toEqual([28, 29, 30, 31]);
+    }
+  });
+
+  it("one KV head has no half: its groups are not shifted", () => {
+    const [sees] = seen("shifted:8", 1);
+    expect([sees(7, 0), sees(8, 7)]).toEqual([true, false]);
+  });
+});
+
+describe("bigbird", () => {
+  const size = 4;
+  const [sees] = seen(`bigbird:${size}`);
+  const blocks = (t: number) =>
+    [...new Set(Array.from({ length: t + 1 }, (_, j) => j).filter((j) => sees(t, j)))].reduce(
+      (set, j) => set.add(Math.floor(j / size)),
+      new Set<number>(),
+    );
+
+  it("sees two blocks at the beginning, three up to its own, and three of those between", () => {
+    for (let t = 0; t < 50 * size; t++) {
+      const own = Math.floor(t / size);
+      const found = blocks(t);
+      for (const block of [0, 1, own - 2, own - 1, own]) {
+        if (block >= 0 && block <= own) expect(found.has(block), `${t} sees block ${block}`).toBe(true);
+      }
+      expect(found.size).toBe(Math.min(own + 1, 8));
+    }
+  });
+
+  it("sees earlier blocks whole, and of its own what is not behind it", () => {
+    for (const t of [0, 3, 4, 5, 37, 130]) {
+      const whole = [...blocks(t)].filter((block) => block < Math.floor(t / size));
+      for (const block of whole) for (let i = 0; i < size; i++) expect(sees(t, block * size + i)).toBe(true);
+      expect(Array.from({ length: size }, (_, i) => sees(t, Math.floor(t / size) * size + i))).toEqual(
+        Array.from({ length: size }, (_, i) => i <= t % size),
+      );
+    }
+  });
+
+  it("draws the same blocks for all queries of a block and every time, and others for other blocks", () => {
+    const drawn = (own: number) => [...blocks(own * size)].filter((b) => b > 1 && b < own - 2).join();
+    for (const t of [97, 98, 99]) expect([...blocks(t)]).toEqual([...blocks(96)]);
+    expect(seen(`bigbird:${size}`)[0](99, 30)).toBe(sees(99, 30));
+    const draws = Array.from({ length: 100 }, (_, i) => drawn(20 + i));
+    expect(new Set(draws).size).toBeGreaterThan(90);
+    // Every block between is drawn by someone: nothing is out of reach.
+    const reached = new Set(draws.flatMap((text) => text.split(",").map(Number)));
+    for (let block = 2; block < 17; block++) expect(reached.has(block), `block ${block}`).toBe(true);
+  });
+});
+
+describe("a text", () => {
+  it.each(["shifted", "shifted:", "shifted:0", "shifted:-8", "shifted:2.5", "shifted:4,4", "bigbird:x", "bigbird:1,2"])(
+    "%j is refused with the form that is expected",
+    (text) => {
+      expect(() => parsePattern(text)).toThrow(ArgumentError);
+      expect(() => parsePattern(text)).toThrow(/Expected a pattern of the form "(shifted|bigbird):N"/);
+    },
+  );
+
+  it("of another way to run a model is refused, and of none", () => {
+    expect(() => parsePattern("recompute:8")).toThrow(/write "recent:N"/);
+    expect(() => parsePattern("everything")).toThrow(PolicyError);
+  });
+
+  it("may have spaces around it", () => {
+    expect(parsePattern(" shifted:4 ").text).toBe("shifted:4");
+  });
+});
+
+describe.each(["reference", "wasm"] as const)("gradients on %s", (name) => {
+  let backend: Backend;
+  beforeAll(async () => {
+    backend = await createBackend(name, { threads: name === "wasm" ? 2 : 1 });
+  });
+  afterAll(() => backend.dispose());
+
+  /** One block with a head of its own, so that the embedding's gradient is that of what is read. */
+  const model = (attention: string, blocks: number): TrainingModel => ({
+    name: "m",
+    attention,
+    model: {
+      architecture: "llama",
+      keys: {
+        block_count: blocks,
+        context_length: 32,
+        embedding_length: 24,
+        feed_forward_length: 20,
+        "attention.head_count": 4,
+        "attention.head_count_kv": 4,
+        "attention.key_length": 8,
+        "attention.value_length": 8,
+        "attention.layer_norm_rms_epsilon": 1e-5,
+      },
+      tied: false,
+      sinks: "none",
+      tensors: "",
+      balance: 0,
+    },
+  });
+  const rows = VOCABULARY - 1;
+
+  /** By place: whether the loss of row t alone moves with the token there. Every place has a token of its own. */
+  async function moving(attention: string, blocks: number, t: number): Promise<boolean[]> {
+    const prepared = prepareModel(backend, model(attention, blocks));
+    const ids = Int32Array.from({ length: rows + 1 }, (_, i) => (i * 5 + 3) % VOCABULARY);
+    const weights = new Float32Array(rows);
+    weights[t] = 1;
+    await prepared.pass.learn([{ ids, weights }], 1);
+    const table = prepared.weights.learning.findIndex(({ use }) => use.name === "token_embd.weight");
+    const gradient = (await readGradients(prepared))[table];
+    prepared.pass.dispose();
+    prepared.weights.dispose();
+    return Array.from({ length: rows }, (_, place) =>
+      gradient.subarray(ids[place] * 24, (ids[place] + 1) * 24).some((value) => value !== 0),
+    );
+  }
+
+  it.each(["full", "recent:5", "sinks:2,recent:4", "shifted:6", "bigbird:2"])(
+    "of a row's loss under %s come from what the row sees, through one block, and never from the future",
+    async (attention) => {
+      const heads = seen(attention);
+      for (const t of [0, 1, 2, 6, 10, 17, 20, rows - 1]) {
+        const expected = Array.from({ length: rows }, (_, j) => heads.some((sees) => sees(t, j)));
+        expect(await moving(attention, 1, t), `row ${t}`).toEqual(expected);
+        const deeper = await moving(attention, 3, t);
+        expect(deeper.slice(t + 1).some(Boolean), `row ${t} of three blocks`).toBe(false);
+        expect(expected.every((sees, j) => !sees || deeper[j])).toBe(true);
+      }
+    },
+  );
+});
