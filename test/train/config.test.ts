@@ -30,7 +30,7 @@ it("everything but model, tokenizer, stages and a name has a default", () => {
   expect(parse(SMALLEST)).toEqual({
     name: "a",
     seed: 1,
-    model: { architecture: "llama", keys: { block_count: 1 }, tied: true, sinks: "none", tensors: "" },
+    model: { architecture: "llama", keys: { block_count: 1 }, tied: true, sinks: "none", tensors: "", balance: 0.01 },
     tokenizer: { vocabularySize: 258 },
     sinkToken: false,
     data: { paths: [], heldOut: [], mixture: [{ source: "text", share: 1 }] },

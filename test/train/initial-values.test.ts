@@ -68,12 +68,32 @@ describe("llama", () => {
   });
 });
 
+describe("experts", () => {
+  const values = valuesOf("gpt-oss", {
+    expert_count: 3,
+    expert_used_count: 2,
+    expert_feed_forward_length: 80,
+    "attention.sliding_window": 8,
+  });
+  const size = 64 * 80;
+
+  it.each([
+    ["blk.0.ffn_gate_inp.weight", 0.5 / Math.sqrt(64)],
+    ["blk.0.ffn_gate_exps.weight[0]", 0.5 / Math.sqrt(64)],
+    [`blk.1.ffn_up_exps.weight[${2 * size}]`, 0.5 / Math.sqrt(64)],
+    [`blk.1.ffn_down_exps.weight[${size}]`, 0.25 / Math.sqrt(80)],
+  ])("%s is normal with a deviation of %d", (name, expected) => {
+    expectNormal(numbers(values, name), expected);
+  });
+});
+
 it("biases, sinks and tables of distances begin at 0, all gains at 1", () => {
   for (const [architecture, more] of [
     ["gpt2", {}],
     ["qwen2", {}],
     ["qwen3", {}],
     ["gemma3", { "attention.sliding_window": 4 }],
+    ["gpt-oss", { "attention.sliding_window": 4, expert_count: 2, expert_used_count: 1 }],
     ["bloom", {}],
     ["sluice", { "position.scheme": "relative" }],
   ] as const) {
