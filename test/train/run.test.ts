@@ -179,7 +179,7 @@ describe("from the beginning to the end", () => {
 
   it("the model that is written loads in the engine and predicts as the trainer's own pass", async () => {
     const again = await TrainingRun.open(folder, backend);
-    const path = await again.writeModel();
+    const { path } = await again.writeModel();
     expect(path).toBe(folder.path("small.gguf"));
     const heldOut = await folder.tokens("held-out");
     const { tokenizer } = await folder.tokenizer();
