@@ -207,6 +207,26 @@ describe("sluice inspect of each family", () => {
     }
   });
 
+  test.each([
+    ["rope", "RoPE interleaved, base 10,000"],
+    ["alibi", "ALiBi, slopes from 0.25 to 0.00391"],
+    ["relative", "relative, 32 buckets up to a distance of 128"],
+    ["learned", "learned, for 512 positions"],
+    ["sinusoidal", "sinusoidal, added to the embedding"],
+    ["none", "none"],
+  ])("sluice with the position scheme %s", async (scheme, positions) => {
+    const model = () => familyCheckpoint("sluice", { "position.scheme": scheme });
+    const { code, out } = await cli(["inspect", "m.gguf"], { checkpoint: model() });
+    expect(code).toBe(0);
+    const window = "32 tokens";
+    expect(facts(out)).toMatchObject({ positions, window, scores: "with a learned sink per head" });
+    // Distances in the cache are those of positions that can be moved.
+    const streaming = await cli(["inspect", "m.gguf", "--context", "sinks:4,recent:60"], { checkpoint: model() });
+    const fixed = ["learned", "sinusoidal"].includes(scheme);
+    expect(streaming.code === 0).toBe(!fixed);
+    expect(streaming.err.includes(`positions of this sluice model are ${scheme}`)).toBe(fixed);
+  });
+
   const memory = async (architecture: string, ...flags: string[]) => {
     const setup = { checkpoint: familyCheckpoint(architecture) };
     return JSON.parse((await cli(["inspect", "m.gguf", "--json", ...flags], setup)).out).memory.cache;

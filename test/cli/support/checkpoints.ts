@@ -53,6 +53,10 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
     keys: { ...HEADS, "attention.head_count_kv": 4, "rope.dimension_count": 4, use_parallel_residual: true },
     tensors: ["output.weight", "blk.*.attn_norm.bias"],
   },
+  sluice: {
+    keys: { ...HEADS, "attention.sliding_window": 32 },
+    tensors: ["blk.*.ffn_gate.weight", "blk.*.attn_sinks.weight"],
+  },
   gpt2: { keys: { ...HEADS, "attention.head_count_kv": 4 }, tensors: ["blk.*.attn_qkv.weight"] },
   bloom: { keys: { ...HEADS, "attention.head_count": 6, embedding_length: 96 }, tensors: ["blk.*.attn_qkv.weight"] },
   mpt: { keys: { ...HEADS, "attention.clamp_kqv": 8 }, tensors: ["blk.*.attn_qkv.weight"] },
@@ -88,10 +92,11 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   t5: { keys: { ...HEADS, "attention.head_count_kv": 4 }, tensors: ["enc.blk.*.attn_q.weight"] },
 };
 
-export function familyCheckpoint(architecture: string): Checkpoint {
+/** @param more keys beside the family's */
+export function familyCheckpoint(architecture: string, more: Family["keys"] = {}): Checkpoint {
   const { keys, tensors } = FAMILIES[architecture];
   const names = tensors.flatMap((name) => [0, 1, 2, 3].map((layer) => name.replace("*", String(layer))));
-  const all = Object.entries({ ...COMMON, ...keys }).map(([key, value]) => [`${architecture}.${key}`, value]);
+  const all = Object.entries({ ...COMMON, ...keys, ...more }).map(([key, value]) => [`${architecture}.${key}`, value]);
   const metadata = { "general.architecture": architecture, ...Object.fromEntries(all) };
   const entries = ["token_embd.weight", ...names].map((name) => tensor(name, "f32", 100, 64, 25_600));
   return checkpoint(metadata, { tensors: new Map(entries.map((entry) => [entry.name, entry])) });
