@@ -1,6 +1,6 @@
-// Products of f32 matrices in training: C [M, N] = A B, or C += A B, where B [K, N] and A, either [M, K] or transposed
-// [K, M], lie by rows. So both derivatives of a linear layer are products of what is there already: dx = dy W and
-// dW += dy^T x; nothing is transposed in memory.
+// Products of f32 matrices in training: C [M, N] = A B, or C += A B, where A, either [M, K] or transposed [K, M], and B,
+// [K, N] or transposed [N, K], lie by rows. So a linear layer and both its derivatives are products of what is there
+// already: y = x W^T, dx = dy W and dW += dy^T x; nothing is transposed in memory.
 //
 // Up to 96 rows and 256 columns of C are one item of work. For each 256 steps of K, A is packed in groups of four rows
 // [k][4] and B in panels of sixteen columns [k][16]; sixteen columns x four rows are summed in registers (eight x four without
@@ -9,7 +9,7 @@
 //
 // Words at args: 0 A, 4 bytes from row to row of A, 8 whether A is transposed, 12 B, 16 bytes from row to row of B, 20 C,
 // 24 bytes from row to row of C, 28 M, 32 N, 36 K, 40 whether it is added to C, 44 whether the wide module is in the table,
-// 48 scratch of all threads. Threads draw items from the counter.
+// 48 scratch of all threads, 52 whether B is transposed. Threads draw items from the counter.
 
 import { COUNTER, SCRATCH_BYTES, WIDE_PRODUCT } from "./abi";
 import { madd } from "./simd";
@@ -56,6 +56,7 @@ function multiplyItem(args: usize, row: i32, rows: i32, column: i32, columns: i3
   const bStride = load<usize>(args, 16);
   const depth = load<i32>(args, 36);
   const wide = load<i32>(args, 44);
+  const turned = load<i32>(args, 52);
   const groups = (rows + 3) >> 2;
   const panelSums = usize(groups) * 256;
   memory.fill(scratch + SUMS, 0, usize((columns + 15) >> 4) * panelSums);
@@ -64,14 +65,17 @@ function multiplyItem(args: usize, row: i32, rows: i32, column: i32, columns: i3
     const a = load<usize>(args);
     if (transposed) packColumns(a + usize(k) * stride + usize(row) * 4, stride, count, rows, scratch + GROUPS);
     else packRows(a + usize(row) * stride + usize(k) * 4, stride, count, rows, scratch + GROUPS);
-    let b = load<usize>(args, 12) + usize(k) * bStride + usize(column) * 4;
+    let b = load<usize>(args, 12);
+    if (turned) b += usize(column) * bStride + usize(k) * 4;
+    else b += usize(k) * bStride + usize(column) * 4;
     let sums = scratch + SUMS;
     for (let left = columns; left > 0; left -= 16) {
-      packPanel(b, bStride, count, min(16, left), scratch + PANEL);
+      if (turned) packPanelRows(b, bStride, count, min(16, left), scratch + PANEL);
+      else packPanel(b, bStride, count, min(16, left), scratch + PANEL);
       if (wide) {
         call_indirect<void>(WIDE_PRODUCT, scratch + PANEL, count, scratch + GROUPS, GROUP_STRIDE, groups, sums);
       } else multiplyPanel(scratch + PANEL, count, scratch + GROUPS, groups, sums, left);
-      b += PANEL_BYTES;
+      b += turned ? 16 * bStride : PANEL_BYTES;
       sums += panelSums;
     }
   }
@@ -80,6 +84,18 @@ function multiplyItem(args: usize, row: i32, rows: i32, column: i32, columns: i3
 
 /** Four rows of A to a group, turned by fours. Rows past the last repeat it. */
 function packRows(a: usize, stride: usize, count: i32, rows: i32, to: usize): void {
+  turnRows(a, stride, count, rows, to, 16, GROUP_STRIDE);
+}
+
+/** Sixteen rows of a transposed B to the panel. Rows past the last repeat it. */
+function packPanelRows(b: usize, stride: usize, count: i32, rows: i32, to: usize): void {
+  turnRows(b, stride, count, rows, to, PANEL_BYTES, 16);
+}
+
+/** By fours: numbers k of four rows, `step` bytes after those of k - 1; four rows, `apart` bytes after the ones before. */
+// @ts-ignore: decorator
+@inline
+function turnRows(a: usize, stride: usize, count: i32, rows: i32, to: usize, step: usize, apart: usize): void {
   for (let row = 0; row < rows; row += 4) {
     let r0 = a + usize(row) * stride;
     let r1 = a + usize(min(row + 1, rows - 1)) * stride;
@@ -97,14 +113,14 @@ function packRows(a: usize, stride: usize, count: i32, rows: i32, to: usize): vo
       const low1 = v128.shuffle<i32>(v2, v3, 0, 4, 1, 5);
       const high1 = v128.shuffle<i32>(v2, v3, 2, 6, 3, 7);
       v128.store(out, v128.shuffle<i64>(low0, low1, 0, 2));
-      v128.store(out, v128.shuffle<i64>(low0, low1, 1, 3), 16);
-      v128.store(out, v128.shuffle<i64>(high0, high1, 0, 2), 32);
-      v128.store(out, v128.shuffle<i64>(high0, high1, 1, 3), 48);
+      v128.store(out + step, v128.shuffle<i64>(low0, low1, 1, 3));
+      v128.store(out + 2 * step, v128.shuffle<i64>(high0, high1, 0, 2));
+      v128.store(out + 3 * step, v128.shuffle<i64>(high0, high1, 1, 3));
       r0 += 16;
       r1 += 16;
       r2 += 16;
       r3 += 16;
-      out += 64;
+      out += 4 * step;
     }
     for (; k < count; k++) {
       store<f32>(out, load<f32>(r0));
@@ -115,9 +131,9 @@ function packRows(a: usize, stride: usize, count: i32, rows: i32, to: usize): vo
       r1 += 4;
       r2 += 4;
       r3 += 4;
-      out += 16;
+      out += step;
     }
-    to += GROUP_STRIDE;
+    to += apart;
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Derivatives of linear and of its bias, and cross-entropy with its gradients, against sums in double precision. What may be
+ * Linear where a backend trains, derivatives of linear and of its bias, and cross-entropy with its gradients, against sums in double precision. What may be
  * wrong follows from the rounding of f32: u for each of the additions that a number passes through.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -249,10 +249,14 @@ describe.each(BACKENDS)("$label", ({ create }) => {
     gradient.write(before);
     ops.beginStep();
     const [dyTensor, xTensor] = [tensorOf(ops, rows, outputs, dy), tensorOf(ops, rows, inputs, x)];
-    const dx = training(ops).linearInput(dyTensor, weightOf(ops, "f32", outputs, inputs, w));
+    const weight = weightOf(ops, "f32", outputs, inputs, w);
+    const dx = training(ops).linearInput(dyTensor, weight);
+    const y = ops.linear(xTensor, weight);
     for (let i = 0; i < 2; i++) training(ops).linearWeight(dyTensor, xTensor, gradient);
     const dxSums = sums(rows, inputs, outputs, (t, i, o) => dy[t * outputs + o] * w[o * inputs + i]);
     expect(worst(await ops.read(dx), dxSums)).toBeLessThan(1);
+    const ySums = sums(rows, outputs, inputs, (t, o, i) => x[t * inputs + i] * w[o * inputs + i]);
+    expect(worst(await ops.read(y), ySums)).toBeLessThan(1);
     const gradientSums = sums(outputs, inputs, 2 * rows + 1, (o, i, t) => {
       const row = t % rows;
       return t === 2 * rows ? before[o * inputs + i] : dy[row * outputs + o] * x[row * inputs + i];
@@ -312,6 +316,7 @@ async function everything({ create }: Device): Promise<Buffer> {
     training(ops).linearWeight(dyTensor, tensorOf(ops, rows, inputs, x), gradient);
     training(ops).sumRows(dyTensor, bias);
     parts.push((await ops.read(training(ops).linearInput(dyTensor, w))).slice());
+    parts.push((await ops.read(ops.linear(tensorOf(ops, rows, inputs, x), w))).slice());
     parts.push(await gradient.read(), await bias.read());
   }
   for (const { problem } of CROSS_PROBLEMS) parts.push(...Object.values(await crossed(ops, problem)));

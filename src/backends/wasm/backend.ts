@@ -41,6 +41,7 @@ import * as stateOps from "./ops/state-space.js";
 import { type Placement, placeWeights } from "./placement.js";
 import type { Space } from "./space.js";
 import { expect, own, WasmInput, WasmTensor, WasmWeight } from "./tensors.js";
+import { linearOfMany } from "./training/linear.js";
 import { wasmTraining } from "./training/training.js";
 
 export class WasmBackend implements Backend {
@@ -198,8 +199,9 @@ export class WasmBackend implements Backend {
 
   linear(x: Tensor, weight: Weight, bias?: Weight): Tensor {
     const machine = this.of(WasmWeight, weight);
-    const offsets = bias && this.crossing.weight(bias, machine);
-    return linearOps.linear(machine, this.crossing.tensor(x, machine), weight, offsets);
+    const here = this.crossing.tensor(x, machine);
+    const product = this.trainingOps && !bias ? linearOfMany(machine, here, weight) : undefined;
+    return product ?? linearOps.linear(machine, here, weight, bias && this.crossing.weight(bias, machine));
   }
 
   rmsNorm(x: Tensor, gain: Weight, epsilon: number): Tensor {

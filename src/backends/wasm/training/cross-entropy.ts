@@ -90,7 +90,10 @@ interface Chunk {
 function chunk(machine: Machine, call: WholeCall, { first, logits, losses, dx }: Chunk): void {
   const { x, bias, gradients } = call;
   const { rows } = logits;
-  multiplyRows(machine, x, { first, rows }, call.head, bias, logits);
+  const part = (of: WasmTensor) => ({ ...matrixOf(of), rows, address: of.address + first * of.cols * 4 });
+  const head = matrixOf(trained(call.head));
+  if (bias) multiplyRows(machine, x, { first, rows }, call.head, bias, logits);
+  else floatProduct(machine, { left: part(x), right: head, transposed: "right", to: logits, added: false });
   machine.commands
     .begin(abi.CROSS_ENTROPY, rows * logits.cols * LOSS_NS)
     .writes(logits.address, rows * logits.stride * 4)
@@ -104,12 +107,10 @@ function chunk(machine: Machine, call: WholeCall, { first, logits, losses, dx }:
     .word(gradients ? 1 : 0)
     .end();
   if (!gradients || !dx) return;
-  const part = (of: WasmTensor) => ({ ...matrixOf(of), rows, address: of.address + first * of.cols * 4 });
-  const right = matrixOf(trained(call.head));
-  floatProduct(machine, { left: logits, transposed: false, right, to: part(dx), added: false });
+  floatProduct(machine, { left: logits, right: head, to: part(dx), added: false });
   if (gradients.head) {
     const to = matrixOf(own(WasmKept, gradients.head));
-    floatProduct(machine, { left: logits, transposed: true, right: part(x), to, added: true });
+    floatProduct(machine, { left: logits, transposed: "left", right: part(x), to, added: true });
   }
   if (gradients.bias) sumColumns(machine, logits, gradients.bias);
 }

@@ -33,37 +33,38 @@ export function trained(matrix: Weight): WasmWeight {
   return weight;
 }
 
-/** [rows, cols] of the machine's arena, as `left` times `right` or, transposed, its transpose times `right`. */
+/** [rows, cols] of the machine's arena, as `left` times `right`; `transposed`: one of them is taken transposed. */
 export interface FloatProduct {
   readonly left: Matrix;
-  readonly transposed: boolean;
   readonly right: Matrix;
+  readonly transposed?: "left" | "right" | undefined;
   /** Where the product goes, or what it is added to. */
   readonly to: Matrix;
   readonly added: boolean;
 }
 
 export function floatProduct(machine: Machine, { left, transposed, right, to, added }: FloatProduct): void {
-  const depth = transposed ? left.rows : left.cols;
-  const rows = transposed ? left.cols : left.rows;
-  const fits = depth === right.rows && rows === to.rows && right.cols === to.cols;
-  const turned = transposed ? ", transposed," : "";
-  expect(fits, "A product of floats", `${shape(left)}${turned} and ${shape(right)} for ${shape(to)}`);
+  const [rows, depth] = transposed === "left" ? [left.cols, left.rows] : [left.rows, left.cols];
+  const [height, cols] = transposed === "right" ? [right.cols, right.rows] : [right.rows, right.cols];
+  const fits = depth === height && rows === to.rows && cols === to.cols;
+  const turned = transposed ? `, ${transposed} transposed,` : "";
+  expect(fits, "A product of floats", `${shape(left)} and ${shape(right)}${turned} for ${shape(to)}`);
   machine.commands
-    .begin(abi.FLOAT_PRODUCT, rows * right.cols * depth * PRODUCT_NS)
+    .begin(abi.FLOAT_PRODUCT, rows * cols * depth * PRODUCT_NS)
     .reads(left.address, bytesOf(left))
     .word(left.stride * 4)
-    .word(transposed ? 1 : 0)
+    .word(transposed === "left" ? 1 : 0)
     .reads(right.address, bytesOf(right))
     .word(right.stride * 4)
     .writes(to.address, bytesOf(to))
     .word(to.stride * 4)
     .word(rows)
-    .word(right.cols)
+    .word(cols)
     .word(depth)
     .word(added ? 1 : 0)
     .word(machine.wide ? 1 : 0)
     .word(machine.scratch)
+    .word(transposed === "right" ? 1 : 0)
     .end();
 }
 
