@@ -103,11 +103,11 @@ function expertLinearInput(machine: Machine, call: ExpertLinearBackCall): Tensor
   for (const { expert, first, x: part } of routing.partsOf(machine, x)) {
     const left = rowsOf(slopes, first, part.rows);
     const right = matrixOf(trained(call.experts[expert]));
-    floatProduct(machine, { left, transposed: false, right, to: rowsOf(dx, first, part.rows), added: false });
+    floatProduct(machine, { left, right, to: rowsOf(dx, first, part.rows), added: false });
     const gradient = call.gradients?.[expert];
     if (gradient) {
       const to = matrixOf(own(WasmKept, gradient));
-      floatProduct(machine, { left, transposed: true, right: matrixOf(part), to, added: true });
+      floatProduct(machine, { left, transposed: "left", right: matrixOf(part), to, added: true });
     }
     const biasGradient = call.biasGradients?.[expert];
     if (biasGradient) sumColumns(machine, left, biasGradient);
