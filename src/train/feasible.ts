@@ -13,6 +13,15 @@ import { evaluationSources, type Material, stageParts } from "./sources.js";
 /** Any number of tokens gives a model of the same kind. */
 const SOME_VOCABULARY = 1024;
 
+/** Keys that files of some architectures have though nothing there reads them, such as the heads of a Mamba. */
+const IDLE = new Set([
+  "attention.head_count",
+  "attention.head_count_kv",
+  "feed_forward_length",
+  "rope.dimension_count",
+  "rope.freq_base",
+]);
+
 /** Models and patterns of all stages. @throws ArgumentError, UnsupportedError */
 export function checkModel(config: TrainingConfig): void {
   const read = new Set<string>();
@@ -51,7 +60,7 @@ export async function checkSamples(material: Material): Promise<void> {
 
 function checkKeys({ model, stages }: TrainingConfig, read: ReadonlySet<string>): void {
   const given = [model.keys, ...stages.map(({ keys }) => keys)].flatMap(Object.keys);
-  const unread = [...new Set(given)].filter((key) => !read.has(key));
+  const unread = [...new Set(given)].filter((key) => !read.has(key) && !IDLE.has(key));
   if (unread.length === 0) return;
   throw new ArgumentError(
     `The model's keys ${unread.map((key) => `"${key}"`).join(", ")} mean nothing to a ${model.architecture} like this one. ` +
