@@ -34,14 +34,14 @@ export type Build = keyof typeof BUILDS;
 /** Those that are tested. */
 export const BUILD_NAMES: readonly Build[] = relaxedSimd ? ["plain", "relaxed"] : ["plain"];
 
-/** Below lie the module's own constants, which every instance writes anew. */
-const FIRST = 65536;
+/** What is taken first lies here: below are the module's own constants, which every instance writes anew. */
+export const FIRST_ADDRESS = 65536;
 
 /** A memory in which values lie where a test puts them. */
 export class KernelMemory {
   readonly memory: WebAssembly.Memory;
   readonly bytes: Uint8Array;
-  #end = FIRST;
+  #end = FIRST_ADDRESS;
 
   constructor(megabytes: number) {
     this.memory = new WebAssembly.Memory({ initial: megabytes * 16, maximum: 65536, shared: true });
@@ -66,7 +66,7 @@ export class KernelMemory {
 
   /** Forgets everything taken. */
   clear(): void {
-    this.#end = FIRST;
+    this.#end = FIRST_ADDRESS;
   }
 }
 

@@ -6,6 +6,7 @@ import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
 import {
   BUILD_NAMES,
   type Build,
+  FIRST_ADDRESS,
   inTurns,
   KernelMemory,
   linearKernels,
@@ -178,11 +179,11 @@ describe.each(BUILD_NAMES)("linear, %s", (build) => {
     const at = memory.take(32);
     memory.bytes.set(stored, at);
     const kernels = linearKernels(build, memory.memory);
-    const words = memory.words(4096, 32);
+    const words = memory.words(FIRST_ADDRESS, 32);
     words[8] = at;
     words[9] = DTYPES[biasType].ggml;
     words.fill(0, RANGE_COUNTERS / 4);
-    kernels.linear(4096, 0, 1);
+    kernels.linear(FIRST_ADDRESS, 0, 1);
     const out = memory.floats(words[10], 2 * words[11]);
     for (let t = 0; t < 2; t++) {
       for (let r = 0; r < 5; r++) expect(out[t * words[11] + r]).toBeCloseTo(plain[t * 5 + r] + bias[r], 5);
