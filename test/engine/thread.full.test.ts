@@ -163,7 +163,7 @@ describe("the package", () => {
     expect([...foreign].filter((name) => !allowed.includes(name))).toEqual([]);
   });
 
-  it("ships the build and nothing else", async () => {
+  it("ships the build, the bundled model with its card and text, and nothing else", async () => {
     const { stdout } = await promisify(execFile)("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
       cwd: ROOT,
     });
@@ -171,7 +171,7 @@ describe("the package", () => {
     const paths = files.map(({ path }) => path);
     expect(paths).toContain("dist/engine-thread-node.js");
     expect(paths).toContain("dist/cli/main.js");
-    const others = paths.filter((path) => !path.startsWith("dist/"));
+    const others = paths.filter((path) => !/^(dist|assets)\//.test(path));
     expect(others.filter((path) => !/^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(path))).toEqual([]);
     expect(paths.filter((path) => /(^|[/.])(test|bench)[/.]/.test(path))).toEqual([]);
   });
