@@ -32,7 +32,8 @@ export async function evaluateSource(
     await options.onPass?.();
     const numbers = Array.from({ length: Math.min(perPass, windows - start) }, (_, i) => start + i);
     const samples = await Promise.all(numbers.map((n) => source.sample(n, length)));
-    const losses = await pass.evaluate(samples);
+    const asked = samples.map((sample) => (isTask ? answers(sample) : []));
+    const { losses, predicted } = await pass.predict(samples, asked);
     losses.forEach((row, index) => {
       row.forEach((loss, t) => {
         if (samples[index].weights[t] === 0) return;
@@ -40,9 +41,6 @@ export async function evaluateSource(
         total.count++;
       });
     });
-    if (!isTask) continue;
-    const asked = samples.map(answers);
-    const predicted = await pass.predict(samples, asked);
     asked.forEach((rows, index) => {
       total.asked += rows.length;
       total.right += rows.filter((row, i) => predicted[index][i] === samples[index].ids[row + 1]).length;

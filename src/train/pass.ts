@@ -9,7 +9,7 @@ import { mixerShapes } from "../nn/mixer.js";
 import type { ModelSpec } from "../nn/spec.js";
 import type { Backend } from "../tensor/backend.js";
 import type { Tensor } from "../tensor/tensor.js";
-import type { TrainingOps } from "../tensor/training.js";
+import type { CrossEntropyCall, CrossEntropyResult, TrainingOps } from "../tensor/training.js";
 import type { Sample } from "./data/sample.js";
 import type { AttentionPattern } from "./patterns/pattern.js";
 import { RecurrentZeros, RowStates } from "./row-states.js";
@@ -24,6 +24,12 @@ export interface PassOptions {
 
 /** By sample: -log of the probability of each next token, [L], 0 where its weight is 0. */
 export type Losses = readonly Float32Array[];
+
+export interface Predictions {
+  readonly losses: Losses;
+  /** By sample, in the order of the rows that were asked for. */
+  readonly predicted: readonly Int32Array[];
+}
 
 /** The model of one stage, ready to run over samples. */
 export class ModelPass {
@@ -47,51 +53,38 @@ export class ModelPass {
   /** Adds to the gradients those of the sum of all losses, each times its weight and `factor`. */
   async learn(samples: readonly Sample[], factor: number): Promise<Losses> {
     const hidden = this.forward(samples);
-    const { head, spec } = this.decoder;
+    const { head } = this.decoder;
     const { tape } = this.recording;
-    const { losses, dx } = this.training.crossEntropy({
-      x: hidden,
-      head: head.weight,
-      bias: head.bias,
-      softcap: spec.logitSoftcap,
-      ...this.targets(samples, factor),
-      gradients: { head: tape.parameter(head.weight), bias: tape.parameter(head.bias) },
-    });
+    const gradients = { head: tape.parameter(head.weight), bias: tape.parameter(head.bias) };
+    const { losses, dx } = this.crossEntropy(hidden, samples, factor, gradients);
     if (dx) tape.backward(hidden, dx);
     return this.read(losses, samples);
   }
 
   /** The losses alone. */
   async evaluate(samples: readonly Sample[]): Promise<Losses> {
-    const hidden = this.forward(samples);
-    const { head, spec } = this.decoder;
-    const { losses } = this.training.crossEntropy({
-      x: hidden,
-      head: head.weight,
-      bias: head.bias,
-      softcap: spec.logitSoftcap,
-      ...this.targets(samples, 1),
-    });
-    return this.read(losses, samples);
+    return this.read(this.crossEntropy(this.forward(samples), samples, 1).losses, samples);
   }
 
   /**
-   * The most probable next token in some rows of each sample.
+   * The losses, and the most probable next token in some rows of each sample.
    * @param rows by sample: the rows that are asked for
    */
-  async predict(samples: readonly Sample[], rows: readonly (readonly number[])[]): Promise<Int32Array[]> {
+  async predict(samples: readonly Sample[], rows: readonly (readonly number[])[]): Promise<Predictions> {
     const hidden = this.forward(samples);
+    const losses = await this.read(this.crossEntropy(hidden, samples, 1).losses, samples);
     const length = samples[0].weights.length;
     const flat = rows.flatMap((list, sample) => list.map((row) => sample * length + row));
-    if (flat.length === 0) return rows.map(() => new Int32Array(0));
+    if (flat.length === 0) return { losses, predicted: rows.map(() => new Int32Array(0)) };
     const picked = this.backend.gather(hidden, this.backend.input(Int32Array.from(flat)));
     const logits = this.decoder.head.forward(this.backend, picked);
     const best = argmax(await this.backend.read(logits), logits.cols);
     let next = 0;
-    return rows.map(({ length: count }) => {
+    const predicted = rows.map(({ length: count }) => {
       next += count;
       return best.slice(next - count, next);
     });
+    return { losses, predicted };
   }
 
   dispose(): void {
@@ -111,6 +104,19 @@ export class ModelPass {
     });
     const segments = samples.map((_, index) => ({ start: index * length, count: length, state }));
     return this.decoder.hidden(recording, { ids: recording.input(ids), rows: ids.length, segments });
+  }
+
+  private crossEntropy(
+    hidden: Tensor,
+    samples: readonly Sample[],
+    factor: number,
+    gradients?: CrossEntropyCall["gradients"],
+  ): CrossEntropyResult {
+    const { head, spec } = this.decoder;
+    const { weight, bias } = head;
+    const softcap = spec.logitSoftcap;
+    const targets = this.targets(samples, factor);
+    return this.training.crossEntropy({ x: hidden, head: weight, bias, softcap, ...targets, gradients });
   }
 
   private targets(samples: readonly Sample[], factor: number) {

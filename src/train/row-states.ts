@@ -16,7 +16,7 @@ import type { AlibiSpec } from "../position/alibi.js";
 import { type RelativeSpec, relativeBuckets } from "../position/relative.js";
 import { type RopeSpec, ropeFrequencies, writeAngles } from "../position/rope.js";
 import type { Angles, AttentionBias, Backend } from "../tensor/backend.js";
-import type { KeptTensor, StepInput } from "../tensor/tensor.js";
+import type { StepInput } from "../tensor/tensor.js";
 import { InternalError, UnsupportedError } from "../util/errors.js";
 import { clipBelow, type Range } from "../util/ranges.js";
 import type { AttentionPattern, HeadSet } from "./patterns/pattern.js";
@@ -42,10 +42,7 @@ export class RecurrentZeros {
   }
 
   dispose(): void {
-    for (const { before, after } of this.pairs.values()) {
-      const tensors: readonly KeptTensor[] = [before, after];
-      for (const tensor of tensors) tensor.dispose();
-    }
+    for (const { before, after } of this.pairs.values()) for (const tensor of [before, after]) tensor.dispose();
     this.pairs.clear();
   }
 }
@@ -111,17 +108,15 @@ export class RowStates implements LayerStates {
 
   /** i32 [T, R, 2], and R. */
   private spansOf({ head, visible }: HeadSet, window: number | undefined) {
-    const key = `spans ${head} ${window}`;
-    const known = this.inputs.get(key);
-    if (known) return { spans: known, ranges: known.length / (2 * this.length) };
-    const seen = Array.from({ length: this.length }, (_, t) => {
-      const ranges = visible(t);
-      return window === undefined ? ranges : clipBelow(ranges, t + 1 - window);
-    });
-    const ranges = seen.reduce((most, row) => Math.max(most, row.length), 1);
-    const spans = this.backend.input(writeSpans(seen, ranges));
-    this.inputs.set(key, spans);
-    return { spans, ranges };
+    const spans = this.once(`spans ${head} ${window}`, () =>
+      writeSpans(
+        Array.from({ length: this.length }, (_, t) => {
+          const ranges = visible(t);
+          return window === undefined ? ranges : clipBelow(ranges, t + 1 - window);
+        }),
+      ),
+    );
+    return { spans, ranges: spans.length / (2 * this.length) };
   }
 
   private biasOf(shape: AttentionShape, table: AttendCall["table"], ranges: number): AttentionBias | undefined {
@@ -154,7 +149,8 @@ export class RowStates implements LayerStates {
 }
 
 /** Rows with fewer ranges have empty ones in front, all ending at the query. */
-function writeSpans(rows: readonly (readonly Range[])[], ranges: number): Int32Array {
+function writeSpans(rows: readonly (readonly Range[])[]): Int32Array {
+  const ranges = rows.reduce((most, row) => Math.max(most, row.length), 1);
   const spans = new Int32Array(rows.length * ranges * 2);
   rows.forEach((row, t) => {
     row.forEach(({ start, end }, index) => {

@@ -119,8 +119,7 @@ export class TrainedWeights {
 
   dispose(): void {
     for (const { gradient, first, second } of this.list) {
-      const tensors: readonly KeptTensor[] = [gradient, first, second];
-      for (const tensor of tensors) tensor.dispose();
+      for (const tensor of [gradient, first, second]) tensor.dispose();
     }
   }
 }

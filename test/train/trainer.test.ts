@@ -274,7 +274,7 @@ test("it learns to copy", async () => {
   const task = new CopyTask({ seed: 1000, symbols: Array.from({ length: SYMBOLS }, (_, i) => i), separator: SYMBOLS });
   const samples = await Promise.all(Array.from({ length: 64 }, (_, n) => task.sample(n, 16)));
   const asked = samples.map(({ weights }) => [...weights.keys()].filter((row) => weights[row] > 0));
-  const predicted = await trainer.passOf(0).predict(samples, asked);
+  const { predicted } = await trainer.passOf(0).predict(samples, asked);
   const right = asked.map((rows, s) => rows.filter((row, i) => predicted[s][i] === samples[s].ids[row + 1]).length);
   const share = right.reduce((a, b) => a + b, 0) / asked.flat().length;
   expect(share).toBeGreaterThan(0.99);
