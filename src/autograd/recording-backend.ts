@@ -116,7 +116,8 @@ export class RecordingBackend implements Backend {
         return again.tape.gradientOf(inside) ?? tape.training.zeros(x.rows, x.cols);
       };
       const dx = inner.scope({ layer, forward }, x, input);
-      tape.give(x, () => dx);
+      // It lives as long as the scope's arena, and may be dy itself.
+      tape.give(x, () => tape.training.copy(dx));
     });
   }
 

@@ -18,7 +18,7 @@ type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 export const nodeFileWriter: FileWriter = {
   writeFile: writeFileAtomic,
-  append: (location, bytes) => typed(location, "written", () => appendFile(location, bytes)),
+  append: (location, bytes) => typed(location, "written", () => appendFile(location, bytes, { flush: true })),
   makeFolder: (location) => typed(location, "made", () => makeFolder(location)),
   remove: (location) => typed(location, "removed", () => removePath(location)),
   rename: (from, to) => typed(to, "written", () => renamePath(from, to)),

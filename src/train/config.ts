@@ -8,6 +8,9 @@ import { ArgumentError } from "../util/errors.js";
 const positive = z.number().positive().finite();
 const count = z.number().int().positive();
 const share = z.number().min(0).max(1);
+const beta = z.number().min(0).lt(1);
+/** No run has longer samples or larger steps; what memory allows is less. */
+const tokens = count.max(2 ** 28);
 
 /** Keys of GGUF's metadata without the architecture in front: `embedding_length`, `attention.head_count`, ... */
 const keys = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.number())]));
@@ -38,19 +41,27 @@ const tokenizer = z.union(
   [
     /** Byte pairs of the texts, 256 bytes and special tokens included; none are merged where there are no texts. */
     z.strictObject({ vocabularySize: z.number().int().min(258).max(65536) }),
-    /** A tokenizer.json. */
-    z.strictObject({ file: z.string().min(1) }),
+    /** A tokenizer.json; the token that ends a text is otherwise the one that tokenizer_config.json beside it names. */
+    z.strictObject({ file: z.string().min(1), endToken: z.string().min(1).optional() }),
   ],
   { error: 'expected {"vocabularySize": N} with N from 258 to 65536, or {"file": "tokenizer.json"}' },
 );
 
-const source = z.strictObject({
-  source: z.enum(["text", "passkey", "pairs", "lines", "repeat", "cycle", "copy"]),
-  /** Of the tokens; shares are divided by their sum. */
-  share: positive,
-  /** Weight of the answers' tokens in the loss, where those of the text weigh 1. */
-  answerWeight: positive.optional(),
-});
+/** Those in which all that counts weighs alike. */
+const WITHOUT_ANSWERS: readonly string[] = ["text", "cycle", "copy"];
+
+const source = z
+  .strictObject({
+    source: z.enum(["text", "passkey", "pairs", "lines", "repeat", "cycle", "copy"]),
+    /** Of the tokens; shares are divided by their sum. */
+    share: positive,
+    /** Weight of the answers' tokens in the loss, where those of the text weigh 1. */
+    answerWeight: positive.optional(),
+  })
+  .refine(({ source, answerWeight }) => answerWeight === undefined || !WITHOUT_ANSWERS.includes(source), {
+    path: ["answerWeight"],
+    error: `means nothing to ${WITHOUT_ANSWERS.join(", ")}: there, all that counts weighs 1`,
+  });
 
 const schedule = z.enum(["constant", "cosine", "wsd"]);
 
@@ -58,11 +69,11 @@ const stage = z.strictObject({
   name: z.string().min(1),
   /** Tokens that the stage reads. */
   tokens: count,
-  contextLength: count,
+  contextLength: tokens,
   /** Tokens of one optimizer step; what does not fit in one pass is accumulated. */
-  batchTokens: count,
+  batchTokens: tokens,
   /** Tokens of one pass forward and back; bounds the memory. */
-  microBatchTokens: count.optional(),
+  microBatchTokens: tokens.optional(),
   /** What a query sees: `full`, `recent:N`, `sinks:S,recent:N`, `shifted:N`, `bigbird:N`. */
   attention: z.string().default("full"),
   /** Metadata that changes from here on, such as `rope.freq_base` or `rope.scaling.type`. */
@@ -84,8 +95,8 @@ const optimizer = z.strictObject({
   warmupSteps: z.number().int().min(0).default(100),
   schedule: schedule.default("cosine"),
   decayShare: share.default(0.3),
-  beta1: share.default(0.9),
-  beta2: share.default(0.95),
+  beta1: beta.default(0.9),
+  beta2: beta.default(0.95),
   epsilon: positive.default(1e-8),
   /** Decoupled weight decay of matrices. */
   decay: z.number().min(0).default(0.1),

@@ -20,12 +20,19 @@ export interface EvaluationSource {
   samples(length: number): number;
 }
 
+/** Logits that exist at once; a sample of its own may have more. */
+const MOST_LOGITS = 2 ** 26;
+
 export async function evaluateSource(
   pass: ModelPass,
   { source, isTask, samples: available }: EvaluationSource,
   options: EvaluationOptions,
 ): Promise<TaskResult> {
-  const { length, perPass } = options;
+  const { length } = options;
+  const { vocabulary } = pass.decoder.spec;
+  const perPass = isTask
+    ? Math.max(1, Math.min(options.perPass, Math.floor(MOST_LOGITS / (length * vocabulary))))
+    : options.perPass;
   const windows = Math.min(options.windows, available(length));
   const total = { loss: 0, count: 0, right: 0, asked: 0 };
   for (let start = 0; start < windows; start += perPass) {

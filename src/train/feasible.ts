@@ -4,14 +4,20 @@
  */
 import type { ModelSpec } from "../nn/spec.js";
 import { weightUses } from "../nn/weights.js";
-import { ArgumentError, FormatError } from "../util/errors.js";
-import type { StageConfig, TrainingConfig } from "./config.js";
+import { ggufTokenizerKeys, type SpecialTokenNames } from "../tokenizer/train/tokenizer-json.js";
+import { ArgumentError, FormatError, InternalError } from "../util/errors.js";
+import { type StageConfig, type TrainingConfig, tensorPattern } from "./config.js";
+import type { SampleSource } from "./data/sample.js";
+import { exportGguf } from "./export/gguf-export.js";
 import { keysRead, stageDefinition } from "./model-definition.js";
+import { modelToExport } from "./model-files.js";
 import { parsePattern } from "./patterns/pattern.js";
 import { evaluationSources, type Material, stageParts } from "./sources.js";
 
 /** Any number of tokens gives a model of the same kind. */
 const SOME_VOCABULARY = 1024;
+
+const DRAWS = 64;
 
 /** Keys that files of some architectures have though nothing there reads them, such as the heads of a Mamba. */
 const IDLE = new Set([
@@ -30,6 +36,8 @@ export function checkModel(config: TrainingConfig): void {
       parsePattern(stage.attention);
       const definition = stageDefinition(config, SOME_VOCABULARY, index);
       for (const key of keysRead(definition)) read.add(key);
+      checkPositions(definition.spec, stage);
+      checkExtras(config, definition.spec);
       return weightShapes(definition.spec);
     }),
   );
@@ -45,17 +53,64 @@ export function checkModel(config: TrainingConfig): void {
   });
 }
 
-/** Draws one sample of each source at the length of each stage. @throws ArgumentError for what does not fit */
+/** Draws samples of each source at the length of each stage. @throws ArgumentError for what does not fit */
 export async function checkSamples(material: Material): Promise<void> {
   for (const [index, stage] of material.config.stages.entries()) {
     const { contextLength: length } = stage;
     for (const { source } of stageParts(material, stage, index)) {
-      await ofStageAsync(stage, () => source.sample(0, length));
+      await ofStageAsync(stage, () => draw(source, length, DRAWS));
     }
-    for (const { samples } of evaluationSources(material, stage)) {
-      await ofStageAsync(stage, async () => samples(length));
+    for (const { source, samples } of evaluationSources(material, stage)) {
+      await ofStageAsync(stage, () => draw(source, length, Math.min(DRAWS, samples(length))));
     }
   }
+}
+
+/** Needles differ in length: one sample that fits says little. */
+async function draw(source: SampleSource, length: number, count: number): Promise<void> {
+  for (let n = 0; n < count; n++) await source.sample(n, length);
+}
+
+/** Learned positions end with their table. */
+function checkPositions({ positions }: ModelSpec, { contextLength }: StageConfig): void {
+  if (positions?.kind !== "learned" || contextLength <= positions.positions) return;
+  throw new ArgumentError(
+    `The model has learned embeddings for ${positions.positions} positions, and samples have ${contextLength} tokens. ` +
+      "Set context_length in model.keys to the longest stage.",
+  );
+}
+
+/** Sinks and optional tensors that are asked for must come to be. */
+function checkExtras({ model }: TrainingConfig, spec: ModelSpec): void {
+  const names = weightUses(spec).map(({ ref }) => ref.tensor);
+  if (model.sinks !== "none" && !names.some((name) => /attn_sinks/.test(name))) {
+    throw new ArgumentError(
+      `model.sinks: ${model.architecture} has no logits of sinks; the architecture "sluice" has, or use sinkToken.`,
+    );
+  }
+  const pattern = tensorPattern(model);
+  if (!pattern || names.some((name) => pattern.test(name))) return;
+  throw new ArgumentError(
+    `model.tensors: no tensor of this ${model.architecture} has a name that "${model.tensors}" finds.`,
+  );
+}
+
+/**
+ * Whether the model that comes out can be written. @param names of special tokens
+ * @throws ArgumentError, FormatError or UnsupportedError for a model or a tokenizer that GGUF cannot hold
+ */
+export async function checkExport(
+  config: TrainingConfig,
+  vocabulary: number,
+  tokenizerJson: object,
+  names: SpecialTokenNames,
+): Promise<void> {
+  const definition = stageDefinition(config, vocabulary, config.stages.length - 1);
+  const unread = async () => {
+    throw new InternalError("An export reads no numbers before its chunks are asked for.");
+  };
+  const model = modelToExport(definition, tokenizerJson, unread);
+  await exportGguf({ model, tokenizerKeys: ggufTokenizerKeys(tokenizerJson, names), quant: "f16" });
 }
 
 function checkKeys({ model, stages }: TrainingConfig, read: ReadonlySet<string>): void {

@@ -1,7 +1,7 @@
 /** The model of a run's folder, as its newest checkpoint (or another one) has it, ready to be exported. */
 import type { MetadataValue } from "../formats/checkpoint.js";
 import { readSafetensors } from "../formats/safetensors.js";
-import { ggufTokenizerKeys } from "../tokenizer/train/tokenizer-json.js";
+import { ggufTokenizerKeys, namedIn } from "../tokenizer/train/tokenizer-json.js";
 import { NotFoundError } from "../util/errors.js";
 import { platform } from "../util/platform.js";
 import { readState } from "./checkpoint.js";
@@ -42,21 +42,8 @@ export async function folderModel<R>(
     const state = readState(source, await readSafetensors(source));
     const definition = stageDefinition(config, tokenizer.vocabSize, lastStage(state));
     const model = await checkpointModel(source, definition, json);
-    return await use({ model, tokenizerKeys: ggufTokenizerKeys(json, namesOf(tokenizerConfig)), step: found });
+    return await use({ model, tokenizerKeys: ggufTokenizerKeys(json, namedIn(tokenizerConfig)), step: found });
   } finally {
     await source.close();
   }
-}
-
-function namesOf(config: object) {
-  const read = (key: string) => {
-    const value: unknown = Reflect.get(config, key);
-    return typeof value === "string" ? value : undefined;
-  };
-  const [eosToken, bosToken] = [read("eos_token"), read("bos_token")];
-  return {
-    ...(eosToken !== undefined && { eosToken }),
-    ...(bosToken !== undefined && { bosToken }),
-    addBos: Reflect.get(config, "add_bos_token") === true,
-  };
 }

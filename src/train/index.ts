@@ -11,4 +11,12 @@ export { type PrepareProgress, prepareRun } from "./prepare.js";
 export { type RunHooks, TrainingRun } from "./run.js";
 export { RunFolder } from "./run-folder.js";
 export { TrainedWeights } from "./trained-weights.js";
-export { type StepReport, stageSteps, Trainer, type TrainerState } from "./trainer.js";
+export {
+  type DrawnSample,
+  type StageSources,
+  type StepReport,
+  stageSteps,
+  Trainer,
+  type TrainerParts,
+  type TrainerState,
+} from "./trainer.js";

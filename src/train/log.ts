@@ -49,7 +49,7 @@ export async function appendLog(folder: RunFolder, line: LogLine): Promise<void>
 
 /** The lines up to a step. A last line that was cut short by a crash is left out. */
 export async function readLog(folder: RunFolder, lastStep: number): Promise<LogLine[]> {
-  const text = await folder.read(NAME).catch(() => "");
+  const text = (await folder.has(NAME)) ? await folder.read(NAME) : "";
   const lines = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
   return lines
     .filter((line) => line !== "")

@@ -13,38 +13,40 @@ export async function checkpointModel(
   tokenizer: object,
 ): Promise<TrainedModel> {
   const file = await readSafetensors(source);
+  return modelToExport(definition, tokenizer, (uses) => readWhole(source, file, uses));
+}
+
+/** @param read the numbers of a tensor, of which the uses are the parts */
+export function modelToExport(
+  { architecture, metadata, spec }: ModelDefinition,
+  tokenizer: object,
+  read: (uses: readonly WeightUse[]) => Promise<Float32Array>,
+): TrainedModel {
   const byTensor = new Map<string, WeightUse[]>();
-  for (const use of weightUses(definition.spec)) {
+  for (const use of weightUses(spec)) {
     const { tensor } = use.ref;
     byTensor.set(tensor, [...(byTensor.get(tensor) ?? []), use]);
   }
-  const tensors = [...byTensor].map(([name, uses]) => wholeTensor(source, file, name, uses));
-  const { architecture, metadata } = definition;
+  const tensors = [...byTensor].map(([name, uses]): TrainedTensor => {
+    const [{ ref }] = uses;
+    const { rows, cols } = ref.part ?? ref;
+    return { name, rows, cols, exact: ref.exact, read: () => read(uses) };
+  });
   return { architecture, metadata, tensors, tokenizer };
 }
 
-function wholeTensor(
-  source: ByteSource,
-  file: SafetensorsFile,
-  name: string,
-  uses: readonly WeightUse[],
-): TrainedTensor {
+async function readWhole(source: ByteSource, file: SafetensorsFile, uses: readonly WeightUse[]): Promise<Float32Array> {
   const [{ ref }] = uses;
   const { rows, cols } = ref.part ?? ref;
-  const read = async () => {
-    const whole = new Float32Array(rows * cols);
-    for (const use of uses) {
-      const tensor = file.tensors.get(`weight:${use.name}`);
-      const count = use.ref.rows * use.ref.cols;
-      if (tensor?.dtype !== "f32" || tensor.rows * tensor.cols !== count) {
-        throw new FormatError(`${source.name} has no f32 weight "${use.name}" of ${count} numbers.`, {
-          name: use.name,
-        });
-      }
-      const start = use.ref.part?.start ?? 0;
-      await tensor.read(0, new Uint8Array(whole.buffer, 4 * start, 4 * count));
+  const whole = new Float32Array(rows * cols);
+  for (const use of uses) {
+    const tensor = file.tensors.get(`weight:${use.name}`);
+    const count = use.ref.rows * use.ref.cols;
+    if (tensor?.dtype !== "f32" || tensor.rows * tensor.cols !== count) {
+      throw new FormatError(`${source.name} has no f32 weight "${use.name}" of ${count} numbers.`, { name: use.name });
     }
-    return whole;
-  };
-  return { name, rows, cols, exact: ref.exact, read };
+    const start = use.ref.part?.start ?? 0;
+    await tensor.read(0, new Uint8Array(whole.buffer, 4 * start, 4 * count));
+  }
+  return whole;
 }

@@ -4,7 +4,7 @@ import { parseJson } from "../formats/json-file.js";
 import { createTokenizer } from "../tokenizer/create-tokenizer.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { trainBytePair } from "../tokenizer/train/byte-pair.js";
-import { tokenizerConfig } from "../tokenizer/train/tokenizer-json.js";
+import { namedIn, type SpecialTokenNames, specialTexts, tokenizerConfig } from "../tokenizer/train/tokenizer-json.js";
 import { WordCounter } from "../tokenizer/train/word-counter.js";
 import { ArgumentError } from "../util/errors.js";
 import { platform } from "../util/platform.js";
@@ -12,7 +12,7 @@ import type { TrainingConfig } from "./config.js";
 import { packTexts } from "./data/pack-texts.js";
 import { textFiles, textPieces } from "./data/text-files.js";
 import { fileWriter } from "./export/save.js";
-import { checkModel, checkSamples } from "./feasible.js";
+import { checkExport, checkModel, checkSamples } from "./feasible.js";
 import type { RunFolder } from "./run-folder.js";
 import { END_TOKEN, SINK_TOKEN } from "./special-tokens.js";
 
@@ -41,15 +41,17 @@ export async function prepareRun(folder: RunFolder, config: TrainingConfig, opti
         : `All ${files.heldOut.length} texts are held out, none is left to learn from: narrow data.heldOut.`,
     );
   }
+  if ((await folder.checkpoints()).length > 0 || (await folder.has("log.jsonl"))) {
+    throw new ArgumentError(
+      `${folder.location} has checkpoints or the log of another run, but no config.json to go on with. ` +
+        "Choose another folder, or remove them.",
+    );
+  }
   await fileWriter().makeFolder(folder.path("data"));
   await fileWriter().makeFolder(folder.path("checkpoints"));
   const json = await tokenizerJson(config, files.train, options);
-  const names = {
-    ...("vocabularySize" in config.tokenizer && { eosToken: END_TOKEN }),
-    ...(config.sinkToken && { bosToken: SINK_TOKEN, addBos: true }),
-  };
+  const names = await specialNames(config, json);
   const settings = tokenizerConfig(json, names);
-  await folder.write("tokenizer.json", JSON.stringify(json));
   await folder.write("tokenizer_config.json", `${JSON.stringify(settings, undefined, 2)}\n`);
   const tokenizer = createTokenizer({
     kind: "hf",
@@ -57,6 +59,8 @@ export async function prepareRun(folder: RunFolder, config: TrainingConfig, opti
     tokenizerConfig: settings,
     specialTokensMap: undefined,
   });
+  await checkExport(config, tokenizer.vocabSize, json, names);
+  await folder.write("tokenizer.json", JSON.stringify(json));
   for (const [name, list] of [["train", files.train] as const, ["held-out", files.heldOut] as const]) {
     if (list.length > 0) await pack(folder, name, list, tokenizer, options);
     // Of an earlier preparation that did not come to its end.
@@ -98,6 +102,7 @@ async function tokenizerJson(
   for (const [index, file] of files.entries()) {
     options.onProgress?.({ phase: "count", done: index, total: files.length });
     for await (const { text } of textPieces(file, platform())) {
+      await platform().yieldToEvents();
       options.signal?.throwIfAborted();
       words.add(text);
     }
@@ -105,8 +110,33 @@ async function tokenizerJson(
   return trainBytePair(words, {
     vocabularySize: tokenizer.vocabularySize,
     specialTokens: sinkToken ? [END_TOKEN, SINK_TOKEN] : [END_TOKEN],
-    onProgress: (done, total) => options.onProgress?.({ phase: "merge", done, total }),
+    onProgress: async (done, total) => {
+      options.onProgress?.({ phase: "merge", done, total });
+      await platform().yieldToEvents();
+      options.signal?.throwIfAborted();
+    },
   });
+}
+
+/** Which of the vocabulary's special tokens does what. */
+async function specialNames({ tokenizer, sinkToken }: TrainingConfig, json: object): Promise<SpecialTokenNames> {
+  const sink = sinkToken ? { bosToken: SINK_TOKEN, addBos: true } : {};
+  if (!("file" in tokenizer)) return { eosToken: END_TOKEN, ...sink };
+  const beside = tokenizer.file.replace(/[^/\\]*$/, "tokenizer_config.json");
+  const there = (await platform().list(beside)) === "file";
+  const named = there ? namedIn(await readJson(beside)) : {};
+  const eosToken = tokenizer.endToken ?? named.eosToken ?? onlySpecial(json, tokenizer.file);
+  return { ...named, eosToken, ...sink };
+}
+
+/** One special token can only be the end of a text. @throws ArgumentError where there are several, or none */
+function onlySpecial(json: object, file: string): string {
+  const specials = specialTexts(json);
+  if (specials.length === 1) return specials[0];
+  throw new ArgumentError(
+    `Which of the special tokens of ${file} ends a text? Name it as tokenizer.endToken; ` +
+      `there are: ${specials.join(", ") || "none"}.`,
+  );
 }
 
 async function readJson(location: string): Promise<object> {
@@ -129,11 +159,12 @@ async function pack(
   tokenizer: Tokenizer,
   { onProgress, signal }: PrepareOptions,
 ): Promise<void> {
-  const progress = (done: number) => {
-    signal?.throwIfAborted();
-    onProgress?.({ phase: "pack", done, total: files.length });
-  };
+  const progress = (done: number) => onProgress?.({ phase: "pack", done, total: files.length });
   progress(0);
-  const chunks = packTexts({ files, tokenizer, onProgress: (done) => progress(done.files) }, platform());
+  const onPiece = async () => {
+    await platform().yieldToEvents();
+    signal?.throwIfAborted();
+  };
+  const chunks = packTexts({ files, tokenizer, onPiece, onProgress: (done) => progress(done.files) }, platform());
   await fileWriter().writeFile(folder.path("data", `${name}.tokens`), chunks);
 }

@@ -30,12 +30,16 @@ export class RunFolder {
   /** @throws NotFoundError for a folder that no run has begun in, FormatError, ArgumentError */
   async config(): Promise<TrainingConfig> {
     const path = this.path("config.json");
-    const found = await platform().list(this.location);
-    if (!Array.isArray(found) || !found.includes("config.json")) {
+    if (!(await this.has("config.json"))) {
+      const found = await platform().list(this.location);
       const why = found === undefined ? "it does not exist" : "it has no config.json";
       throw new NotFoundError(`'${this.location}' is no folder of a training run: ${why}.`);
     }
     return parseConfig(await this.json("config.json"), path);
+  }
+
+  async has(name: string): Promise<boolean> {
+    return (await platform().list(this.path(name))) === "file";
   }
 
   /** What tokenizer.json holds, and the tokenizer that it makes. */

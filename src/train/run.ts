@@ -4,7 +4,7 @@
  */
 import type { Backend } from "../tensor/backend.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import { CancelledError, FormatError } from "../util/errors.js";
+import { CancelledError, FormatError, NumericError } from "../util/errors.js";
 import { platform } from "../util/platform.js";
 import { checkpointFile, restoreCheckpoint } from "./checkpoint.js";
 import type { TrainingConfig } from "./config.js";
@@ -13,6 +13,7 @@ import { tokenizerFingerprint } from "./data/tokenizer-fingerprint.js";
 import { evaluateSource } from "./evaluate.js";
 import { exportGguf } from "./export/gguf-export.js";
 import { fileWriter, saveFile } from "./export/save.js";
+import { checkModel, checkSamples } from "./feasible.js";
 import { folderModel } from "./folder-model.js";
 import { appendLog, cutLog, type EvaluationLine, type LogLine, type StepLine, stepLine } from "./log.js";
 import type { RunFolder } from "./run-folder.js";
@@ -57,15 +58,23 @@ export class TrainingRun {
   static async open(folder: RunFolder, backend: Backend, hooks: RunHooks = {}): Promise<TrainingRun> {
     const config = await folder.config();
     const { tokenizer } = await folder.tokenizer();
-    const [train, heldOut] = [await folder.tokens("train"), await folder.tokens("held-out")];
-    const files = [train, heldOut].filter((file) => file !== undefined);
+    checkModel(config);
+    const files: PackedTokens[] = [];
+    let run: TrainingRun | undefined;
     try {
+      const open = async (name: string) => {
+        const file = await folder.tokens(name);
+        if (file) files.push(file);
+        return file;
+      };
+      const material = { config, tokenizer, train: await open("train"), heldOut: await open("held-out") };
       for (const file of files) checkTokens(file, tokenizer);
-      const material = { config, tokenizer, train, heldOut };
-      const run = new TrainingRun(folder, config, backend, material, hooks, files);
+      await checkSamples(material);
+      run = new TrainingRun(folder, config, backend, material, hooks, files);
       await run.restore();
       return run;
     } catch (error) {
+      run?.trainer.dispose();
       for (const file of files) await file.close();
       throw error;
     }
@@ -119,7 +128,16 @@ export class TrainingRun {
         },
       });
     }
-    const line: EvaluationLine = { kind: "evaluation", step: this.trainer.state.step, stage: stage.name, results };
+    const { step } = this.trainer.state;
+    const wrong = Object.keys(results).find((name) => !Number.isFinite(results[name].loss));
+    if (wrong !== undefined) {
+      throw new NumericError(
+        `After step ${step} the loss of "${wrong}" is ${results[wrong].loss}: the training diverged. Lower the rate and ` +
+          "go on from the newest checkpoint, which is older.",
+        { step },
+      );
+    }
+    const line: EvaluationLine = { kind: "evaluation", step, stage: stage.name, results };
     await this.add(line);
     this.hooks.onEvaluation?.(line);
     return line;

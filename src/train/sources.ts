@@ -64,7 +64,7 @@ export function evaluationSources(material: Material, stage: StageConfig): Evalu
   if (!heldOut) return tasks;
   const text = new WindowsInOrder(heldOut, "held-out");
   const samples = (length: number) => text.windows(config.sinkToken ? length - 1 : length);
-  return [{ source: withSink(material, text), isTask: false, samples }, ...tasks];
+  return [{ source: withSink(material, text, 1), isTask: false, samples }, ...tasks];
 }
 
 function mixtureOf({ data }: TrainingConfig, { mixture = data.mixture }: StageConfig): readonly SourceConfig[] {
@@ -77,16 +77,17 @@ function seedOf({ seed }: TrainingConfig, stage: number, part: number): number {
 }
 
 function makeSource(material: Material, part: SourceConfig, seed: number): SampleSource {
-  return withSink(material, bareSource(material, part, seed));
+  // A text may begin with any token, but likelier ones can be learned; how a task begins cannot be known.
+  return withSink(material, bareSource(material, part, seed), part.source === "text" ? 1 : 0);
 }
 
-function withSink({ config, tokenizer }: Material, source: SampleSource): SampleSource {
+function withSink({ config, tokenizer }: Material, source: SampleSource, firstWeight: number): SampleSource {
   if (!config.sinkToken) return source;
   const [id, ...more] = tokenizer.encode(SINK_TOKEN, { addSpecial: false, parseSpecial: true });
   if (id === undefined || more.length > 0) {
     throw new ArgumentError(`The tokenizer has no token "${SINK_TOKEN}", which sinkToken asks for.`);
   }
-  return withFirstToken(source, id);
+  return withFirstToken(source, id, firstWeight);
 }
 
 function bareSource({ tokenizer, train }: Material, part: SourceConfig, seed: number): SampleSource {

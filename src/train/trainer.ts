@@ -42,7 +42,7 @@ export interface DrawnSample {
   readonly sample: Sample;
 }
 
-/** Samples of a stage by name: one source for each entry of the mixture, chosen by share. */
+/** What a stage learns from. */
 export interface StageSources {
   /** The n-th sample of the stage. */
   sample(n: number, length: number): Promise<DrawnSample>;
@@ -139,7 +139,7 @@ export class Trainer {
   /** Gathers the gradients of a step, `perPass` samples at a time; none are left when a pass fails or is stopped. */
   private async learn(pass: ModelPass, drawn: readonly DrawnSample[], perPass: number): Promise<LossTally> {
     const total = drawn.reduce((sum, { sample }) => sum + sumOf(sample.weights), 0);
-    // Samples that ask for nothing teach nothing.
+    // Samples that ask for nothing have no gradients: then momentum and decay alone move the weights.
     const factor = total === 0 ? 0 : 1 / total;
     const tally = new LossTally();
     try {

@@ -96,6 +96,29 @@ describe.each([
     expect(await gradients(y, [1, 2, 3, 4], [x])).toEqual([[111, 222, 333, 444]]);
   });
 
+  it("layers that are computed anew give gradients that nothing else writes or ends", async () => {
+    const recording = new RecordingBackend(tape, { checkpointing: true });
+    const scaled = (x: Tensor, factor: number) =>
+      recording.scope({ layer: 0, forward: (inner, inside) => inner.map(inside, "scale", factor) }, x, undefined);
+    recording.beginStep();
+    const x = watched([1, 2, 3, 4]);
+    const parts = [1, 10, 100, 1000].map((factor) => scaled(x, factor));
+    const sum = parts.reduce((all, part) => recording.add(all, part));
+    expect(await gradients(sum, [1, 2, 3, 4], [x])).toEqual([[1111, 2222, 3333, 4444]]);
+
+    recording.beginStep();
+    const [a, b] = [watched([1, 2, 3, 4]), watched([1, 2, 3, 4])];
+    // The order in which they go back: what b gets is read after a's was added to.
+    const last = recording.map(b, "scale", 1);
+    const other = recording.map(a, "scale", 10);
+    const same = recording.scope({ layer: 0, forward: (_, inside) => inside }, a, undefined);
+    const y = recording.add(recording.add(same, other), last);
+    expect(await gradients(y, [1, 2, 3, 4], [a, b])).toEqual([
+      [11, 22, 33, 44],
+      [1, 2, 3, 4],
+    ]);
+  });
+
   it("a chain of residuals doubles the gradient with each", async () => {
     ops.beginStep();
     const x = watched([1, -1, 2, 0]);

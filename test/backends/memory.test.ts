@@ -177,6 +177,23 @@ test("a steady state takes no memory", async () => {
   await ops.dispose();
 });
 
+test("a step that fitted fits again, though something else parts what it had", async () => {
+  const ops = await createWasmBackend({ threads: 1, maxMemoryBytes: 20 * 2 ** 20 });
+  const rows = 2 ** 16;
+  const empty = (mebibytes: number) => ops.empty(rows, mebibytes * 4);
+  let between: { dispose(): void } | undefined;
+  for (let step = 0; step < 3; step++) {
+    ops.beginStep();
+    empty(6);
+    // Something that outlives the step lies between the pieces of the first, so that no whole of 14 MiB is left.
+    between ??= ops.kept(rows, 8);
+    empty(8);
+  }
+  expect(() => empty(8)).toThrow(MemoryError);
+  between?.dispose();
+  await ops.dispose();
+});
+
 test("eviction between steps does not disturb attention that still waits", async () => {
   const ops = await createWasmBackend({ threads: 1 });
   const store = ops.kvStore({ members: 1, keyWidth: 4, valueWidth: 4, keyType: "f32", valueType: "f32" });

@@ -32,6 +32,9 @@ const CASES: readonly Case[] = [
   { rows: 200, kvHeads: 3, group: 2, width: 20, valueWidth: 8, spans: "scattered" },
   { rows: 90, kvHeads: 4, group: 2, width: 16, spans: "window", others: "scattered" },
   { rows: 90, kvHeads: 3, group: 1, width: 8, spans: "causal", others: "nothing", sinks: true },
+  ...(["table", "linear"] as const).map(
+    (bias): Case => ({ ...base, rows: 70, kvHeads: 4, others: "window", bias, sinks: true }),
+  ),
   { rows: 60, keys: 175, kvHeads: 2, group: 2, width: 36, valueWidth: 32, spans: "causal" },
   { rows: 100, keys: 31, kvHeads: 2, group: 2, width: 32, valueWidth: 36, spans: "all" },
   { rows: 70, kvHeads: 2, group: 2, width: 16, spans: "some" },

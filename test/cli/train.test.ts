@@ -200,8 +200,13 @@ describe("sluice train", () => {
   });
 
   test("a second process is kept out; one that is gone is not", async () => {
-    await begin(SMALL);
     const { hostname } = await import("node:os");
+    await mkdir(out);
+    await writeFile(join(out, "running"), `${process.ppid} ${hostname()}`);
+    expect((await begin(SMALL)).err).toContain(`Process ${process.ppid} trains in ${out} already`);
+    expect(await readdir(out)).toEqual(["running"]);
+    await rm(join(out, "running"));
+    await begin(SMALL);
     // The parent lives as long as this test does.
     await writeFile(join(out, "running"), `${process.ppid} ${hostname()}`);
     const busy = await cli(["train", "--resume", out, ...FLAGS]);

@@ -86,20 +86,22 @@ const KINDS: Readonly<Record<string, (drawing: Drawing) => Drawn>> = {
       tape ? ops.scope({ layer: 0, forward }, pool[a], undefined) : forward(ops, pool[a]);
     return { rows: rows[a], step };
   },
+  /** A layer that passes on what it gets, so that its gradient is the one that comes in. */
+  idle: ({ random, rows }) => {
+    const a = random.below(rows.length);
+    const step: Step = ({ ops, tape }, pool) =>
+      tape ? ops.scope({ layer: 0, forward: (_, x) => x }, pool[a], undefined) : pool[a];
+    return { rows: rows[a], step };
+  },
 };
-
-/** What a layer gives back ends with the scope after the next, so two of them may be used in any order. */
-const MOST_LAYERS = 2;
 
 /** A program of `steps` steps over inputs of these rows; its result is made of the last two tensors. */
 export function linearProgram(seed: number, steps: number, inputRows: readonly number[]): LinearProgram {
   const random = new Random(seed);
   const rows = [...inputRows];
-  let layers = 0;
   const drawn = Array.from({ length: steps }, () => {
-    const names = Object.keys(KINDS).filter((name) => name !== "layer" || layers < MOST_LAYERS);
+    const names = Object.keys(KINDS);
     const name = names[random.below(names.length)];
-    if (name === "layer") layers++;
     const made = KINDS[name]({ random, rows });
     rows.push(made.rows);
     return { name, step: made.step };

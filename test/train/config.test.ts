@@ -59,6 +59,19 @@ it("a configuration written with its defaults reads as the same", () => {
 });
 
 describe("errors", () => {
+  it("keep decays of moments below 1, and sizes possible", () => {
+    expect(errorOf({ ...SMALLEST, optimizer: { beta1: 1 } }).message).toContain("optimizer.beta1");
+    expect(errorOf({ ...SMALLEST, optimizer: { beta2: 1 } }).message).toContain("optimizer.beta2");
+    expect(errorOf(stages({ contextLength: 1e15, batchTokens: 1e15 })).message).toContain("stages[0].contextLength");
+  });
+
+  it("refuse a weight of answers where there are none", () => {
+    const mixture = (source: string) => ({ ...SMALLEST, data: { mixture: [{ source, share: 1, answerWeight: 2 }] } });
+    for (const source of ["text", "cycle", "copy"])
+      expect(errorOf(mixture(source)).message).toContain("data.mixture[0].answerWeight: means nothing to");
+    expect(parse(mixture("repeat")).data.mixture[0].answerWeight).toBe(2);
+  });
+
   it("name every wrong place", () => {
     const { message, details } = errorOf({
       ...SMALLEST,

@@ -179,6 +179,24 @@ describe("metadata", () => {
     expect(worst(plain, await logitsOf(own, ids))).toBeGreaterThan(1e-3);
   });
 
+  it("Llama 3's scaling keeps its keys where the architecture reads no divisors", async () => {
+    const falcon = await trainedFrom(randomGguf(familyNamed("falcon 7b")).path);
+    const said = {
+      "falcon.rope.scaling.type": "llama3",
+      "falcon.rope.scaling.factor": 4,
+      "falcon.rope.scaling.original_context_length": 32,
+      "falcon.rope.scaling.low_freq_factor": 1,
+      "falcon.rope.scaling.high_freq_factor": 4,
+    };
+    const model = { ...falcon, metadata: new Map([...falcon.metadata, ...Object.entries(said)]) };
+    const { notes } = await exportGguf({ model, quant: "f32" });
+    expect(notes.join()).toContain("only Sluice knows Llama 3's scaling");
+    const own = await writeAsIs(model, join(folder, "falcon3.gguf"));
+    const ids = randomIds(60, FAMILY_TOKENS.length, 4);
+    expect(worst(await logitsOf(own, ids), await logitsOf(await exported(model, "f32"), ids))).toBeLessThan(1e-5);
+    expect(worst(await logitsOf(own, ids), await logitsOf(await exported(falcon, "f32"), ids))).toBeGreaterThan(1e-3);
+  });
+
   it("refuses dynamic NTK, which GGUF cannot ask for", async () => {
     const model = await bare({ ...SCALED, "llama.rope.scaling.type": "dynamic" });
     await expect(exportGguf({ model, quant: "f16" })).rejects.toThrow(UnsupportedError);

@@ -118,6 +118,7 @@ test("the tokenizer goes along, with its special tokens and template", async () 
   expect(read("tokenizer.json")).toEqual(hfJson());
   expect(read("tokenizer_config.json")).toEqual({
     tokenizer_class: "PreTrainedTokenizerFast",
+    add_bos_token: false,
     bos_token: "<|end|>",
     eos_token: "<|end|>",
     model_max_length: 64,

@@ -1,12 +1,15 @@
 /** A run in its folder, from texts to a model that the engine loads. */
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Tokenizer as Oracle } from "@huggingface/tokenizers";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { createWasmBackend } from "../../src/backends/wasm/index.js";
 import { loadLocal } from "../../src/engine/load-local.js";
 import type { Backend } from "../../src/tensor/backend.js";
+import { charOfByte } from "../../src/tokenizer/byte-level.js";
+import { byteLevelJson } from "../../src/tokenizer/train/tokenizer-json.js";
 import { parseConfig } from "../../src/train/config.js";
-import { exportGguf } from "../../src/train/export/index.js";
+import { exportGguf, exportHuggingFace, saveFolder } from "../../src/train/export/index.js";
 import { folderModel } from "../../src/train/folder-model.js";
 import type { EvaluationLine, LogLine, StepLine } from "../../src/train/log.js";
 import { prepareRun } from "../../src/train/prepare.js";
@@ -239,7 +242,76 @@ function negativeLog(logits: Float32Array, id: number): number {
   return most + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - most), 0)) - logits[id];
 }
 
+it("a Hugging Face folder begins texts with the same token as the GGUF file", async () => {
+  const folder = await prepared();
+  const run = await TrainingRun.open(folder, backend);
+  await run.checkpoint();
+  const { path } = await run.writeModel();
+  await run.close();
+  const hf = folder.path("hf");
+  await folderModel(folder, async ({ model, tokenizerKeys }) =>
+    saveFolder(hf, await exportHuggingFace({ model, tokenizerKeys, dtype: "f32" })),
+  );
+  const text = "the river sings";
+  const found: number[][] = [];
+  for (const location of [path, hf]) {
+    const model = await loadLocal(location, { backend: "wasm", threads: 1 });
+    found.push([...(await model.encode(text))]);
+    await model.dispose();
+  }
+  expect(found[0]).toEqual(found[1]);
+  const json = JSON.parse(readFileSync(join(hf, "tokenizer.json"), "utf8"));
+  expect(new Oracle(json, {}).encode(text).ids).toEqual(found[0]);
+  expect(found[0][0]).toBe(1);
+});
+
+describe("a tokenizer that is taken over", () => {
+  const special = (id: number, content: string) => ({ id, content, special: true });
+  const given = async (specials: readonly string[], beside?: object, endToken?: string): Promise<RunFolder> => {
+    const home = join(place, `tokenizer-${++runs}`);
+    mkdirSync(home);
+    const file = join(home, "tokenizer.json");
+    const tokens = [...specials, ...Array.from({ length: 256 }, (_, byte) => charOfByte(byte))];
+    const json = {
+      ...byteLevelJson(tokens, [], specials.length),
+      added_tokens: specials.map((text, id) => special(id, text)),
+    };
+    writeFileSync(file, JSON.stringify(json));
+    if (beside) writeFileSync(join(home, "tokenizer_config.json"), JSON.stringify(beside));
+    return prepared({ tokenizer: { file, ...(endToken && { endToken }) }, sinkToken: false });
+  };
+  const endOf = async (folder: RunFolder) => (await folder.tokenizer()).tokenizer.eosId;
+
+  it("has the end token that is named, here or beside it, or the only one", async () => {
+    expect(await endOf(await given(["<s>", "</s>"], { eos_token: { content: "</s>" } }))).toBe(1);
+    expect(await endOf(await given(["<s>", "</s>", "<x>"], { eos_token: "</s>" }, "<x>"))).toBe(2);
+    expect(await endOf(await given(["</s>"]))).toBe(0);
+  });
+
+  it("is refused where nothing says which ends a text", async () => {
+    await expect(given(["<s>", "</s>"])).rejects.toThrow(/tokenizer\.endToken; there are: <s>, <\/s>/);
+    await expect(given([])).rejects.toThrow(ArgumentError);
+  });
+});
+
 describe("refused", () => {
+  it("a folder that has the checkpoints of a run without its configuration", async () => {
+    const folder = await prepared();
+    await trained(folder);
+    rmSync(folder.path("config.json"));
+    const again = prepareRun(folder, parseConfig(CONFIG, "x"), { paths: [texts] });
+    await expect(again).rejects.toThrow(/checkpoints or the log of another run/);
+    expect(await folder.checkpoints()).toEqual([6, 7]);
+  });
+
+  it("a configuration that was changed to what cannot be carried out", async () => {
+    const folder = await prepared();
+    const [short, long] = CONFIG.stages;
+    const changed = { ...CONFIG, stages: [short, { ...long, keys: { "rope.freq_bass": 3 } }] };
+    writeFileSync(folder.path("config.json"), JSON.stringify(changed));
+    await expect(TrainingRun.open(folder, backend)).rejects.toThrow(/rope\.freq_bass/);
+  });
+
   it("texts that are asked for and not there", async () => {
     const config = parseConfig({ ...CONFIG, data: { mixture: CONFIG.data.mixture } }, "x");
     const folder = new RunFolder(join(place, "none"));

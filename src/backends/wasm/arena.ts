@@ -26,11 +26,11 @@ export class Arena {
     this.tensorCount = 0;
   }
 
-  /** After a reset: joins blocks that were chained in mid-step into one. */
+  /** After a reset: joins blocks that were chained in mid-step into one; where none is to be had, the step chains them anew. */
   consolidate(): void {
     if (this.blocks.length < 2) return;
     this.release();
-    this.addBlock(this.mark);
+    if (this.space.fits(this.mark)) this.addBlock(this.mark);
   }
 
   release(): void {

@@ -66,23 +66,33 @@ export async function train(args: TrainArguments, io: Io): Promise<number> {
   }
   return untilInterrupted(io, async (signal) => {
     const training = await io.runtime.training();
-    const location = args.resume ?? (await begin(args, io, training, signal));
+    const begun = args.config === undefined ? undefined : await readConfig(args.config, io, training);
+    const location = args.resume ?? args.out ?? begun?.name ?? "";
     const folder = new training.RunFolder(location);
-    const config = await folder.config();
+    if (!begun) await folder.config();
     const unlock = await training.lockFolder(location);
     try {
-      return await trainIn(folder, config, args, io, training, signal);
+      if (begun) await begin(folder, begun, args, io, training, signal);
+      return await trainIn(folder, await folder.config(), args, io, training, signal);
     } finally {
       await unlock();
     }
   });
 }
 
-/** Prepares the folder; returns it. */
-async function begin(args: TrainArguments, io: Io, training: Training, signal: AbortSignal): Promise<string> {
-  const path = args.config ?? "";
-  const config = training.parseConfig(parseJson(await io.files.read(path), path), path);
-  const location = args.out ?? config.name;
+async function readConfig(path: string, io: Io, training: Training): Promise<TrainingConfig> {
+  return training.parseConfig(parseJson(await io.files.read(path), path), path);
+}
+
+async function begin(
+  folder: RunFolder,
+  config: TrainingConfig,
+  args: TrainArguments,
+  io: Io,
+  training: Training,
+  signal: AbortSignal,
+): Promise<void> {
+  const { location } = folder;
   if (await io.files.exists(`${location}/config.json`)) {
     throw new UsageError(
       `${location} has a config.json already: go on with that run by --resume ${quoted(location)}, or choose another --out.`,
@@ -90,7 +100,7 @@ async function begin(args: TrainArguments, io: Io, training: Training, signal: A
   }
   const progress = new TrainingProgress(io, config, args);
   try {
-    await training.prepareRun(new training.RunFolder(location), config, {
+    await training.prepareRun(folder, config, {
       paths: args.data ?? [],
       signal,
       onProgress: (done) => progress.preparing(done),
@@ -101,7 +111,6 @@ async function begin(args: TrainArguments, io: Io, training: Training, signal: A
   } finally {
     await progress.prepared();
   }
-  return location;
 }
 
 async function trainIn(

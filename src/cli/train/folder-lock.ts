@@ -2,28 +2,36 @@
  * A file that says which process trains in a folder, so that a second one does not write into the same run. A process that
  * was killed leaves it behind; it counts for nothing once that process is gone. Between machines nothing can be told.
  */
-import { open, readFile, rm } from "node:fs/promises";
+import { link, readFile, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { fileWriter } from "../../train/export/save.js";
 import { SluiceError } from "../../util/errors.js";
 import { errnoCode, fileError } from "../files-node.js";
 
 const NAME = "running";
+const MOST_TRIES = 3;
+const WITHOUT_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
 
-/** @returns what unlocks. @throws SluiceError (busy) when another process trains there, (file) */
+/**
+ * Makes the folder where there is none.
+ * @returns what unlocks; a folder that was made and is still empty goes with it.
+ * @throws SluiceError (busy) when another process trains there, (file); WriteError
+ */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const path = join(folder, NAME);
+  const made = !(await exists(folder));
+  await fileWriter().makeFolder(folder);
   const mine = `${process.pid} ${hostname()} ${(await startOf(process.pid)) ?? ""}`.trim();
   for (let tries = 0; ; tries++) {
-    try {
-      const handle = await open(path, "wx");
-      await handle.writeFile(mine);
-      await handle.close();
-      return () => rm(path, { force: true });
-    } catch (error) {
-      if (errnoCode(error) !== "EEXIST" || tries > 1) throw fileError(path, "written", error);
+    if (await put(path, mine, tries)) {
+      return async () => {
+        await removeIf(path, mine);
+        if (made) await rmdir(folder).catch(() => {});
+      };
     }
-    const [pid, host, start] = (await readFile(path, "utf8").catch(() => "")).split(" ");
+    const found = await readFile(path, "utf8").catch(() => "");
+    const [pid, host, start] = found.split(" ");
     if (host === hostname() && (await isRunning(Number(pid), start))) {
       throw new SluiceError(
         "busy",
@@ -31,8 +39,39 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
         { folder, pid: Number(pid) },
       );
     }
-    await rm(path, { force: true });
+    await removeIf(path, found);
   }
+}
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Puts the file there with its text, in one step; false where there is one. */
+async function put(path: string, text: string, tries: number): Promise<boolean> {
+  const partial = `${path}.${process.pid}`;
+  try {
+    await writeFile(partial, text);
+    await link(partial, path).catch((error: unknown) => {
+      // Some file systems have no links: then in two steps.
+      if (!WITHOUT_LINKS.has(errnoCode(error))) throw error;
+      return writeFile(path, text, { flag: "wx" });
+    });
+    return true;
+  } catch (error) {
+    if (errnoCode(error) === "EEXIST" && tries < MOST_TRIES) return false;
+    throw fileError(path, "written", error);
+  } finally {
+    await rm(partial, { force: true });
+  }
+}
+
+/** Another process may have put its own there in the meantime. */
+async function removeIf(path: string, text: string): Promise<void> {
+  if ((await readFile(path, "utf8").catch(() => text)) === text) await rm(path, { force: true });
 }
 
 async function isRunning(pid: number, start: string | undefined): Promise<boolean> {

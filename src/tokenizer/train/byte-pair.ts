@@ -20,7 +20,8 @@ export interface BytePairOptions {
   readonly specialTokens: readonly string[];
   /** A pair that occurs more rarely isn't merged; default 2. */
   readonly leastCount?: number;
-  readonly onProgress?: (tokens: number, vocabularySize: number) => void;
+  /** Called now and then; what it throws ends the training. */
+  readonly onProgress?: (tokens: number, vocabularySize: number) => void | Promise<void>;
 }
 
 const BYTES = 256;
@@ -34,7 +35,10 @@ const encoder = new TextEncoder();
  * Trains on texts, or on words that were counted before (texts that don't fit into memory together).
  * @throws ArgumentError for sizes and special tokens that make no vocabulary
  */
-export function trainBytePair(texts: Iterable<string> | WordCounter, options: BytePairOptions): ByteLevelJson {
+export async function trainBytePair(
+  texts: Iterable<string> | WordCounter,
+  options: BytePairOptions,
+): Promise<ByteLevelJson> {
   const { vocabularySize, specialTokens, leastCount = 2, onProgress } = options;
   checkOptions(options);
   const { counts } = texts instanceof WordCounter ? texts : WordCounter.of(texts);
@@ -51,9 +55,9 @@ export function trainBytePair(texts: Iterable<string> | WordCounter, options: By
     merges.push([tokens[pair.left], tokens[pair.right]]);
     known.add(text);
     tokens.push(text);
-    if (tokens.length % PROGRESS_EVERY === 0) onProgress?.(tokens.length, vocabularySize);
+    if (tokens.length % PROGRESS_EVERY === 0) await onProgress?.(tokens.length, vocabularySize);
   }
-  onProgress?.(tokens.length, vocabularySize);
+  await onProgress?.(tokens.length, vocabularySize);
   return byteLevelJson(tokens, merges, specialTokens.length);
 }
 

@@ -148,6 +148,25 @@ function ggufMerges(value: unknown): string[] {
   });
 }
 
+/** Names of special tokens in a tokenizer_config.json; each is a text, or an object that has it as `content`. */
+export function namedIn(tokenizerConfig: object): SpecialTokenNames {
+  const read = (key: string) => {
+    const value: unknown = Reflect.get(tokenizerConfig, key);
+    return textOf(isFields(value) ? value.content : value);
+  };
+  const [eosToken, bosToken] = [read("eos_token"), read("bos_token")];
+  return {
+    ...(eosToken !== undefined && { eosToken }),
+    ...(bosToken !== undefined && { bosToken }),
+    addBos: Reflect.get(tokenizerConfig, "add_bos_token") === true,
+  };
+}
+
+/** The special tokens of a tokenizer.json. */
+export function specialTexts(tokenizerJson: unknown): string[] {
+  return specialIds(tokenizerJson).map(([text]) => text);
+}
+
 /** Texts and ids of the special tokens, in their order. */
 function specialIds(tokenizerJson: unknown): (readonly [text: string, id: number])[] {
   const json = fieldsOf(tokenizerJson, "tokenizer.json");

@@ -12,6 +12,8 @@ export interface PackTexts {
   readonly tokenizer: Tokenizer;
   /** Put behind each document; default: the tokenizer's end token. */
   readonly endId?: number | undefined;
+  /** Before each piece of a text; throws to stop. */
+  readonly onPiece?: (() => Promise<void>) | undefined;
   /** After each file. */
   readonly onProgress?: ((done: { readonly files: number; readonly tokens: number }) => void) | undefined;
 }
@@ -30,7 +32,7 @@ export function packTexts(
 
 /** The ids of all texts, piece by piece. Special tokens that a text spells out are plain text. */
 export async function* encodedTexts(
-  { files, tokenizer, endId = tokenizer.eosId, onProgress }: PackTexts,
+  { files, tokenizer, endId = tokenizer.eosId, onPiece, onProgress }: PackTexts,
   platform: Pick<Platform, "open">,
 ): AsyncGenerator<Int32Array, void, undefined> {
   if (endId === undefined) {
@@ -40,6 +42,7 @@ export async function* encodedTexts(
   let tokens = 0;
   for (const [i, file] of files.entries()) {
     for await (const { text, last } of textPieces(file, platform)) {
+      await onPiece?.();
       const ids = tokenizer.encode(text, { addSpecial: false, parseSpecial: false });
       yield ids;
       if (last) yield end;

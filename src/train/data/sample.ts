@@ -48,8 +48,11 @@ export function shuffle<T>(list: { readonly length: number; [index: number]: T }
   }
 }
 
-/** A token in front of every sample, such as a learned sink: ids [token, L tokens of the source]. */
-export function withFirstToken(source: SampleSource, token: number, weight = 1): SampleSource {
+/**
+ * A token in front of every sample, such as a learned sink: ids [token, L tokens of the source].
+ * @param weight of predicting the first token of the source
+ */
+export function withFirstToken(source: SampleSource, token: number, weight: number): SampleSource {
   return {
     name: source.name,
     async sample(n, length) {

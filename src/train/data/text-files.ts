@@ -12,6 +12,8 @@ const READ_BYTES = 2 ** 20;
 /** A piece is given as soon as it has so many characters; a line of JSON may have many more. */
 const PIECE_CHARACTERS = 2 ** 20;
 const LONGEST_LINE = 2 ** 28;
+/** Without a place to cut. */
+const LONGEST_PIECE = 2 ** 28;
 
 /** A stretch of a document. */
 export interface TextPiece {
@@ -53,7 +55,8 @@ async function filesBelow(
 
 /**
  * The documents of a file, in pieces: one document, or one for each line of a .jsonl file, its field "text". Pieces are cut
- * before a white space that follows a letter, where byte-level tokenizers cut anyway: their tokens are those of the whole. @throws NotFoundError, FormatError
+ * before a white space that follows a letter or a digit, where byte-level tokenizers cut anyway: their tokens are those of
+ * the whole. @throws NotFoundError, FormatError
  */
 export async function* textPieces(
   location: string,
@@ -71,19 +74,29 @@ export async function* textPieces(
 async function* plainPieces(source: ByteSource): AsyncGenerator<TextPiece, void, undefined> {
   let text = "";
   for await (const part of decoded(source)) {
+    const known = text.length < PIECE_CHARACTERS ? 0 : text.length;
     text += part;
-    const end = text.length >= PIECE_CHARACTERS ? cutAt(text) : 0;
+    const end = text.length >= PIECE_CHARACTERS ? cutAt(text, known) : 0;
     if (end > 0) yield { text: text.slice(0, end), last: false };
     text = text.slice(end);
+    if (text.length > LONGEST_PIECE) {
+      throw new FormatError(
+        `'${source.name}' has more than ${LONGEST_PIECE} characters without a letter or a digit before a space or a line's end.`,
+      );
+    }
   }
   yield { text, last: true };
 }
 
-const LETTER_AND_SPACE = /\p{L}\p{White_Space}/u;
+const WORD_AND_SPACE = /[\p{L}\p{N}]\p{White_Space}/u;
 
-/** The last place before a white space behind a letter; 0 for none. Punctuation may keep the white space behind it. */
-function cutAt(text: string): number {
-  for (let i = text.length - 1; i > 0; i--) if (LETTER_AND_SPACE.test(text.slice(i - 1, i + 1))) return i;
+/**
+ * The last place before a white space behind a letter or a digit; 0 for none. Punctuation may keep the white space behind it.
+ * @param known so many characters have none
+ */
+function cutAt(text: string, known: number): number {
+  for (let i = text.length - 1; i >= Math.max(1, known); i--)
+    if (WORD_AND_SPACE.test(text.slice(i - 1, i + 1))) return i;
   return 0;
 }
 

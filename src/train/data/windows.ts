@@ -58,7 +58,7 @@ export class ShuffledWindows implements SampleSource {
     const windows = this.windows(length);
     const random = randomFor(this.#seed, epoch, length);
     const play = this.#tokens.count - 1 - windows * length;
-    const offset = random.below(Math.min(play, length - 1) + 1);
+    const offset = random.below(play + 1);
     return { epoch, length, offset, windowAt: permutation(windows, random) };
   }
 }

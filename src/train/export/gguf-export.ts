@@ -5,6 +5,7 @@
 import type { MetadataValue } from "../../formats/checkpoint.js";
 import { ggufFile, type StreamedFile } from "../../formats/write/gguf-writer.js";
 import type { TensorToWrite } from "../../formats/write/stored-rows.js";
+import { architectureOf } from "../../models/index.js";
 import type { ModelSpec } from "../../nn/spec.js";
 import type { DType } from "../../tensor/dtype.js";
 import { FormatError } from "../../util/errors.js";
@@ -30,6 +31,7 @@ export interface GgufExport extends StreamedFile {
 
 /** How blocks are laid out in the file (GGML_QNT_VERSION). */
 const QUANTIZATION_VERSION = 2;
+const DIVISORS = "rope_freqs.weight";
 const TOKENIZER_KEY = /^tokenizer\./;
 
 /**
@@ -41,10 +43,14 @@ export async function exportGguf(request: GgufExportRequest): Promise<GgufExport
   const { model, quant } = request;
   const spec = await specOfTrained(model);
   const rope = ropeOf(spec);
-  const portable = rope && ggufRope(rope);
+  const readsDivisors = architectureOf(model.architecture).auxiliary.includes(DIVISORS);
+  const portable = rope && ggufRope(rope, readsDivisors);
   const notes: string[] = [];
+  if (rope?.scaling.kind === "llama3" && !readsDivisors) {
+    notes.push(`only Sluice knows Llama 3's scaling of RoPE in a file of ${model.architecture}`);
+  }
   const tensors = model.tensors.map((tensor) => stored(model, tensor, quant, notes));
-  if (portable?.divisors) tensors.push(vector("rope_freqs.weight", portable.divisors));
+  if (portable?.divisors) tensors.push(vector(DIVISORS, portable.divisors));
   const metadata = new Map<string, MetadataValue>([
     ["general.architecture", model.architecture],
     ["general.name", request.name ?? textOf(model, "general.name") ?? model.architecture],

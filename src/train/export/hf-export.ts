@@ -68,7 +68,7 @@ export async function exportHuggingFace(request: HfExportRequest): Promise<HfExp
   if (!model.tokenizer) return { files, notes: ["the folder has no tokenizer.json, as the model has no tokenizer"] };
   const { tokenizer } = model;
   const tokenizerFiles = [
-    jsonFile("tokenizer.json", tokenizer),
+    jsonFile("tokenizer.json", addsBos(request) ? withStartToken(tokenizer, ids.bos_token_id) : tokenizer),
     jsonFile("tokenizer_config.json", tokenizerConfig(request, tokenizer, ids, spec.contextLength)),
   ];
   return { files: [...files, ...tokenizerFiles], notes: [] };
@@ -152,9 +152,33 @@ function tokenizerConfig(
     tokenizer_class: "PreTrainedTokenizerFast",
     ...token("bos"),
     ...token("eos"),
+    add_bos_token: addsBos(request),
     model_max_length: contextLength,
     clean_up_tokenization_spaces: false,
     ...(typeof template === "string" && { chat_template: template }),
+  };
+}
+
+/** Whether every text is read with the start token in front. */
+function addsBos({ model, tokenizerKeys }: HfExportRequest): boolean {
+  const key = "tokenizer.ggml.add_bos_token";
+  return (tokenizerKeys?.get(key) ?? model.metadata.get(key)) === true;
+}
+
+/** tokenizer.json that puts the start token in front, as `transformers` looks for it; one with a post-processor is kept. */
+function withStartToken(tokenizer: object, id: unknown): object {
+  const start = tokenText(tokenizer, id);
+  if (start === undefined || (isObject(tokenizer) && isObject(tokenizer.post_processor))) return tokenizer;
+  const special = { SpecialToken: { id: start, type_id: 0 } };
+  const text = (name: string, type: number) => ({ Sequence: { id: name, type_id: type } });
+  return {
+    ...tokenizer,
+    post_processor: {
+      type: "TemplateProcessing",
+      single: [special, text("A", 0)],
+      pair: [special, text("A", 0), text("B", 1)],
+      special_tokens: { [start]: { id: start, ids: [id], tokens: [start] } },
+    },
   };
 }
 

@@ -35,8 +35,11 @@ const WITHOUT_SCALING = {
   "rope.scaling.high_freq_factor": undefined,
 };
 
-/** What GGUF says of a rotation. @throws UnsupportedError for dynamic NTK, which no file of GGUF can ask for */
-export function ggufRope(rope: RopeSpec): PortableRope {
+/**
+ * What GGUF says of a rotation. Where the architecture reads no divisors, Llama 3's scaling keeps its keys, which Sluice reads.
+ * @throws UnsupportedError for dynamic NTK, which no file of GGUF can ask for
+ */
+export function ggufRope(rope: RopeSpec, readsDivisors: boolean): PortableRope {
   const { scaling, dims, base } = rope;
   const keys = { "rope.dimension_count": dims, "rope.freq_base": base };
   switch (scaling.kind) {
@@ -45,6 +48,7 @@ export function ggufRope(rope: RopeSpec): PortableRope {
     case "ntk":
       return { keys: { ...keys, ...WITHOUT_SCALING, "rope.freq_base": ntkBase(rope, scaling.factor) } };
     case "llama3": {
+      if (!readsDivisors) return { keys };
       const scaled = scaledFrequencies(dims, base, scaling).inverse;
       const divisors = Float32Array.from(inverseFrequencies(dims, base), (frequency, i) => frequency / scaled[i]);
       return { keys: { ...keys, ...WITHOUT_SCALING }, divisors };

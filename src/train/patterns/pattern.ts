@@ -58,6 +58,9 @@ function policyPattern(text: string): AttentionPattern {
   if (policy.recompute) {
     throw new ArgumentError(`"${text}" is a way to run a model; to train one with a window write "recent:N".`);
   }
+  if (/distance\s*=/.test(text)) {
+    throw new ArgumentError(`"${text}": while a model learns, distances count as in the text; leave distance= out.`);
+  }
   return {
     text: policy.text,
     headSets: (kvHeads) => [{ head: 0, heads: kvHeads, visible: (t) => policy.visible(t) }],

@@ -13,7 +13,7 @@ import { CHAPTER } from "../../support/chapter.js";
 const END = "<|endoftext|>";
 const tokenizer = createTokenizer({
   kind: "gguf",
-  metadata: ggufTokenizerKeys(trainBytePair([CHAPTER], { vocabularySize: 600, specialTokens: [END] })),
+  metadata: ggufTokenizerKeys(await trainBytePair([CHAPTER], { vocabularySize: 600, specialTokens: [END] })),
 });
 const filler = tokenizer.encode(CHAPTER);
 

@@ -12,7 +12,7 @@ import {
   tokenizerConfig,
 } from "../../../src/tokenizer/train/tokenizer-json.js";
 import { WordCounter } from "../../../src/tokenizer/train/word-counter.js";
-import { ArgumentError, UnsupportedError } from "../../../src/util/errors.js";
+import { ArgumentError, CancelledError, UnsupportedError } from "../../../src/util/errors.js";
 import { Random } from "../../../src/util/random.js";
 import { CHAPTER } from "../../support/chapter.js";
 import { hasShared, sharedText } from "../../support/shared-vocabularies.js";
@@ -79,19 +79,19 @@ const texts = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "c", " ", "\n
 });
 
 describe("training", () => {
-  it("merges what a brute-force trainer merges", () => {
-    fc.assert(
-      fc.property(texts, (some) => {
-        expect(train(some, 257 + 24).model.merges).toEqual(bruteForce(some, 24));
+  it("merges what a brute-force trainer merges", async () => {
+    await fc.assert(
+      fc.asyncProperty(texts, async (some) => {
+        expect((await train(some, 257 + 24)).model.merges).toEqual(bruteForce(some, 24));
       }),
       { numRuns: 60 },
     );
     const prose = CHAPTER.slice(0, 1500);
-    expect(train([prose], 257 + 100).model.merges).toEqual(bruteForce([prose], 100));
+    expect((await train([prose], 257 + 100)).model.merges).toEqual(bruteForce([prose], 100));
   });
 
-  it("puts special tokens first, then all bytes, then a token for each merge", () => {
-    const { vocab, merges } = train([CHAPTER], 400).model;
+  it("puts special tokens first, then all bytes, then a token for each merge", async () => {
+    const { vocab, merges } = (await train([CHAPTER], 400)).model;
     const tokens = Object.entries(vocab)
       .sort(([, a], [, b]) => a - b)
       .map(([text]) => text);
@@ -101,28 +101,34 @@ describe("training", () => {
     expect(tokens.map((text) => vocab[text])).toEqual(Array.from({ length: 400 }, (_, id) => id));
   });
 
-  it("gives the same for the same words in any order", () => {
+  it("gives the same for the same words in any order", async () => {
     const halves = [CHAPTER.slice(0, 2000), CHAPTER.slice(2000)];
-    expect(train(halves, 500)).toEqual(train(halves.toReversed(), 500));
+    expect(await train(halves, 500)).toEqual(await train(halves.toReversed(), 500));
   });
 
-  it("merges no pair that occurs once, and none across digits or words", () => {
-    expect(train(["abcd"], 300).model.merges).toEqual([]);
-    expect(train(["1234 1234 1234"], 300).model.merges).toEqual([]);
-    expect(train(["a b a b"], 300).model.merges).toEqual([["Ġ", "b"]]);
+  it("merges no pair that occurs once, and none across digits or words", async () => {
+    expect((await train(["abcd"], 300)).model.merges).toEqual([]);
+    expect((await train(["1234 1234 1234"], 300)).model.merges).toEqual([]);
+    expect((await train(["a b a b"], 300)).model.merges).toEqual([["Ġ", "b"]]);
   });
 
-  it("never makes a special token of text", () => {
-    const json = trainBytePair(["abab abab"], { vocabularySize: 300, specialTokens: ["ab"] });
+  it("never makes a special token of text", async () => {
+    const json = await trainBytePair(["abab abab"], { vocabularySize: 300, specialTokens: ["ab"] });
     expect(json.model.merges).not.toContainEqual(["a", "b"]);
     expect(json.model.vocab.ab).toBe(0);
   });
 
-  it("tells its progress and ends at the size", () => {
+  it("tells its progress, waits for it and ends at the size", async () => {
     const seen: number[] = [];
-    const onProgress = (tokens: number) => seen.push(tokens);
-    trainBytePair([CHAPTER], { vocabularySize: 400, specialTokens: [END], onProgress });
+    const onProgress = (tokens: number) => void seen.push(tokens);
+    await trainBytePair([CHAPTER], { vocabularySize: 400, specialTokens: [END], onProgress });
     expect(seen).toEqual([320, 384, 400]);
+    const stopped = trainBytePair([CHAPTER], {
+      vocabularySize: 400,
+      specialTokens: [END],
+      onProgress: () => Promise.reject(new CancelledError("enough")),
+    });
+    await expect(stopped).rejects.toThrow("enough");
   });
 
   it.each([
@@ -132,11 +138,11 @@ describe("training", () => {
     [300.5, []],
     [300, ["x"]],
     [300, [END, END]],
-  ])("refuses %d tokens with the special tokens %j", (vocabularySize, specialTokens) => {
-    expect(() => trainBytePair([], { vocabularySize, specialTokens })).toThrow(ArgumentError);
+  ])("refuses %d tokens with the special tokens %j", async (vocabularySize, specialTokens) => {
+    await expect(trainBytePair([], { vocabularySize, specialTokens })).rejects.toThrow(ArgumentError);
   });
 
-  it("counts a text in pieces like the whole, and words beyond slices", () => {
+  it("counts a text in pieces like the whole, and words beyond slices", async () => {
     const cut = CHAPTER.indexOf(" and ", 1000);
     const pieces = WordCounter.of([CHAPTER.slice(0, cut), CHAPTER.slice(cut)]);
     expect(pieces.counts).toEqual(WordCounter.of([CHAPTER]).counts);
@@ -144,9 +150,9 @@ describe("training", () => {
   });
 });
 
-describe("tokenizer.json and GGUF", () => {
+describe("tokenizer.json and GGUF", async () => {
   // Trained on such pieces too, so that there are merges which a wrong cut would let happen, or not.
-  const json = train([CHAPTER, scrambled(PIECES, 4000)], 800);
+  const json = await train([CHAPTER, scrambled(PIECES, 4000)], 800);
   const hf = fromHf(json);
   const gguf = fromGguf(json);
 
@@ -181,21 +187,20 @@ describe("tokenizer.json and GGUF", () => {
     expect(Array.from(hf.encode("x 48213."), (id) => hf.tokenText(id))).toEqual(["x", "Ġ", ..."48213", "."]);
   });
 
-  it("name the same special tokens", () => {
+  it("name the same special tokens", async () => {
     for (const tokenizer of [hf, gguf]) {
       expect([tokenizer.bosId, tokenizer.eosId, tokenizer.addsBos, [...tokenizer.endIds]]).toEqual([0, 0, false, [0]]);
       expect([...tokenizer.encode(END)]).toEqual([0]);
       expect([...tokenizer.encode(END, { parseSpecial: false })]).not.toContain(0);
     }
-    const two = trainBytePair([CHAPTER], { vocabularySize: 300, specialTokens: [END, "<|sink|>"] });
+    const two = await trainBytePair([CHAPTER], { vocabularySize: 300, specialTokens: [END, "<|sink|>"] });
     for (const make of [fromHf, fromGguf]) {
       const tokenizer = make(two, { bosToken: "<|sink|>", addBos: true });
       expect([tokenizer.bosId, tokenizer.eosId, [...tokenizer.encode("")]]).toEqual([1, 0, [1]]);
     }
     expect(() => ggufTokenizerKeys(two, { eosToken: "<s>" })).toThrow(ArgumentError);
-    expect(() => ggufTokenizerKeys(trainBytePair([], { vocabularySize: 256, specialTokens: [] }))).toThrow(
-      ArgumentError,
-    );
+    const none = await trainBytePair([], { vocabularySize: 256, specialTokens: [] });
+    expect(() => ggufTokenizerKeys(none)).toThrow(ArgumentError);
   });
 
   it("have the keys that llama.cpp reads", () => {
@@ -213,9 +218,9 @@ describe("tokenizer.json and GGUF", () => {
     expect(() => ggufTokenizerKeys(other)).toThrow(UnsupportedError);
   });
 
-  it.skipIf(!hasShared)("read a book alike (../shared)", () => {
+  it.skipIf(!hasShared)("read a book alike (../shared)", async () => {
     const book = sharedText("text/the-time-machine.txt");
-    const larger = train([book], 2048);
+    const larger = await train([book], 2048);
     const ids = fromHf(larger).encode(book);
     expect(Object.keys(larger.model.vocab)).toHaveLength(2048);
     expect(fromGguf(larger).encode(book)).toEqual(ids);

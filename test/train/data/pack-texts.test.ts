@@ -15,7 +15,7 @@ import { byteLevelMetadata, changed, fromMetadata } from "../../support/tiny-voc
 const END = "<|endoftext|>";
 const tokenizer = createTokenizer({
   kind: "gguf",
-  metadata: ggufTokenizerKeys(trainBytePair([CHAPTER], { vocabularySize: 500, specialTokens: [END] })),
+  metadata: ggufTokenizerKeys(await trainBytePair([CHAPTER], { vocabularySize: 500, specialTokens: [END] })),
 });
 
 async function documents(files: MemoryFiles, location: string): Promise<string[]> {
@@ -99,11 +99,22 @@ describe("documents", () => {
     const pieces: string[] = [];
     for await (const piece of textPieces("x.txt", files)) pieces.push(piece.text);
     expect(pieces.length).toBeGreaterThan(2);
-    for (const piece of pieces.slice(0, -1)) expect(piece.slice(-1)).toMatch(/\p{L}/u);
+    for (const piece of pieces.slice(0, -1)) expect(piece.slice(-1)).toMatch(/[\p{L}\p{N}]/u);
     for (const piece of pieces.slice(1)) expect(piece.slice(0, 1)).toMatch(/\p{White_Space}/u);
     expect((await documents(files, "x.txt"))[0] === text).toBe(true);
     expect((await documents(files, "x.jsonl")).map((document) => document.length)).toEqual([text.length, 1]);
   });
+});
+
+it("numbers are cut too, and what has no place to cut is one piece", async () => {
+  const files = new MemoryFiles({ "n.txt": "12+34=46\n".repeat(400_000), "dots.txt": ". ".repeat(2_500_000) });
+  const count = async (location: string) => {
+    let pieces = 0;
+    for await (const _ of textPieces(location, files)) pieces++;
+    return pieces;
+  };
+  expect(await count("n.txt")).toBeGreaterThan(2);
+  expect(await count("dots.txt")).toBe(1);
 });
 
 describe("packing", () => {

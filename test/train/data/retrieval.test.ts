@@ -4,8 +4,10 @@ import { createTokenizer } from "../../../src/tokenizer/create-tokenizer.js";
 import type { Tokenizer } from "../../../src/tokenizer/tokenizer.js";
 import { trainBytePair } from "../../../src/tokenizer/train/byte-pair.js";
 import { ggufTokenizerKeys } from "../../../src/tokenizer/train/tokenizer-json.js";
+import { CycleTask } from "../../../src/train/data/retrieval/cycle.js";
 import { encodeParts } from "../../../src/train/data/retrieval/encoded-text.js";
 import { sentenceFiller, textFiller } from "../../../src/train/data/retrieval/filler.js";
+import { haystackSample } from "../../../src/train/data/retrieval/haystack.js";
 import { LinesTask } from "../../../src/train/data/retrieval/lines.js";
 import { KeyValueTask } from "../../../src/train/data/retrieval/pairs.js";
 import { PasskeyTask } from "../../../src/train/data/retrieval/passkey.js";
@@ -19,7 +21,9 @@ import { fromMetadata, scoreMergeMetadata } from "../../support/tiny-vocabularie
 
 const tokenizer = createTokenizer({
   kind: "gguf",
-  metadata: ggufTokenizerKeys(trainBytePair([CHAPTER], { vocabularySize: 600, specialTokens: ["<|endoftext|>"] })),
+  metadata: ggufTokenizerKeys(
+    await trainBytePair([CHAPTER], { vocabularySize: 600, specialTokens: ["<|endoftext|>"] }),
+  ),
 });
 const prose = tokenizer.encode(CHAPTER);
 const filler = textFiller(tokensInMemory(prose));
@@ -44,7 +48,7 @@ function stretches({ ids, weights }: Sample, weight: number, reader: Tokenizer =
 const LENGTHS = [192, 257, 1024];
 const tasks: readonly (readonly [string, SampleSource])[] = [
   ["passkey", new PasskeyTask(options)],
-  ["key-value", new KeyValueTask(options)],
+  ["pairs", new KeyValueTask(options)],
   ["lines", new LinesTask(options)],
   ["repeat", new RepeatTask({ seed: 11, filler })],
 ];
@@ -124,6 +128,20 @@ describe("passkeys", () => {
     await expect(many.sample(0, 40)).rejects.toThrow(ArgumentError);
   });
 
+  it("are left out where they are too long, as long as one fits", async () => {
+    const needle = (id: number, tokens: number) => {
+      const half = { ids: new Array<number>(tokens / 2).fill(id), weights: new Array<number>(tokens / 2).fill(1) };
+      return { text: half, question: half };
+    };
+    const needles = [needle(1, 10), needle(2, 30), needle(3, 10)];
+    const haystack = { filler: textFiller(tokensInMemory([9])), needles, fillerWeight: 1 };
+    const { ids } = await haystackSample(haystack, 24, randomFor(1));
+    expect([1, 2, 3].map((id) => ids.filter((other) => other === id).length)).toEqual([10, 0, 10]);
+    await expect(haystackSample({ ...haystack, needles: [needle(1, 30)] }, 24, randomFor(1))).rejects.toThrow(
+      "30 tokens",
+    );
+  });
+
   it("take the weights that are given", async () => {
     const weights = { text: 0.5, noise: 0.25, answer: 2 };
     const sample = await new PasskeyTask({ ...options, needles: [1, 1], weights }).sample(0, 256);
@@ -192,6 +210,35 @@ describe("repeated spans", () => {
         spans++;
       }
       expect(spans).toBeGreaterThan(3);
+    }
+  });
+});
+
+describe("strings that go round", () => {
+  const symbols = [11, 12, 13, 14, 15, 16, 17];
+
+  it("count from their second turn on, where each token stands a turn earlier too", async () => {
+    const task = new CycleTask({ seed: 3, filler, symbols, period: [5, 5], turns: [3, 3] });
+    for (let n = 0; n < 20; n++) {
+      const { ids, weights } = await task.sample(n, 60);
+      ids.forEach((id, at) => {
+        const again = at % 15 >= 5;
+        if (again) expect(id).toBe(ids[at - 5]);
+        if (at > 0) expect(weights[at - 1]).toBe(again ? 1 : 0);
+      });
+    }
+  });
+
+  it("go round in short samples as well", async () => {
+    const task = new CycleTask({ seed: 3, filler, symbols });
+    for (const length of [1, 8, 16, 32, 128]) {
+      let learned = 0;
+      for (let n = 0; n < 50; n++) {
+        const { ids, weights } = await task.sample(n, length);
+        expect([ids.length, weights.length]).toEqual([length + 1, length]);
+        learned += weights.reduce((sum, weight) => sum + weight, 0) / length / 50;
+      }
+      if (length > 8) expect(learned, `${length}`).toBeGreaterThan(0.4);
     }
   });
 });

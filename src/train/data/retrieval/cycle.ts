@@ -13,7 +13,7 @@ export interface CycleOptions {
   readonly filler: Filler;
   /** Ids that half of the strings are drawn from; the others are stretches of filler in random order. */
   readonly symbols: ArrayLike<number>;
-  /** Tokens of a string: least and most; default 4 to 24. */
+  /** Tokens of a string: least and most; default 4 to 24, or to a third of a short sample. */
   readonly period?: readonly [number, number];
   /** Turns of a string: least and most; default 2 to 8. */
   readonly turns?: readonly [number, number];
@@ -28,7 +28,7 @@ export class CycleTask implements SampleSource {
   }
 
   async sample(n: number, length: number): Promise<Sample> {
-    const { seed, filler, symbols, period = [4, 24], turns = [2, 8] } = this.#options;
+    const { seed, filler, symbols, period = periods(length), turns = [2, 8] } = this.#options;
     const random = randomFor(seed, n);
     const sample = new SampleBuilder(length);
     while (sample.room > 0) {
@@ -45,4 +45,8 @@ export class CycleTask implements SampleSource {
     }
     return sample.finish();
   }
+}
+
+function periods(length: number): readonly [number, number] {
+  return [4, Math.min(24, Math.max(4, Math.floor(length / 3)))];
 }

@@ -17,13 +17,13 @@ export interface Needle {
 
 export interface Haystack {
   readonly filler: Filler;
-  /** As many as fit are taken, from the first on, and come in random order. */
+  /** Those that fit are taken, from the first on, and come in random order. */
   readonly needles: readonly Needle[];
   /** Weight of predicting filler. */
   readonly fillerWeight: number;
 }
 
-/** @throws ArgumentError where not even the first needle and its question fit */
+/** @throws ArgumentError where no needle fits together with its question */
 export async function haystackSample(haystack: Haystack, length: number, random: Random): Promise<Sample> {
   const { filler, fillerWeight } = haystack;
   const needles = fitting(haystack.needles, length + 1);
@@ -56,18 +56,19 @@ function tokensOf({ text, question }: Needle): number {
 }
 
 function fitting(needles: readonly Needle[], room: number): Needle[] {
-  let used = 0;
-  const end = needles.findIndex((needle) => {
-    used += tokensOf(needle);
-    return used > room;
+  let left = room;
+  const found = needles.filter((needle) => {
+    const tokens = tokensOf(needle);
+    const fits = tokens <= left;
+    if (fits) left -= tokens;
+    return fits;
   });
-  if (end === 0) {
-    throw new ArgumentError(
-      `A sample of ${room - 1} tokens is too short for this retrieval task: one question takes ${used} tokens.`,
-      { tokens: room - 1, needed: used },
-    );
-  }
-  return end < 0 ? [...needles] : needles.slice(0, end);
+  if (found.some(({ question }) => question)) return found;
+  const needed = Math.min(...needles.filter(({ question }) => question).map(tokensOf));
+  throw new ArgumentError(
+    `A sample of ${room - 1} tokens is too short for this retrieval task: one question takes ${needed} tokens.`,
+    { tokens: room - 1, needed },
+  );
 }
 
 /** Collects L + 1 ids and the weights of predicting them. */

@@ -34,7 +34,7 @@ const WORDING = {
 
 /** Default: two to sixteen pairs a sample; values are numbers or words. */
 export class KeyValueTask implements SampleSource {
-  readonly name = "key-value";
+  readonly name = "pairs";
   readonly #options: RetrievalOptions;
 
   constructor(options: RetrievalOptions) {
