@@ -44,7 +44,10 @@ const tokenizer = z.union(
     /** A tokenizer.json; the token that ends a text is otherwise the one that tokenizer_config.json beside it names. */
     z.strictObject({ file: z.string().min(1), endToken: z.string().min(1).optional() }),
   ],
-  { error: 'expected {"vocabularySize": N} with N from 258 to 65536, or {"file": "tokenizer.json"}' },
+  {
+    error:
+      'expected {"vocabularySize": N} with N from 258 to 65536, or {"file": "tokenizer.json"}, perhaps with "endToken"',
+  },
 );
 
 /** Those in which all that counts weighs alike. */

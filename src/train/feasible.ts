@@ -1,6 +1,6 @@
 /**
- * Whether a configuration can be carried out: what would otherwise come to light hours later, where a stage begins, is
- * found before anything is written.
+ * Whether a configuration can be carried out: what would otherwise come to light hours later, where a stage begins or the
+ * model is written, is found before anything is trained.
  */
 import type { ModelSpec } from "../nn/spec.js";
 import { weightUses } from "../nn/weights.js";
@@ -95,22 +95,25 @@ function checkExtras({ model }: TrainingConfig, spec: ModelSpec): void {
   );
 }
 
+export interface TokenizerToExport {
+  readonly vocabulary: number;
+  /** What tokenizer.json holds. */
+  readonly json: object;
+  readonly names: SpecialTokenNames;
+}
+
 /**
- * Whether the model that comes out can be written. @param names of special tokens
+ * Whether the model that comes out can be written; without a tokenizer, that of the model alone.
  * @throws ArgumentError, FormatError or UnsupportedError for a model or a tokenizer that GGUF cannot hold
  */
-export async function checkExport(
-  config: TrainingConfig,
-  vocabulary: number,
-  tokenizerJson: object,
-  names: SpecialTokenNames,
-): Promise<void> {
-  const definition = stageDefinition(config, vocabulary, config.stages.length - 1);
+export async function checkExport(config: TrainingConfig, tokenizer?: TokenizerToExport): Promise<void> {
+  const definition = stageDefinition(config, tokenizer?.vocabulary ?? SOME_VOCABULARY, config.stages.length - 1);
   const unread = async () => {
     throw new InternalError("An export reads no numbers before its chunks are asked for.");
   };
-  const model = modelToExport(definition, tokenizerJson, unread);
-  await exportGguf({ model, tokenizerKeys: ggufTokenizerKeys(tokenizerJson, names), quant: "f16" });
+  const model = modelToExport(definition, tokenizer?.json ?? {}, unread);
+  const tokenizerKeys = tokenizer && ggufTokenizerKeys(tokenizer.json, tokenizer.names);
+  await exportGguf({ model, tokenizerKeys, quant: "f16" });
 }
 
 function checkKeys({ model, stages }: TrainingConfig, read: ReadonlySet<string>): void {

@@ -32,6 +32,7 @@ export interface PrepareOptions {
 /** @throws NotFoundError, FormatError, ArgumentError, WriteError, and what aborts the signal */
 export async function prepareRun(folder: RunFolder, config: TrainingConfig, options: PrepareOptions): Promise<void> {
   checkModel(config);
+  await checkExport(config);
   const files = await findFiles(config, options.paths);
   const needed = config.stages.flatMap(({ mixture = config.data.mixture }) => mixture);
   if (files.train.length === 0 && needed.some(({ source }) => source !== "copy")) {
@@ -47,20 +48,20 @@ export async function prepareRun(folder: RunFolder, config: TrainingConfig, opti
         "Choose another folder, or remove them.",
     );
   }
-  await fileWriter().makeFolder(folder.path("data"));
-  await fileWriter().makeFolder(folder.path("checkpoints"));
   const json = await tokenizerJson(config, files.train, options);
   const names = await specialNames(config, json);
   const settings = tokenizerConfig(json, names);
-  await folder.write("tokenizer_config.json", `${JSON.stringify(settings, undefined, 2)}\n`);
   const tokenizer = createTokenizer({
     kind: "hf",
     tokenizerJson: json,
     tokenizerConfig: settings,
     specialTokensMap: undefined,
   });
-  await checkExport(config, tokenizer.vocabSize, json, names);
+  await checkExport(config, { vocabulary: tokenizer.vocabSize, json, names });
+  await fileWriter().makeFolder(folder.path("data"));
+  await fileWriter().makeFolder(folder.path("checkpoints"));
   await folder.write("tokenizer.json", JSON.stringify(json));
+  await folder.write("tokenizer_config.json", `${JSON.stringify(settings, undefined, 2)}\n`);
   for (const [name, list] of [["train", files.train] as const, ["held-out", files.heldOut] as const]) {
     if (list.length > 0) await pack(folder, name, list, tokenizer, options);
     // Of an earlier preparation that did not come to its end.
@@ -118,7 +119,7 @@ async function tokenizerJson(
   });
 }
 
-/** Which of the vocabulary's special tokens does what. */
+/** Which of the vocabulary's special tokens does what. Texts begin with a token only where the samples do. */
 async function specialNames({ tokenizer, sinkToken }: TrainingConfig, json: object): Promise<SpecialTokenNames> {
   const sink = sinkToken ? { bosToken: SINK_TOKEN, addBos: true } : {};
   if (!("file" in tokenizer)) return { eosToken: END_TOKEN, ...sink };
@@ -126,12 +127,12 @@ async function specialNames({ tokenizer, sinkToken }: TrainingConfig, json: obje
   const there = (await platform().list(beside)) === "file";
   const named = there ? namedIn(await readJson(beside)) : {};
   const eosToken = tokenizer.endToken ?? named.eosToken ?? onlySpecial(json, tokenizer.file);
-  return { ...named, eosToken, ...sink };
+  return { ...named, addBos: false, eosToken, ...sink };
 }
 
-/** One special token can only be the end of a text. @throws ArgumentError where there are several, or none */
+/** A single special token, but for the sink, can only be the end of a text. @throws ArgumentError where there are several, or none */
 function onlySpecial(json: object, file: string): string {
-  const specials = specialTexts(json);
+  const specials = specialTexts(json).filter((text) => text !== SINK_TOKEN);
   if (specials.length === 1) return specials[0];
   throw new ArgumentError(
     `Which of the special tokens of ${file} ends a text? Name it as tokenizer.endToken; ` +

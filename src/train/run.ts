@@ -4,6 +4,7 @@
  */
 import type { Backend } from "../tensor/backend.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { namedIn } from "../tokenizer/train/tokenizer-json.js";
 import { CancelledError, FormatError, NumericError } from "../util/errors.js";
 import { platform } from "../util/platform.js";
 import { checkpointFile, restoreCheckpoint } from "./checkpoint.js";
@@ -13,7 +14,7 @@ import { tokenizerFingerprint } from "./data/tokenizer-fingerprint.js";
 import { evaluateSource } from "./evaluate.js";
 import { exportGguf } from "./export/gguf-export.js";
 import { fileWriter, saveFile } from "./export/save.js";
-import { checkModel, checkSamples } from "./feasible.js";
+import { checkExport, checkModel, checkSamples } from "./feasible.js";
 import { folderModel } from "./folder-model.js";
 import { appendLog, cutLog, type EvaluationLine, type LogLine, type StepLine, stepLine } from "./log.js";
 import type { RunFolder } from "./run-folder.js";
@@ -57,8 +58,9 @@ export class TrainingRun {
    */
   static async open(folder: RunFolder, backend: Backend, hooks: RunHooks = {}): Promise<TrainingRun> {
     const config = await folder.config();
-    const { tokenizer } = await folder.tokenizer();
+    const { tokenizer, json, config: tokenizerConfig } = await folder.tokenizer();
     checkModel(config);
+    await checkExport(config, { vocabulary: tokenizer.vocabSize, json, names: namedIn(tokenizerConfig) });
     const files: PackedTokens[] = [];
     let run: TrainingRun | undefined;
     try {
@@ -132,8 +134,8 @@ export class TrainingRun {
     const wrong = Object.keys(results).find((name) => !Number.isFinite(results[name].loss));
     if (wrong !== undefined) {
       throw new NumericError(
-        `After step ${step} the loss of "${wrong}" is ${results[wrong].loss}: the training diverged. Lower the rate and ` +
-          "go on from the newest checkpoint, which is older.",
+        `After step ${step} the loss of "${wrong}" is ${results[wrong].loss}: the training diverged. Lower the rate; a ` +
+          "checkpoint of this step, where there is one, must be removed before the run goes on from one before it.",
         { step },
       );
     }

@@ -48,12 +48,13 @@ describe("what could not be written", () => {
   const json = byteLevelJson(["<|end|>", ..."abc"], [], 1);
 
   test("is found before anything is trained", async () => {
-    await checkExport(config(model), 4, json, {});
+    const tokenizer = { vocabulary: 4, json, names: {} };
+    await checkExport(config(model), tokenizer);
     const dynamic = { ...model.keys, "rope.scaling.type": "dynamic", "rope.scaling.factor": 2 };
-    await expect(checkExport(config({ ...model, keys: dynamic }), 4, json, {})).rejects.toThrow(UnsupportedError);
+    await expect(checkExport(config({ ...model, keys: dynamic }))).rejects.toThrow(UnsupportedError);
     const split = { ...json, pre_tokenizer: { type: "Split", pattern: { Regex: "." }, behavior: "Isolated" } };
-    await expect(checkExport(config(model), 4, split, {})).rejects.toThrow(/pre-tokenizer/);
-    await expect(checkExport(config(model), 5, json, {})).rejects.toThrow(/4 tokens.*5 rows/);
+    await expect(checkExport(config(model), { ...tokenizer, json: split })).rejects.toThrow(/pre-tokenizer/);
+    await expect(checkExport(config(model), { ...tokenizer, vocabulary: 5 })).rejects.toThrow(/4 tokens.*5 rows/);
   });
 });
 

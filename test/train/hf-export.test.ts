@@ -138,6 +138,23 @@ test("the tokenizer goes along, with its special tokens and template", async () 
   expect(tokenizer.eosId).toBe(259);
 });
 
+test("a start token takes the place of what the tokenizer put in front, and of nothing else", async () => {
+  const special = { SpecialToken: { id: "<tool>", type_id: 0 } };
+  const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: false, use_regex: false };
+  const other = { type: "TemplateProcessing", single: [special, { Sequence: { id: "A", type_id: 0 } }], pair: [] };
+  const tokenizer = hfJson({ post_processor: { type: "Sequence", processors: [bytes, other] } });
+  const model = { ...(await trainedFrom(randomGguf({ ...LLAMA, has: NO_BIAS }).path)), tokenizer };
+  const keys = { "tokenizer.ggml.bos_token_id": 259, "tokenizer.ggml.add_bos_token": true };
+  const hf = await exported(withKeys(model, keys), "f16");
+  const { processors } = JSON.parse(readFileSync(join(hf, "tokenizer.json"), "utf8")).post_processor;
+  expect(processors).toHaveLength(2);
+  expect(processors[0]).toEqual(bytes);
+  expect(processors[1].single[0]).toEqual({ SpecialToken: { id: "<|end|>", type_id: 0 } });
+  const { tokenizer: source } = (await contentsOf(hf)).checkpoint;
+  if (!source) throw new Error("no tokenizer");
+  expect([...createTokenizer(source).encode("")]).toEqual([259]);
+});
+
 describe("refuses with a word on GGUF", () => {
   const OTHERS: readonly (readonly [string, Family])[] = [
     ["an architecture that has no writer", familyNamed("gemma2")],

@@ -15,7 +15,14 @@ import type { EvaluationLine, LogLine, StepLine } from "../../src/train/log.js";
 import { prepareRun } from "../../src/train/prepare.js";
 import { type RunHooks, TrainingRun } from "../../src/train/run.js";
 import { RunFolder } from "../../src/train/run-folder.js";
-import { ArgumentError, CancelledError, FormatError, NotFoundError } from "../../src/util/errors.js";
+import {
+  ArgumentError,
+  CancelledError,
+  FormatError,
+  NotFoundError,
+  NumericError,
+  UnsupportedError,
+} from "../../src/util/errors.js";
 import { Random } from "../../src/util/random.js";
 import { logitsOf, temporaryFolder, writeStreamed } from "../support/trained.js";
 
@@ -283,7 +290,13 @@ describe("a tokenizer that is taken over", () => {
   const endOf = async (folder: RunFolder) => (await folder.tokenizer()).tokenizer.eosId;
 
   it("has the end token that is named, here or beside it, or the only one", async () => {
-    expect(await endOf(await given(["<s>", "</s>"], { eos_token: { content: "</s>" } }))).toBe(1);
+    const beside = { eos_token: { content: "</s>" }, bos_token: "<s>", add_bos_token: true };
+    const folder = await given(["<s>", "</s>"], beside);
+    expect(await endOf(folder)).toBe(1);
+    // Samples have no token in front, so texts have none.
+    const { tokenizer } = await folder.tokenizer();
+    expect([tokenizer.bosId, tokenizer.addsBos, [...tokenizer.encode("")]]).toEqual([0, false, []]);
+    expect(await endOf(await given(["<|sink|>", "</s>"]))).toBe(1);
     expect(await endOf(await given(["<s>", "</s>", "<x>"], { eos_token: "</s>" }, "<x>"))).toBe(2);
     expect(await endOf(await given(["</s>"]))).toBe(0);
   });
@@ -310,6 +323,17 @@ describe("refused", () => {
     const changed = { ...CONFIG, stages: [short, { ...long, keys: { "rope.freq_bass": 3 } }] };
     writeFileSync(folder.path("config.json"), JSON.stringify(changed));
     await expect(TrainingRun.open(folder, backend)).rejects.toThrow(/rope\.freq_bass/);
+    const dynamic = { ...CONFIG.model.keys, "rope.scaling.type": "dynamic", "rope.scaling.factor": 2 };
+    writeFileSync(folder.path("config.json"), JSON.stringify({ ...CONFIG, model: { keys: dynamic } }));
+    await expect(TrainingRun.open(folder, backend)).rejects.toThrow(UnsupportedError);
+  });
+
+  it("an evaluation that is no number, before it is logged", async () => {
+    const run = await TrainingRun.open(await prepared(), backend);
+    for (const { values } of run.trainer.weights.list) values.fill(Number.NaN);
+    await expect(run.evaluate(0)).rejects.toThrow(NumericError);
+    expect(run.log).toEqual([]);
+    await run.close();
   });
 
   it("texts that are asked for and not there", async () => {
@@ -346,10 +370,12 @@ test("preparing stops where it is told to, and leaves no run", async () => {
   const controller = new AbortController();
   const phases: string[] = [];
   const onProgress = ({ phase }: { readonly phase: string }) => {
-    if (phases.push(phase) > 2) controller.abort(new CancelledError("stop"));
+    phases.push(phase);
+    if (phase === "pack") controller.abort(new CancelledError("stop"));
   };
   const options = { paths: [texts], signal: controller.signal, onProgress };
   await expect(prepareRun(folder, parseConfig(CONFIG, "x"), options)).rejects.toThrow(CancelledError);
+  expect(new Set(phases)).toEqual(new Set(["count", "merge", "pack"]));
   expect(readdirSync(folder.location)).not.toContain("config.json");
   await expect(TrainingRun.open(folder, backend)).rejects.toThrow();
 });

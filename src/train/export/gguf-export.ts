@@ -5,7 +5,6 @@
 import type { MetadataValue } from "../../formats/checkpoint.js";
 import { ggufFile, type StreamedFile } from "../../formats/write/gguf-writer.js";
 import type { TensorToWrite } from "../../formats/write/stored-rows.js";
-import { architectureOf } from "../../models/index.js";
 import type { ModelSpec } from "../../nn/spec.js";
 import type { DType } from "../../tensor/dtype.js";
 import { FormatError } from "../../util/errors.js";
@@ -32,6 +31,8 @@ export interface GgufExport extends StreamedFile {
 /** How blocks are laid out in the file (GGML_QNT_VERSION). */
 const QUANTIZATION_VERSION = 2;
 const DIVISORS = "rope_freqs.weight";
+/** Others than Sluice refuse files with tensors that they do not look for. */
+const WITH_DIVISORS: ReadonlySet<string> = new Set(["llama", "mistral", "sluice"]);
 const TOKENIZER_KEY = /^tokenizer\./;
 
 /**
@@ -43,7 +44,7 @@ export async function exportGguf(request: GgufExportRequest): Promise<GgufExport
   const { model, quant } = request;
   const spec = await specOfTrained(model);
   const rope = ropeOf(spec);
-  const readsDivisors = architectureOf(model.architecture).auxiliary.includes(DIVISORS);
+  const readsDivisors = WITH_DIVISORS.has(model.architecture);
   const portable = rope && ggufRope(rope, readsDivisors);
   const notes: string[] = [];
   if (rope?.scaling.kind === "llama3" && !readsDivisors) {

@@ -165,21 +165,27 @@ function addsBos({ model, tokenizerKeys }: HfExportRequest): boolean {
   return (tokenizerKeys?.get(key) ?? model.metadata.get(key)) === true;
 }
 
-/** tokenizer.json that puts the start token in front, as `transformers` looks for it; one with a post-processor is kept. */
+/** tokenizer.json that puts the start token in front, and nothing else, as `transformers` looks for it. */
 function withStartToken(tokenizer: object, id: unknown): object {
   const start = tokenText(tokenizer, id);
-  if (start === undefined || (isObject(tokenizer) && isObject(tokenizer.post_processor))) return tokenizer;
+  if (start === undefined) return tokenizer;
   const special = { SpecialToken: { id: start, type_id: 0 } };
   const text = (name: string, type: number) => ({ Sequence: { id: name, type_id: type } });
-  return {
-    ...tokenizer,
-    post_processor: {
-      type: "TemplateProcessing",
-      single: [special, text("A", 0)],
-      pair: [special, text("A", 0), text("B", 1)],
-      special_tokens: { [start]: { id: start, ids: [id], tokens: [start] } },
-    },
+  const template = {
+    type: "TemplateProcessing",
+    single: [special, text("A", 0)],
+    pair: [special, text("A", 0), text("B", 1)],
+    special_tokens: { [start]: { id: start, ids: [id], tokens: [start] } },
   };
+  const others = postProcessors(tokenizer).filter(({ type }) => type === "ByteLevel");
+  const all = { type: "Sequence", processors: [...others, template] };
+  return { ...tokenizer, post_processor: others.length > 0 ? all : template };
+}
+
+function postProcessors(tokenizer: object): JsonObject[] {
+  const found = isObject(tokenizer) && tokenizer.post_processor;
+  if (!isObject(found)) return [];
+  return found.type === "Sequence" && Array.isArray(found.processors) ? found.processors.filter(isObject) : [found];
 }
 
 /** The text of a special token in tokenizer.json. */

@@ -36,7 +36,8 @@ const WITHOUT_SCALING = {
 };
 
 /**
- * What GGUF says of a rotation. Where the architecture reads no divisors, Llama 3's scaling keeps its keys, which Sluice reads.
+ * What GGUF says of a rotation. Where no reader of the architecture looks for divisors, Llama 3's scaling keeps its keys, which
+ * Sluice reads.
  * @throws UnsupportedError for dynamic NTK, which no file of GGUF can ask for
  */
 export function ggufRope(rope: RopeSpec, readsDivisors: boolean): PortableRope {

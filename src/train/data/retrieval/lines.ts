@@ -5,7 +5,7 @@ import { between, randomFor, type Sample, type SampleSource, shuffle } from "../
 import type { EncodedText, TextPart } from "./encoded-text.js";
 import { SampleBuilder } from "./haystack.js";
 import { adjectiveAndNoun } from "./names.js";
-import { partEncoder, type RetrievalOptions } from "./task-options.js";
+import { partEncoder, type RetrievalOptions, untilItFits } from "./task-options.js";
 
 /** LongEval's numbers. */
 const LARGEST_NUMBER = 50_000;
@@ -43,7 +43,7 @@ export class LinesTask implements SampleSource {
     const { seed, filler, needles: range = [1, 4] } = this.#options;
     const { weights, encode } = partEncoder(this.#options);
     const random = randomFor(seed, n);
-    const record = new LineRecord(encode, length + 1, between(random, range), random);
+    const record = await untilItFits(() => new LineRecord(encode, length + 1, between(random, range), random));
     const sample = new SampleBuilder(length);
     sample.fill(await filler.take(length + 1 - record.tokens, random), weights.text);
     for (const text of record.texts) sample.add(text);

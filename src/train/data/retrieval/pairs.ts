@@ -6,7 +6,7 @@ import { between, randomFor, type Sample, type SampleSource } from "../sample.js
 import type { TextPart } from "./encoded-text.js";
 import { haystackSample, type Needle } from "./haystack.js";
 import { digits, distinct, syllables } from "./names.js";
-import { partEncoder, type RetrievalOptions } from "./task-options.js";
+import { partEncoder, type RetrievalOptions, untilItFits } from "./task-options.js";
 
 const VALUE_DIGITS = 4;
 /** One pair in so many is asked for, but at least one and at most this many. */
@@ -45,15 +45,17 @@ export class KeyValueTask implements SampleSource {
     const { seed, filler, needles: range = [2, 16] } = this.#options;
     const { weights, encode } = partEncoder(this.#options);
     const random = randomFor(seed, n);
-    const count = between(random, range);
-    const asked = Math.min(MOST_ASKED, Math.max(1, Math.floor(count / ASKED_SHARE)));
-    const value = random.below(2) === 0 ? () => digits(VALUE_DIGITS, random) : () => syllables(random);
-    // Of the pairs that fit, the first are asked for; all are put in random order.
-    const needles = distinct(count, () => syllables(random)).map((key, i): Needle => {
-      const given = value();
-      const question = i < asked ? encode(WORDING.question(key, given)) : undefined;
-      return { text: encode(WORDING.pair(key, given)), question };
+    return untilItFits(() => {
+      const count = between(random, range);
+      const asked = Math.min(MOST_ASKED, Math.max(1, Math.floor(count / ASKED_SHARE)));
+      const value = random.below(2) === 0 ? () => digits(VALUE_DIGITS, random) : () => syllables(random);
+      // Of the pairs that fit, the first are asked for; all are put in random order.
+      const needles = distinct(count, () => syllables(random)).map((key, i): Needle => {
+        const given = value();
+        const question = i < asked ? encode(WORDING.question(key, given)) : undefined;
+        return { text: encode(WORDING.pair(key, given)), question };
+      });
+      return haystackSample({ filler, needles, fillerWeight: weights.text }, length, random);
     });
-    return haystackSample({ filler, needles, fillerWeight: weights.text }, length, random);
   }
 }

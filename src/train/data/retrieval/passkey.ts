@@ -7,7 +7,7 @@ import { between, randomFor, type Sample, type SampleSource } from "../sample.js
 import type { TextPart } from "./encoded-text.js";
 import { haystackSample, type Needle } from "./haystack.js";
 import { digits, distinct, syllables } from "./names.js";
-import { partEncoder, type RetrievalOptions } from "./task-options.js";
+import { partEncoder, type RetrievalOptions, untilItFits } from "./task-options.js";
 
 export const PASSKEY_DIGITS = 5;
 
@@ -52,13 +52,15 @@ export class PasskeyTask implements SampleSource {
     const { seed, filler, needles: range = [1, 6] } = this.#options;
     const { weights, encode } = partEncoder(this.#options);
     const random = randomFor(seed, n);
-    const count = between(random, range);
-    const keys = distinct(count, () => digits(PASSKEY_DIGITS, random));
-    const names = count === 1 ? [""] : distinct(count, () => ` of ${syllables(random)}`);
-    const needles: Needle[] = keys.map((key, i) => ({
-      text: encode(PASSKEY_WORDING.needle(key, names[i])),
-      question: encode([...PASSKEY_WORDING.question(names[i]), ...PASSKEY_WORDING.answer(key)]),
-    }));
-    return haystackSample({ filler, needles, fillerWeight: weights.text }, length, random);
+    return untilItFits(() => {
+      const count = between(random, range);
+      const keys = distinct(count, () => digits(PASSKEY_DIGITS, random));
+      const names = count === 1 ? [""] : distinct(count, () => ` of ${syllables(random)}`);
+      const needles: Needle[] = keys.map((key, i) => ({
+        text: encode(PASSKEY_WORDING.needle(key, names[i])),
+        question: encode([...PASSKEY_WORDING.question(names[i]), ...PASSKEY_WORDING.answer(key)]),
+      }));
+      return haystackSample({ filler, needles, fillerWeight: weights.text }, length, random);
+    });
   }
 }
