@@ -12,7 +12,7 @@ export class UsageError extends ArgumentError {}
 const HINTS: Readonly<Record<string, string>> = {
   bad_transcript: "/load reads what /save wrote",
   bad_snapshot: "a saved session goes on with the model file and the --backend that it was saved with",
-  bad_format: "the file may be incomplete or of another kind; `sluice inspect MODEL` shows what can be read of it",
+  bad_format: "the file may be incomplete or of another kind: fetch it again",
   unsupported: "`sluice inspect MODEL` shows what the file contains",
   not_found: "check the name; a model is a file, a folder, hf:user/repo, hf:user/repo:QUANT or hf:user/repo/file.gguf",
   context_full: "--context sinks:4,recent:N lets old tokens go; --context-length N gives more room",
@@ -23,9 +23,10 @@ const HINTS: Readonly<Record<string, string>> = {
 /** Of commands whose errors mean other things than those of a model that runs. */
 const TRAINING_HINTS: Readonly<Record<string, string | undefined>> = {
   ...HINTS,
-  not_found: "check the path; a run's folder is what `sluice train CONFIG.json --out FOLDER` makes",
+  not_found: "check the path; a run's folder is what `sluice train` makes, and texts are .txt, .md or .jsonl files",
   unsupported: undefined,
-  bad_format: undefined,
+  bad_format:
+    "where a checkpoint is damaged, remove it: the run goes on from the one before (`sluice export --step N` reads it)",
   out_of_memory: "a smaller microBatchTokens or contextLength, or activationCheckpointing, needs less",
   write_failed: "checkpoints that were written before are whole: with room, `sluice train --resume FOLDER` goes on",
 };

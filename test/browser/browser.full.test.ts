@@ -10,6 +10,8 @@ import { hasShared, SHARED } from "../support/shared-files.js";
 import { type BrowserApp, buildApp } from "./app.js";
 import { StaticServer, type StaticServerOptions } from "./static-server.js";
 
+/** How long a worker that was ended may take to be gone, on a busy machine. */
+const PATIENCE_MS = 20_000;
 const CHROMIUM = "/usr/bin/chromium";
 const FLAGS = [
   ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
@@ -92,7 +94,7 @@ describe.skipIf(!existsSync(CHROMIUM))(`in ${CHROMIUM}`, () => {
       await page.goto(`${origin}/index.html`);
       const outcome: Outcome = await page.evaluate(`probe.${action}(${JSON.stringify(request)})`);
       expect(errors).toEqual([]);
-      await expect.poll(() => page.workers().length).toBe(0);
+      await expect.poll(() => page.workers().length, { timeout: PATIENCE_MS }).toBe(0);
       return outcome;
     } finally {
       await page.close();

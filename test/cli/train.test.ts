@@ -114,7 +114,7 @@ describe("sluice train", () => {
 
   test.each([
     ["nothing", [], "Give a configuration to begin a run"],
-    ["both", ["c.json", "--resume", "x"], "Give a configuration to begin a run"],
+    ["both", ["c.json", "--resume", "x"], "not both"],
     ["data for a run that has some", ["--resume", "x", "--data", "y"], "--resume goes on with the run's own data"],
     ["a wrong backend", ["c.json", "--backend", "gpu"], "Allowed choices are wasm, reference"],
   ])("wrong usage: %s", async (_, argv, message) => {

@@ -58,8 +58,13 @@ export function trainCommand(command: Command): Command {
 
 /** @returns the exit code. @throws UsageError and typed errors */
 export async function train(args: TrainArguments, io: Io): Promise<number> {
-  if ((args.config === undefined) === (args.resume === undefined)) {
+  if (args.config === undefined && args.resume === undefined) {
     throw new UsageError("Give a configuration to begin a run, or --resume FOLDER to go on with one.");
+  }
+  if (args.config !== undefined && args.resume !== undefined) {
+    throw new UsageError(
+      "Give a configuration or --resume FOLDER, not both: a run goes on with its own configuration.",
+    );
   }
   if (args.resume !== undefined && (args.data !== undefined || args.out !== undefined)) {
     throw new UsageError("--resume goes on with the run's own data in its own folder.");
