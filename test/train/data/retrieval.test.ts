@@ -142,6 +142,19 @@ describe("passkeys", () => {
     );
   });
 
+  it("are drawn anew where none fits", async () => {
+    let length = 40;
+    const fits = (n: number) =>
+      single.sample(n, length).then(
+        () => true,
+        () => false,
+      );
+    while (!(await fits(0))) length++;
+    // Room for one without a name, and for none with one.
+    const some = new PasskeyTask({ ...options, needles: [1, 6] });
+    for (let n = 0; n < 40; n++) expect(text(await some.sample(n, length))).toContain("\nThe pass key is ");
+  });
+
   it("take the weights that are given", async () => {
     const weights = { text: 0.5, noise: 0.25, answer: 2 };
     const sample = await new PasskeyTask({ ...options, needles: [1, 1], weights }).sample(0, 256);
