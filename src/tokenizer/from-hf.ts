@@ -8,7 +8,7 @@ import { type AddedToken, AddedTokens } from "./added-tokens.js";
 import { endIds } from "./end-tokens.js";
 import { decoderBytes } from "./hf-decoder.js";
 import { HfTextModel, type MakeWordEncoder } from "./hf-text-model.js";
-import { type Fields, fieldsOf, isFields, listOf, nameOf, optionalFields, textOf } from "./json-fields.js";
+import { type Fields, fieldsOf, isFields, listOf, nameOf, optionalFields, textOf, tokenName } from "./json-fields.js";
 import { PairMergeModel } from "./pair-merge-model.js";
 import type { HfTokenizerSource } from "./source.js";
 import type { Tokenizer } from "./tokenizer.js";
@@ -201,11 +201,6 @@ function withToken(ids: readonly number[], id: number | undefined, wanted: unkno
   if (typeof wanted !== "boolean" || id === undefined || ids.includes(id) === wanted) return ids;
   if (!wanted) return ids.filter((other) => other !== id);
   return place === "start" ? [id, ...ids] : [...ids, id];
-}
-
-/** A special token is named by its text, or by an object with `content`. */
-function tokenName(value: unknown): string | undefined {
-  return textOf(isFields(value) ? value.content : value);
 }
 
 /** A template, or a list of named ones: then the one named "default". */

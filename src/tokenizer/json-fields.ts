@@ -29,6 +29,11 @@ export function textOf(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
+/** A special token is named by its text, or by an object with `content`. */
+export function tokenName(value: unknown): string | undefined {
+  return textOf(isFields(value) ? value.content : value);
+}
+
 /** What a value is, for messages. */
 export function nameOf(value: unknown): string {
   if (value === undefined) return "nothing";

@@ -56,6 +56,15 @@ export function trainCommand(command: Command): Command {
     );
 }
 
+/** What both halves of the command, preparing and training, work with. */
+interface Work {
+  readonly folder: RunFolder;
+  readonly args: TrainArguments;
+  readonly io: Io;
+  readonly training: Training;
+  readonly signal: AbortSignal;
+}
+
 /** @returns the exit code. @throws UsageError and typed errors */
 export async function train(args: TrainArguments, io: Io): Promise<number> {
   if (args.config === undefined && args.resume === undefined) {
@@ -77,8 +86,9 @@ export async function train(args: TrainArguments, io: Io): Promise<number> {
     if (!begun) await folder.config();
     const unlock = await training.lockFolder(location);
     try {
-      if (begun) await begin(folder, begun, args, io, training, signal);
-      return await trainIn(folder, await folder.config(), args, io, training, signal);
+      const work = { folder, args, io, training, signal };
+      if (begun) await begin(work, begun);
+      return await trainIn(work, await folder.config());
     } finally {
       await unlock();
     }
@@ -89,14 +99,7 @@ async function readConfig(path: string, io: Io, training: Training): Promise<Tra
   return training.parseConfig(parseJson(await io.files.read(path), path), path);
 }
 
-async function begin(
-  folder: RunFolder,
-  config: TrainingConfig,
-  args: TrainArguments,
-  io: Io,
-  training: Training,
-  signal: AbortSignal,
-): Promise<void> {
+async function begin({ folder, args, io, training, signal }: Work, config: TrainingConfig): Promise<void> {
   const { location } = folder;
   if (await io.files.exists(`${location}/config.json`)) {
     throw new UsageError(
@@ -118,14 +121,7 @@ async function begin(
   }
 }
 
-async function trainIn(
-  folder: RunFolder,
-  config: TrainingConfig,
-  args: TrainArguments,
-  io: Io,
-  training: Training,
-  signal: AbortSignal,
-): Promise<number> {
+async function trainIn({ folder, args, io, training, signal }: Work, config: TrainingConfig): Promise<number> {
   const backend = await training.createBackend(args.backend ?? "wasm", { threads: args.threads ?? io.runtime.cores });
   const progress = new TrainingProgress(io, config, args);
   try {

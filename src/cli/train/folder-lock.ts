@@ -2,12 +2,12 @@
  * A file that says which process trains in a folder, so that a second one does not write into the same run. A process that
  * was killed leaves it behind; it counts for nothing once that process is gone. Between machines nothing can be told.
  */
-import { link, readFile, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { link, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { fileWriter } from "../../train/export/save.js";
 import { SluiceError } from "../../util/errors.js";
-import { errnoCode, fileError } from "../files-node.js";
+import { errnoCode, fileError, nodeFiles } from "../files-node.js";
 
 const NAME = "running";
 const MOST_TRIES = 3;
@@ -20,7 +20,7 @@ const WITHOUT_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const path = join(folder, NAME);
-  const made = !(await exists(folder));
+  const made = !(await nodeFiles.exists(folder));
   await fileWriter().makeFolder(folder);
   const mine = `${process.pid} ${hostname()} ${(await startOf(process.pid)) ?? ""}`.trim();
   for (let tries = 0; ; tries++) {
@@ -41,13 +41,6 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
     }
     await removeIf(path, found);
   }
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 /** Puts the file there with its text, in one step; false where there is one. */

@@ -3,7 +3,7 @@
  * and the keys of GGUF. All cut texts alike: readers of GGUF know the cut by its name.
  */
 import { ArgumentError, FormatError, UnsupportedError } from "../../util/errors.js";
-import { fieldsOf, isFields, listOf, textOf } from "../json-fields.js";
+import { fieldsOf, isFields, listOf, textOf, tokenName } from "../json-fields.js";
 import { TokenKind, textsById } from "../vocabulary.js";
 
 export interface ByteLevelJson {
@@ -148,13 +148,9 @@ function ggufMerges(value: unknown): string[] {
   });
 }
 
-/** Names of special tokens in a tokenizer_config.json; each is a text, or an object that has it as `content`. */
+/** Names of special tokens in a tokenizer_config.json. */
 export function namedIn(tokenizerConfig: object): SpecialTokenNames {
-  const read = (key: string) => {
-    const value: unknown = Reflect.get(tokenizerConfig, key);
-    return textOf(isFields(value) ? value.content : value);
-  };
-  const [eosToken, bosToken] = [read("eos_token"), read("bos_token")];
+  const [eosToken, bosToken] = ["eos_token", "bos_token"].map((key) => tokenName(Reflect.get(tokenizerConfig, key)));
   return {
     ...(eosToken !== undefined && { eosToken }),
     ...(bosToken !== undefined && { bosToken }),

@@ -11,8 +11,7 @@ const DEEPEST_FOLDER = 32;
 const READ_BYTES = 2 ** 20;
 /** A piece is given as soon as it has so many characters; a line of JSON may have many more. */
 const PIECE_CHARACTERS = 2 ** 20;
-const LONGEST_LINE = 2 ** 28;
-/** Without a place to cut. */
+/** A line of JSON, or a text without a place to cut. */
 const LONGEST_PIECE = 2 ** 28;
 
 /** A stretch of a document. */
@@ -108,8 +107,8 @@ async function* jsonLines(source: ByteSource): AsyncGenerator<TextPiece, void, u
     lines[0] = text + lines[0];
     text = lines.pop() ?? "";
     for (const json of lines) yield* jsonLine(json, `${source.name}, line ${++line}`);
-    if (text.length > LONGEST_LINE) {
-      throw new FormatError(`${source.name}, line ${line + 1} has more than ${LONGEST_LINE} characters.`);
+    if (text.length > LONGEST_PIECE) {
+      throw new FormatError(`${source.name}, line ${line + 1} has more than ${LONGEST_PIECE} characters.`);
     }
   }
   yield* jsonLine(text, `${source.name}, line ${line + 1}`);
