@@ -9,6 +9,8 @@ export interface EncodeOptions {
   readonly parseSpecial?: boolean;
   /** The text was rendered with `guard`: its marks are taken out, once special tokens are found. */
   readonly guarded?: boolean;
+  /** Called now and then while a long text is read; what it throws ends the work. */
+  readonly check?: (() => void) | undefined;
 }
 
 export interface Tokenizer {
@@ -69,4 +71,6 @@ export interface RenderOptions {
   readonly guard?: boolean;
   /** Further variables of the template (tools, documents, date_string). */
   readonly variables?: Readonly<Record<string, unknown>>;
+  /** Called now and then while the template runs; what it throws ends the work. */
+  readonly check?: (() => void) | undefined;
 }
