@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { judge, readShares } from "./lib/goals.mjs";
+import { GOAL_MISSED, judge, readShares } from "./lib/goals.mjs";
 import { readOptions, usageError } from "./lib/options.mjs";
 import { plotSpeed } from "./lib/plot.mjs";
 import { figure, machine, saveJson, table } from "./lib/report.mjs";
@@ -102,13 +102,13 @@ function printGoals(goals) {
     shown(value),
     goal(must),
     goal(aim),
-    `${verdict}${disturbed && verdict !== "not measured" ? ", DISTURBED" : ""}`,
+    `${verdict}${disturbed && verdict !== "not measured" ? ", but other processes disturbed it" : ""}`,
   ]);
   const head = [
     "Sluice / llama.cpp, 1.1B parameters unless another model is named",
     "measured",
-    "must",
-    "aim",
+    "goal",
+    "hoped for",
     "verdict",
   ];
   process.stdout.write(`\n${table(head, lines)}`);
@@ -155,5 +155,5 @@ if (failed.length > 0) {
     `FAILED (see there why): ${failed.map(([name, { end }]) => `${name} with ${end}`).join(", ")}\n`,
   );
 }
-const missed = goals.some(({ verdict }) => verdict === "MUST MISSED");
+const missed = goals.some(({ verdict }) => verdict === GOAL_MISSED);
 process.exitCode = broken.length > 0 || failed.length > 0 || missed ? 1 : 0;

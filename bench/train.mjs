@@ -154,9 +154,9 @@ const lines = verdicts.map(({ label, value, most, least, met }) => [
   label,
   figure(value),
   String(most ?? least),
-  met ? "met" : "MUST MISSED",
+  met ? "goal reached" : "goal not reached",
 ]);
-process.stdout.write(`\n${table(["", "measured", "must", "verdict"], lines)}`);
+process.stdout.write(`\n${table(["", "measured", "goal", "verdict"], lines)}`);
 const busy = Object.entries(results).map(([name, all]) => ({
   name,
   ...summariseOthers(

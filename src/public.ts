@@ -1,15 +1,22 @@
-/** What `sluice` exports, whatever it runs on. Imported through index.ts or index-node.ts, which set the platform. */
+/**
+ * What `sluice` exports, whatever it runs on. Imported through index.ts or index-node.ts, which set the platform.
+ * @module sluice
+ */
+export type { ContextPolicy } from "./context/policy.js";
 export { parsePolicy, policyHelp } from "./context/policy-text.js";
 export type * from "./engine/api.js";
 export { load } from "./engine/load.js";
+export type { DType } from "./tensor/dtype.js";
 export type { ChatMessage, EncodeOptions } from "./tokenizer/tokenizer.js";
 export * from "./util/errors.js";
 export {
   type ByteSource,
   type FileWriter,
   type Hub,
+  type HubFetchOptions,
   type Platform,
   platform,
   setPlatform,
   type Thread,
 } from "./util/platform.js";
+export type { Range } from "./util/ranges.js";

@@ -78,6 +78,9 @@ function familyGoals(shape, prefills) {
   );
 }
 
+/** The verdict that makes the whole benchmark fail. */
+export const GOAL_MISSED = "goal not reached";
+
 /** @type {Goal[]} */
 export const GOALS = [
   { label: "decode at 256, Q8_0", part: "decode-1.1b", value: decodeRow("q8_0", "decode@256"), must: 1, aim: 1.25 },
@@ -131,9 +134,9 @@ export function judge(figures) {
     const reaches = (goal) => goal !== undefined && (atMost ? value <= goal : value >= goal);
     const verdict = () => {
       if (!Number.isFinite(value)) return "not measured";
-      if (reaches(aim)) return "aim met";
-      if (must === undefined) return "aim not met";
-      return reaches(must) ? "must met" : "MUST MISSED";
+      if (reaches(aim)) return "hoped for, reached";
+      if (must === undefined) return "hoped for, not reached";
+      return reaches(must) ? "goal reached" : GOAL_MISSED;
     };
     return { label, part, value, must, aim, verdict: verdict(), disturbed: figures[part]?.disturbed ?? false };
   });

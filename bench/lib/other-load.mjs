@@ -45,5 +45,10 @@ export function summariseOthers(cores, threads) {
   const average = cores.reduce((sum, value) => sum + value, 0) / cores.length;
   const disturbed = isDisturbed(most, threads);
   const line = `other processes kept ${average.toFixed(2)} cores busy on average, ${most.toFixed(2)} at most`;
-  return { average, most, disturbed, line: `${line}${disturbed ? ": DISTURBED, repeat on a quiet machine" : ""}\n` };
+  return {
+    average,
+    most,
+    disturbed,
+    line: `${line}${disturbed ? ": the figures are disturbed, repeat on a quiet machine" : ""}\n`,
+  };
 }

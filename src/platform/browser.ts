@@ -1,6 +1,7 @@
 /**
  * Sluice's surroundings in a browser. Kernel threads share memory, which browsers allow on cross-origin isolated pages
  * only; on others the kernels run on one thread.
+ * @module sluice/platform/browser
  */
 import type { Platform } from "../util/platform.js";
 import { absoluteUrl, listUrl, openUrl } from "./file-browser.js";

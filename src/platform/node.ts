@@ -1,5 +1,6 @@
 /**
  * Sluice's surroundings in Node 20.19 and later.
+ * @module sluice/platform/node
  */
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";

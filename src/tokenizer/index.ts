@@ -1,4 +1,7 @@
-/** Tokenizers: text to ids and back, chat templates. */
+/**
+ * Tokenizers: text to ids and back, chat templates.
+ * @module sluice/tokenizer
+ */
 export { createTokenizer } from "./create-tokenizer.js";
 export type { GgufTokenizerSource, HfTokenizerSource, TokenizerSource } from "./source.js";
 export type {

@@ -1,16 +1,36 @@
-/** Training: configurations, runs in their folders, and the trainer's parts. */
+/**
+ * Training: configurations, runs in their folders, and the trainer's parts.
+ * @module sluice/train
+ */
 export { type ModelConfig, parseConfig, type StageConfig, type TrainingConfig } from "./config.js";
+export type { PackedTokens, PackedTokensHeader } from "./data/packed-tokens.js";
 export type { Sample, SampleSource } from "./data/sample.js";
-export { exportGguf, exportHuggingFace, GGUF_QUANTS, type GgufQuant, saveFile, saveFolder } from "./export/index.js";
+export type { TokenSequence } from "./data/token-sequence.js";
+export {
+  type ExportedFile,
+  exportGguf,
+  exportHuggingFace,
+  GGUF_QUANTS,
+  type GgufExport,
+  type GgufExportRequest,
+  type GgufQuant,
+  type HfExport,
+  type HfExportRequest,
+  type HfType,
+  saveFile,
+  saveFolder,
+  type TrainedModel,
+  type TrainedTensor,
+} from "./export/index.js";
 export { type FolderModel, folderModel } from "./folder-model.js";
 export type { EvaluationLine, LogLine, StepLine, TaskResult } from "./log.js";
 export { defineModel, type ModelDefinition } from "./model-definition.js";
-export { ModelPass } from "./pass.js";
-export { parsePattern, patternHelp } from "./patterns/pattern.js";
-export { type PrepareProgress, prepareRun } from "./prepare.js";
+export { type Losses, ModelPass, type PassOptions, type Predictions } from "./pass.js";
+export { type AttentionPattern, type HeadSet, parsePattern, patternHelp } from "./patterns/pattern.js";
+export { type PrepareOptions, type PrepareProgress, prepareRun } from "./prepare.js";
 export { type RunHooks, TrainingRun } from "./run.js";
 export { RunFolder } from "./run-folder.js";
-export { TrainedWeights } from "./trained-weights.js";
+export { type StepSettings, type TrainedWeight, TrainedWeights } from "./trained-weights.js";
 export {
   type DrawnSample,
   type StageSources,

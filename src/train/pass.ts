@@ -92,7 +92,7 @@ export class ModelPass {
     this.zeros.dispose();
   }
 
-  /** [samples * L, C]: what the head reads. */
+  /** `[samples * L, C]`: what the head reads. */
   private forward(samples: readonly Sample[]): Tensor {
     const { recording, backend } = this;
     recording.beginStep();

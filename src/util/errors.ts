@@ -1,6 +1,7 @@
 /**
  * Every error that Sluice throws on purpose. An error says what was expected, what was found and what to do;
  * `code` is stable and crosses threads and HTTP; `details` holds the figures.
+ * @module sluice/errors
  */
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>;
 

@@ -10,7 +10,7 @@ import { xxhash32 } from "../../util/xxhash32.js";
 export interface Sample {
   /** [L + 1] */
   readonly ids: Int32Array;
-  /** [L]: weights[t] is that of the loss of predicting ids[t + 1]; 0 = not asked for. */
+  /** [L]: `weights[t]` is that of the loss of predicting `ids[t + 1]`; 0 = not asked for. */
   readonly weights: Float32Array;
 }
 
