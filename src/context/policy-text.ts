@@ -33,7 +33,10 @@ export function parsePolicy(text: string): ContextPolicy {
   const definition = POLICIES.find((candidate) => hasExactly(candidate, plain));
   if (!definition) throw fail(text, 0, `"${plain.map((item) => item.name).join(",")}" is not one policy`);
   const values = Object.fromEntries(
-    definition.items.map(({ name, least }) => [name, numberOf(text, items, name, least)]),
+    definition.items.map(({ name, least, optional }) => [
+      name,
+      optional && items.some((item) => item.name === name && item.sign === "") ? 0 : numberOf(text, items, name, least),
+    ]),
   );
   const options = readOptions(text, items, definition);
   try {

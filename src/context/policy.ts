@@ -16,6 +16,8 @@ export interface ContextPolicy {
   readonly budget: number | undefined;
   /** First tokens that are never evicted. */
   readonly sinks: number;
+  /** Fewest newest tokens that are visible once something was evicted; absent where that is not said. */
+  readonly leastRecent?: number;
   /**
    * How distance is counted between a query and the keys of earlier ranges: as in the text, or as if what was evicted
    * between them had never been there (StreamingLLM).
@@ -23,6 +25,11 @@ export interface ContextPolicy {
   readonly distance: "text" | "cache";
   /** Read the last `budget` tokens from scratch for every token, instead of keeping a cache. */
   readonly recompute: boolean;
+  /**
+   * A prompt that does not fit by itself is an error, and where no token may be freed, writing ends at the limit like at
+   * `maxTokens`. Absent: a prompt may push out its own beginning, or, where nothing is freed, the limit is an error.
+   */
+  readonly wholePrompts?: true;
   /**
    * Positions that the query at position t may see, itself included, as ascending ranges ending at t + 1. What is seen
    * never comes back: a position invisible at t is invisible to all later queries.
@@ -43,6 +50,8 @@ export interface PolicyItem {
   readonly name: string;
   /** Smallest number after the colon; undefined: the item takes none. */
   readonly least: number | undefined;
+  /** The number may be left out, and is 0 then. */
+  readonly optional?: true;
 }
 
 export interface PolicyOptions {

@@ -48,11 +48,12 @@ export class RetentionGroup {
 
   /**
    * What the query at position t and later ones may see. When many tokens go at once the cache gets shorter, so that sinks
-   * come back into a window that counts places of the cache.
+   * come back into a window that counts places of the cache, unless it is never longer than the newest tokens.
    */
   private retained(t: number): Range[] {
-    const { distance, sinks } = this.policy;
-    return distance === "cache" && sinks > 0 ? this.policy.visible(t) : this.visible(t);
+    const { distance, sinks, leastRecent = 0 } = this.policy;
+    const sinksReturn = distance === "cache" && sinks > 0 && (this.window ?? 0) > leastRecent;
+    return sinksReturn ? this.policy.visible(t) : this.visible(t);
   }
 
   /** Tokens of a text of `seen` tokens that are held and visible. */

@@ -45,7 +45,7 @@ export interface LoadProgress {
 /** What a model and one session take, in bytes. */
 export interface MemoryPlan {
   readonly weightBytes: number;
-  /** Of the session that was asked for (default: full context of the trained length, f16). */
+  /** Of the session that was asked for (default: the context of the trained length, f16). */
   readonly cacheBytes: number;
   readonly cacheTokens: number;
   readonly activationBytes: number;
@@ -105,11 +105,16 @@ export interface Model {
 }
 
 export interface SessionOptions {
-  /** What it keeps and sees, e.g. "full", "recent:4096", "sinks:4,recent:4092", "recompute:256". Default "full". */
+  /**
+   * What it keeps and sees, e.g. "full", "recent:4096", "sinks:4,recent:4092", "recompute:256". Default "auto": everything up
+   * to the limit (`contextLength`), then the first 4 and the newest tokens, which `notes` and `usage` tell. A prompt that does
+   * not fit by itself is an error, never cut. Models whose positions cannot be moved (learned, sinusoidal) end at the limit
+   * with finish "length"; those without attention have no limit. "full" makes the limit an error.
+   */
   readonly context?: string;
   /** Cache type: "f32", "f16", "q8", or keys and values apart: "q8/f16". Default "f16". */
   readonly kv?: string;
-  /** Most tokens under `full`; default: the length the model was trained for. */
+  /** Most tokens under `auto` and `full`; default: the length the model was trained for. */
   readonly contextLength?: number;
   /** Tokens of a prefill chunk; default 256. Progress and cancellation happen between chunks. */
   readonly chunk?: number;
@@ -173,8 +178,9 @@ export interface Part {
 }
 
 /**
- * `stop`: an end token or a stop string; `length`: maxTokens; `cancelled`: the signal. Reaching the limit under `full`
- * is no reason to finish quietly: after the text so far was given out, ContextFullError is thrown.
+ * `stop`: an end token or a stop string; `length`: maxTokens, or the end of a context that lets nothing go; `cancelled`:
+ * the signal. Reaching the limit under `full` is no reason to finish quietly: after the text so far was given out,
+ * ContextFullError is thrown.
  */
 export type FinishReason = "stop" | "length" | "cancelled";
 
@@ -221,7 +227,10 @@ export interface Session {
   readonly usage: Usage;
   /** The policy in its canonical text form. */
   readonly context: string;
-  /** What one should know of these options with this model, such as a policy that applies to some layers only. */
+  /**
+   * What one should know of these options with this model, such as a policy that applies to some layers only. Under `auto`
+   * a line is added when the text passes the limit.
+   */
   readonly notes: readonly string[];
   /**
    * Reads the prompt (text or ids) after what the session already holds and writes on. An empty session puts the start

@@ -31,6 +31,11 @@ export class ChatText {
     this.held += text;
   }
 
+  /** Nothing of the last turn was read: the session still holds what it held before. */
+  unread(held: string | undefined): void {
+    this.held = held;
+  }
+
   /** The last turn was not read to its end: the next one starts over. */
   lost(): void {
     this.held = undefined;

@@ -3,8 +3,9 @@
  * that outlives the run (cache, the newest token) belongs to the session.
  */
 import type { TokenStream } from "../tokenizer/tokenizer.js";
-import { ArgumentError, CancelledError } from "../util/errors.js";
+import { ArgumentError, CancelledError, ContextFullError } from "../util/errors.js";
 import type { FinishReason, GenerateOptions, Part, TokenLogprob } from "./api.js";
+import { requireRoom } from "./default-context.js";
 import type { LocalSession } from "./local-session.js";
 import { logprobsOf, Sampler } from "./sampling.js";
 import { StopStrings } from "./stop-strings.js";
@@ -53,9 +54,10 @@ export class Generation {
       const part = this.part(drawn, made);
       yield part;
       if (part.finish) return;
+      if (this.mustEnd(1)) break;
       drawn = yield* this.orFlush(drawn.id);
     }
-    yield { text: "", id: undefined, finish: "length" };
+    yield { text: this.rest(), id: undefined, finish: "length" };
   }
 
   /** Reads the prompt; undefined when nothing is to be generated. */
@@ -63,6 +65,12 @@ export class Generation {
     const { session, prompt } = this;
     const { waiting } = session;
     const ids = waiting === undefined ? prompt : prepend(waiting, prompt);
+    if (prompt.length === 0 && this.mustEnd(ids.length)) return undefined;
+    requireRoom(session.settings, {
+      seen: session.text.seen,
+      waiting: ids.length - prompt.length,
+      prompt: prompt.length,
+    });
     session.text.admit(ids.length);
     if (ids.length === 0 && !session.nextLogits) {
       throw new ArgumentError(
@@ -102,6 +110,19 @@ export class Generation {
       if (text !== "") yield { text, id: undefined };
       throw error;
     }
+  }
+
+  /** The default context ends writing like a length where no token of this model may be freed. */
+  private mustEnd(count: number): boolean {
+    const { text, settings } = this.session;
+    if (!settings.policy.wholePrompts) return false;
+    try {
+      text.admit(count);
+    } catch (error) {
+      if (error instanceof ContextFullError) return true;
+      throw error;
+    }
+    return false;
   }
 
   /** Reads the newest token and draws the next. @throws ContextFullError */

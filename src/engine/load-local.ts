@@ -18,6 +18,7 @@ import { CancelledError, FormatError } from "../util/errors.js";
 import { platform } from "../util/platform.js";
 import { xxhash32 } from "../util/xxhash32.js";
 import type { LoadOptions, LoadProgress, ModelInfo } from "./api.js";
+import { withContext } from "./default-context.js";
 import { checkLoadOptions, checkMemoryOfThreads } from "./load-options.js";
 import {
   loadWeights,
@@ -111,7 +112,7 @@ function planMemory(checkpoint: Checkpoint, spec: ModelSpec, bytes: number, back
   const available = options.memoryLimitBytes ?? platform().availableMemoryBytes() ?? Number.POSITIVE_INFINITY;
   const limit = Math.min(available, backend.memoryLimitBytes);
   const shapes = mixerShapes(spec);
-  const settings = sessionSettings();
+  const settings = withContext(sessionSettings(), { ...fitTraits(spec), trainedContext: spec.contextLength });
   const known = Number.isFinite(limit) ? limit : undefined;
   const plan = memoryPlan(backend, spec, shapes, bytes, settings, known);
   const what = `The weights of ${checkpoint.location} and one step need`;

@@ -4,6 +4,7 @@ import type { ModelSpec } from "../nn/spec.js";
 import type { ChatMessage, EncodeOptions, Tokenizer } from "../tokenizer/tokenizer.js";
 import { ArgumentError } from "../util/errors.js";
 import type { MemoryPlan, Model, ModelInfo, SessionOptions } from "./api.js";
+import { withContext } from "./default-context.js";
 import { LocalSession } from "./local-session.js";
 import { memoryPlan, requireMemory, requirePlaces } from "./memory-plan.js";
 import { type SessionSettings, sessionSettings } from "./session-options.js";
@@ -42,7 +43,7 @@ export class LocalModel implements Model {
 
   session(options?: SessionOptions): LocalSession {
     this.requireLive();
-    const session = new LocalSession(this, sessionSettings(options));
+    const session = new LocalSession(this, this.settings(options));
     this.sessions.add(session);
     return session;
   }
@@ -53,6 +54,11 @@ export class LocalModel implements Model {
       this.requireLive();
       return restoreSession(this, bytes);
     });
+  }
+
+  /** What a session's options mean with this model. @throws PolicyError, ArgumentError */
+  private settings(options?: SessionOptions): SessionSettings {
+    return withContext(sessionSettings(options), this.info);
   }
 
   forgetSession(session: LocalSession): void {
@@ -80,7 +86,7 @@ export class LocalModel implements Model {
   }
 
   async plan(options?: SessionOptions): Promise<MemoryPlan> {
-    return this.planFor(sessionSettings(options));
+    return this.planFor(this.settings(options));
   }
 
   private planFor(settings: SessionSettings): MemoryPlan {

@@ -7,6 +7,7 @@ import { platform } from "../util/platform.js";
 import type { GenerateOptions, Part, ScoreOptions, ScorePart, Session, Usage } from "./api.js";
 import { ChatText } from "./chat-text.js";
 import { type ContextReader, contextReader } from "./context-reader.js";
+import { contextNotes } from "./default-context.js";
 import { Generation, prepend } from "./generation.js";
 import type { LocalModel } from "./local-model.js";
 import { fitNotes } from "./policy-fit.js";
@@ -22,7 +23,8 @@ const BREATH_MS = 10;
 
 export class LocalSession implements Session {
   readonly context: string;
-  readonly notes: readonly string[];
+  /** What is known of these options from the beginning. */
+  private readonly fitNotes: readonly string[];
   readonly messages: ChatMessage[] = [];
   readonly prefillSpeed = new Speed();
   readonly decodeSpeed = new Speed();
@@ -47,7 +49,7 @@ export class LocalSession implements Session {
     readonly settings: SessionSettings,
   ) {
     this.context = settings.policy.text;
-    this.notes = fitNotes(settings, model.info);
+    this.fitNotes = fitNotes(settings, model.info);
     this.chatText = new ChatText(model.tokenizer);
   }
 
@@ -63,6 +65,10 @@ export class LocalSession implements Session {
       this.reader = contextReader(this.model.runner, options);
     }
     return this.reader;
+  }
+
+  get notes(): readonly string[] {
+    return [...this.fitNotes, ...contextNotes(this.settings, this.model.info, this.usage)];
   }
 
   get usage(): Usage {
@@ -137,23 +143,30 @@ export class LocalSession implements Session {
     added: readonly ChatMessage[],
     options: GenerateOptions,
   ): AsyncGenerator<Part, void, undefined> {
+    const { held } = this.chatText;
+    const { waiting } = this;
+    const seen = this.reader?.seen ?? 0;
     const { text, startOver } = this.chatText.turn(this.messages, added);
-    if (startOver) this.forget();
-    const ids = this.opened(this.model.tokenizer.encode(text, { addSpecial: false, guarded: true }));
-    // The template closes the answer before with its own end token.
-    if (this.waiting !== undefined && this.model.endIds.has(this.waiting)) this.waiting = undefined;
     let answer: string | undefined;
     try {
+      if (startOver) this.forget();
+      const ids = this.opened(this.model.tokenizer.encode(text, { addSpecial: false, guarded: true }));
+      // The template closes the answer before with its own end token.
+      if (this.waiting !== undefined && this.model.endIds.has(this.waiting)) this.waiting = undefined;
       for await (const part of new Generation(this, options, ids).run()) {
         if (part.id !== undefined || answer !== undefined) answer = (answer ?? "") + part.text;
         yield part;
       }
     } finally {
-      // Without a first token the turn was not read to its end: it counts as never said.
-      if (answer === undefined) this.chatText.lost();
-      else {
+      if (answer !== undefined) {
         this.chatText.answered(answer);
         this.messages.push(...added, { role: "assistant", content: answer });
+      } else if (!startOver && (this.reader?.seen ?? 0) === seen) {
+        this.chatText.unread(held);
+        this.waiting = waiting;
+      } else {
+        // Without a first token the turn was not read to its end: it counts as never said.
+        this.chatText.lost();
       }
     }
   }

@@ -31,7 +31,8 @@ export function fitNotes(settings: SessionSettings, model: FitTraits): string[] 
   checkDistances(settings, model);
   const { policy } = settings;
   const { attentionLayers, layers, architecture } = model;
-  const evicts = policy.budget !== undefined && !policy.recompute;
+  // The default says so once it evicts (default-context.ts).
+  const evicts = policy.budget !== undefined && !policy.recompute && !policy.wholePrompts;
   if (!evicts || attentionLayers === layers) return [];
   if (attentionLayers === 0) {
     throw new PolicyError(

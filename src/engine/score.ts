@@ -2,6 +2,7 @@
 
 import { ArgumentError } from "../util/errors.js";
 import type { ScoreOptions, ScorePart } from "./api.js";
+import { requireRoom } from "./default-context.js";
 import type { LocalSession } from "./local-session.js";
 import { logprobOf } from "./sampling-logprobs.js";
 
@@ -25,6 +26,10 @@ export async function* scoreText(
   const every = positive("every", options.every ?? 64);
   const { vocabulary } = session.model.info;
   const rowOf = (logits: Float32Array, row: number) => logits.subarray(row * vocabulary, (row + 1) * vocabulary);
+  const { seen } = session.text;
+  const waiting = session.waiting === undefined ? 0 : 1;
+  requireRoom(session.settings, { seen, waiting, prompt: ids.length });
+  if (session.settings.policy.wholePrompts) session.text.admit(waiting + ids.length);
   const known = await logitsBefore(session, ids);
   // The score of the next token, which counts once that token is read: so what is given out is what was read.
   let ahead = known && logprobOf(known, ids[0]);

@@ -22,7 +22,7 @@ const MOST_CHUNK = 4096;
 /** @throws PolicyError, ArgumentError */
 export function sessionSettings(options: SessionOptions = {}): SessionSettings {
   const { contextLength, chunk = 256, source } = options;
-  const policy = parsePolicy(options.context ?? "full");
+  const policy = parsePolicy(options.context ?? "auto");
   if (contextLength !== undefined) whole("contextLength", contextLength, 2 ** 31 - 1);
   whole("chunk", chunk, MOST_CHUNK);
   return { policy, ...kvTypes(options.kv ?? "f16"), contextLength, chunk, source };

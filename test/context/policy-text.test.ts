@@ -6,6 +6,8 @@ import { PolicyError } from "../../src/util/errors.js";
 
 const TEXTS: readonly (readonly [string, string, number | undefined])[] = [
   ["full", "full", undefined],
+  ["auto", "auto", undefined],
+  [" auto:64", "auto:64", 64],
   ["recent:256", "recent:256", 256],
   ["sinks:4,recent:252", "sinks:4,recent:252", 256],
   [" recent:252 , sinks:4 ", "sinks:4,recent:252", 256],
@@ -32,6 +34,9 @@ const WRONG: readonly (readonly [string, number, string])[] = [
   ["full,recent:4", 0, "not one policy"],
   ["recent:4,recent:5", 9, "stands twice"],
   ["full:3", 4, "takes no number"],
+  ["auto:0", 5, "at least 1"],
+  ["auto:", 5, "whole number"],
+  ["auto:8,evict=2", 7, "does not go with"],
   ["recent:4,evict:2", 9, "write evict=VALUE"],
   ["recent:4,evict=0", 15, "at least 1"],
   ["recent:4,evict=5", 9, "at most recent:4"],

@@ -122,7 +122,7 @@ describe("generate", () => {
 
 describe("limits", () => {
   it("refuses a prompt that does not fit under full, before it reads anything", async () => {
-    const session = model.session({ contextLength: 20 });
+    const session = model.session({ context: "full", contextLength: 20 });
     const error = await all(session.generate(new Array(21).fill(270), GREEDY)).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ContextFullError);
     expect(error).toMatchObject({ details: { seen: 0, needed: 21, limit: 20 } });
@@ -133,7 +133,7 @@ describe("limits", () => {
   it("throws when generation reaches the limit under full, after everything was given out", async () => {
     const parts: Part[] = [];
     const run = async () => {
-      for await (const part of model.session().generate(PROMPT, GREEDY)) parts.push(part);
+      for await (const part of model.session({ context: "full" }).generate(PROMPT, GREEDY)) parts.push(part);
     };
     await expect(run()).rejects.toThrow(ContextFullError);
     expect(parts).toHaveLength(64 - PROMPT.length + 1);
@@ -174,7 +174,8 @@ describe("limits", () => {
     let text = "";
     const run = async () => {
       const stop = [`${whole.slice(-6)}never`];
-      for await (const part of model.session().generate(PROMPT, { ...GREEDY, stop })) text += part.text;
+      for await (const part of model.session({ context: "full" }).generate(PROMPT, { ...GREEDY, stop }))
+        text += part.text;
     };
     await expect(run()).rejects.toThrow(ContextFullError);
     expect(text).toBe(whole);

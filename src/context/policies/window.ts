@@ -12,7 +12,7 @@ function recentStart(t: number, sinks: number, recent: number, evict: number): n
   return excess <= 0 ? sinks : sinks + evict * Math.ceil(excess / evict);
 }
 
-function slidingWindow(sinks: number, recent: number, { evict, distance }: PolicyOptions): ContextPolicy {
+export function slidingWindow(sinks: number, recent: number, { evict, distance }: PolicyOptions): ContextPolicy {
   if (evict > recent) {
     throw new ArgumentError(`evict=${evict} must be at most recent:${recent}, or nothing recent would be left.`);
   }
@@ -25,6 +25,7 @@ function slidingWindow(sinks: number, recent: number, { evict, distance }: Polic
       sinks > 0 ? `keeps the first ${sinks} and the newest ${recent} tokens` : `keeps the newest ${recent} tokens`,
     budget: sinks + recent,
     sinks,
+    leastRecent: recent - evict + 1,
     distance: distance ?? "cache",
     recompute: false,
     visible(t) {

@@ -190,6 +190,7 @@ function transferOf(body: ReplyBody): ArrayBuffer[] {
 /** A session, and what of it the proxy has been told. */
 class HostedSession {
   #toldMessages = 0;
+  #toldNotes = 0;
 
   constructor(
     readonly id: number,
@@ -198,10 +199,12 @@ class HostedSession {
 
   /**
    * Usage each time; with a part the messages only when their number changed: a conversation is long, a token is not.
+   * Notes when there is one more or less.
    */
   view(isPart: boolean): SessionView {
-    const { usage, messages } = this.session;
-    const view = { session: this.id, usage };
+    const { usage, messages, notes } = this.session;
+    const view = { session: this.id, usage, ...(notes.length !== this.#toldNotes && { notes }) };
+    this.#toldNotes = notes.length;
     if (isPart && messages.length === this.#toldMessages) return view;
     this.#toldMessages = messages.length;
     return { ...view, messages };

@@ -5,6 +5,7 @@ import type { ChatMessage, EncodeOptions } from "../../tokenizer/tokenizer.js";
 import { ArgumentError, CancelledError } from "../../util/errors.js";
 import type { Thread } from "../../util/platform.js";
 import type { LoadOptions, MemoryPlan, Model, ModelInfo, Session, SessionOptions } from "../api.js";
+import { withContext } from "../default-context.js";
 import { fitNotes } from "../policy-fit.js";
 import { sessionSettings } from "../session-options.js";
 import { EngineLine } from "./line.js";
@@ -52,7 +53,7 @@ class RemoteModel implements Model {
 
   session(options: SessionOptions = {}): Session {
     this.#line.check();
-    const settings = sessionSettings(options);
+    const settings = withContext(sessionSettings(options), this.info);
     const notes = fitNotes(settings, this.info);
     return RemoteSession.open(this.#line, ++this.#sessions, options, { policy: settings.policy, notes });
   }

@@ -32,26 +32,27 @@ interface Opening {
 
 export class RemoteSession implements Session {
   readonly context: string;
-  readonly notes: readonly string[];
   readonly #line: EngineLine;
   readonly #id: number;
   /** Whether the other side has the session; rejects with why not. */
   readonly #opened: Promise<unknown>;
   readonly #stopMirror: () => void;
+  #notes: readonly string[];
   #usage: Usage;
   #messages: readonly ChatMessage[];
   #disposed: Promise<void> | undefined;
 
   constructor(line: EngineLine, id: number, { context, notes, opened, usage, messages }: Opening) {
     this.context = context;
-    this.notes = notes;
+    this.#notes = notes;
     this.#line = line;
     this.#id = id;
     this.#usage = usage;
     this.#messages = messages;
-    this.#stopMirror = line.onView(id, ({ usage, messages }) => {
+    this.#stopMirror = line.onView(id, ({ usage, messages, notes }) => {
       this.#usage = usage;
       if (messages) this.#messages = messages;
+      if (notes) this.#notes = notes;
     });
     this.#opened = opened;
     // Told by the first call that needs the session.
@@ -82,6 +83,10 @@ export class RemoteSession implements Session {
     const reply = expectReply(await request, "restored");
     const { usage = UNUSED, messages = [] } = reply.view ?? {};
     return new RemoteSession(line, id, { ...reply, opened: Promise.resolve(), usage, messages });
+  }
+
+  get notes(): readonly string[] {
+    return this.#notes;
   }
 
   get usage(): Usage {

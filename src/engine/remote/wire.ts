@@ -67,11 +67,12 @@ export interface Cancel {
   readonly id: number;
 }
 
-/** What a session shows synchronously; `messages` only when they may have changed. */
+/** What a session shows synchronously; `messages` and `notes` only when they may have changed. */
 export interface SessionView {
   readonly session: number;
   readonly usage: Usage;
   readonly messages?: readonly ChatMessage[];
+  readonly notes?: readonly string[];
 }
 
 /** Results, without the id of their request. */

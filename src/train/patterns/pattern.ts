@@ -58,6 +58,9 @@ function policyPattern(text: string): AttentionPattern {
   if (policy.recompute) {
     throw new ArgumentError(`"${text}" is a way to run a model; to train one with a window write "recent:N".`);
   }
+  if (policy.wholePrompts) {
+    throw new ArgumentError(`"${text}" is a way to run a model; to train one that sees all of a sample write "full".`);
+  }
   if (/distance\s*=/.test(text)) {
     throw new ArgumentError(`"${text}": while a model learns, distances count as in the text; leave distance= out.`);
   }

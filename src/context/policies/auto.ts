@@ -1,0 +1,42 @@
+/**
+ * The default: everything stays visible while it fits; writing on past the limit goes on with sinks and the newest tokens
+ * (StreamingLLM, 2309.17453), but a prompt that does not fit by itself is an error. `auto` is given its limit by the model
+ * that it is used with: `auto:N`.
+ */
+import type { ContextPolicy, PolicyDefinition } from "../policy.js";
+import { slidingWindow } from "./window.js";
+
+/** As in the paper: more do not help. */
+const SINKS = 4;
+
+/** For models that can go on without the oldest tokens. */
+function movingAuto(limit: number): ContextPolicy {
+  const sinks = Math.min(SINKS, Math.floor(limit / 2));
+  return {
+    ...slidingWindow(sinks, limit - sinks, { evict: 1, distance: "cache" }),
+    text: `auto:${limit}`,
+    summary: `keeps everything up to ${limit} tokens, then the first ${sinks} and the newest ${limit - sinks}`,
+    wholePrompts: true,
+  };
+}
+
+/** For models that cannot: writing ends at the limit, without an error. Without a limit: there is none, or it is not known yet. */
+export function endingAuto(limit?: number): ContextPolicy {
+  return {
+    text: limit === undefined ? "auto" : `auto:${limit}`,
+    summary: `keeps everything${limit === undefined ? "" : ` up to ${limit} tokens, and ends there`}`,
+    budget: undefined,
+    sinks: 0,
+    distance: "text",
+    recompute: false,
+    wholePrompts: true,
+    visible: (t) => [{ start: 0, end: t + 1 }],
+  };
+}
+
+export const auto: PolicyDefinition = {
+  items: [{ name: "auto", least: 1, optional: true }],
+  options: [],
+  help: "auto              keep everything that fits, then the first 4 and the newest (the default)",
+  create: ({ auto: limit }) => (limit > 0 ? movingAuto(limit) : endingAuto()),
+};
