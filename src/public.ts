@@ -6,16 +6,20 @@ export type { ContextPolicy } from "./context/policy.js";
 export { parsePolicy, policyHelp } from "./context/policy-text.js";
 export type * from "./engine/api.js";
 export { load } from "./engine/load.js";
+export { deleteStored, storedModels } from "./engine/stored-models.js";
 export type { DType } from "./tensor/dtype.js";
 export type { ChatMessage, EncodeOptions } from "./tokenizer/tokenizer.js";
 export * from "./util/errors.js";
 export {
   type ByteSource,
+  type FileStore,
   type FileWriter,
   type Hub,
   type HubFetchOptions,
+  type OpenOptions,
   type Platform,
   platform,
+  type StoredFile,
   setPlatform,
   type Thread,
 } from "./util/platform.js";

@@ -30,6 +30,11 @@ export interface LoadOptions {
   readonly thread?: boolean;
   /** Most bytes that weights and one session's cache may take; default: what the machine has available. */
   readonly memoryLimitBytes?: number;
+  /**
+   * Keep a model that is read from a URL in the browser's storage, so that the next visit does not fetch it again; default
+   * true where there is such storage. `storedModels` lists what is kept, `deleteStored` removes it. Node keeps none.
+   */
+  readonly store?: boolean;
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -82,6 +87,8 @@ export interface ModelInfo {
   readonly hasChatTemplate: boolean;
   /** Tells models apart: of the architecture, all sizes, and the beginning of every weight; 16 hexadecimal digits. */
   readonly fingerprint: string;
+  /** What one should know of how it was loaded, such as that the browser has no room to keep it. */
+  readonly notes: readonly string[];
 }
 
 export interface Model {

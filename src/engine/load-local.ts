@@ -15,7 +15,7 @@ import type { DType } from "../tensor/dtype.js";
 import { createTokenizer } from "../tokenizer/create-tokenizer.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { CancelledError, FormatError } from "../util/errors.js";
-import { platform } from "../util/platform.js";
+import { type Platform, platform } from "../util/platform.js";
 import { xxhash32 } from "../util/xxhash32.js";
 import type { LoadOptions, LoadProgress, ModelInfo } from "./api.js";
 import { withContext } from "./default-context.js";
@@ -51,12 +51,26 @@ export async function loadLocal(reference: string, options: LoadOptions = {}): P
     onProgress: (doneBytes, totalBytes) => report({ phase: "download", doneBytes, totalBytes }),
   });
   report({ phase: "header", doneBytes: 0, totalBytes: 0 });
-  const checkpoint = await openCheckpoint(location, platform());
+  const notes: string[] = [];
+  const checkpoint = await openCheckpoint(location, filesFor(options, notes));
   try {
-    return await loadCheckpoint(checkpoint, options, report);
+    return await loadCheckpoint(checkpoint, options, { report, notes });
   } finally {
     await checkpoint.close();
   }
+}
+
+/** The platform's files, opened as `options` say; what is to be known of them is added to `notes`. */
+function filesFor({ signal, store }: LoadOptions, notes: string[]): Pick<Platform, "open" | "list"> {
+  const files = platform();
+  const onNote = (note: string) => notes.push(note);
+  return { open: (place) => files.open(place, { signal, store, onNote }), list: (place) => files.list(place) };
+}
+
+/** What a caller is told: progress while loading, notes with the model. */
+interface Told {
+  readonly report: (progress: LoadProgress) => void;
+  readonly notes: readonly string[];
 }
 
 function threadsOf({ threads }: LoadOptions): number {
@@ -66,7 +80,7 @@ function threadsOf({ threads }: LoadOptions): number {
 async function loadCheckpoint(
   checkpoint: Checkpoint,
   options: LoadOptions,
-  report: (progress: LoadProgress) => void,
+  { report, notes }: Told,
 ): Promise<LocalModel> {
   const spec = await specOf(checkpoint);
   const entries = matchWeights(checkpoint, weightUses(spec));
@@ -91,6 +105,7 @@ async function loadCheckpoint(
     const info = {
       ...infoOf(checkpoint, spec, entries, tokenizer, backend),
       fingerprint: fingerprintOf(spec, checksum),
+      notes,
     };
     const endIds = endIdsOf(checkpoint, tokenizer);
     return new LocalModel({
@@ -163,7 +178,7 @@ function infoOf(
   entries: readonly WeightEntry[],
   tokenizer: Tokenizer,
   backend: Backend,
-): Omit<ModelInfo, "fingerprint"> {
+): Omit<ModelInfo, "fingerprint" | "notes"> {
   const dtypes: Partial<Record<DType, number>> = {};
   for (const { dtype } of new Set(entries.map(({ entry }) => entry))) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
   const name = checkpoint.metadata.get("general.name");

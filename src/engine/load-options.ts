@@ -4,7 +4,7 @@ import { ArgumentError } from "../util/errors.js";
 import type { LoadOptions } from "./api.js";
 
 const BACKENDS: readonly unknown[] = ["wasm", "reference"];
-const SWITCHES = ["precise", "wide"] as const;
+const SWITCHES = ["precise", "wide", "store"] as const;
 
 /** @throws ArgumentError naming the option and what was expected */
 export function checkLoadOptions(reference: string, options: LoadOptions): void {

@@ -68,6 +68,9 @@ export function weightRequests(entries: readonly WeightEntry[]): WeightRequest[]
 interface Read {
   /** Bytes that it fills. */
   readonly bytes: number;
+  readonly entry: TensorEntry;
+  /** First byte in the tensor. */
+  readonly start: number;
   run(): Promise<unknown>;
 }
 
@@ -99,10 +102,10 @@ export async function loadWeights(
     const slot = backend.allocWeight(requests[index]);
     weights.set(pair.use.name, slot.weight);
     samples.push(slot.bytes.subarray(0, SAMPLE_BYTES));
-    if (pair.use.ref.exact) reads.push({ bytes: slot.bytes.length, run: () => readExact(pair, slot.bytes) });
+    if (pair.use.ref.exact) reads.push(exactRead(pair, slot.bytes));
     else splitReads(pair, slot.bytes, reads);
   }
-  await runReads(reads, options);
+  await runReads(inFileOrder(reads), options);
   const checksum = samples.reduce((seed, sample) => xxhash32(sample, seed), 0);
   backend.weightsLoaded();
   return { weights: new Weights(weights), checksum };
@@ -122,6 +125,10 @@ async function readNumbers(entry: TensorEntry, start: number, count: number): Pr
   return values;
 }
 
+function exactRead(pair: WeightEntry, into: Uint8Array): Read {
+  return { bytes: into.length, entry: pair.entry, start: extentOf(pair).start, run: () => readExact(pair, into) };
+}
+
 async function readExact(pair: WeightEntry, into: Uint8Array): Promise<void> {
   const { rows, cols } = pair.use.ref;
   const values = await readNumbers(pair.entry, extentOf(pair).start, rows * cols);
@@ -132,8 +139,18 @@ function splitReads(pair: WeightEntry, into: Uint8Array, reads: Read[]): void {
   const { start: first, bytes } = extentOf(pair);
   for (let start = 0; start < bytes; start += CHUNK_BYTES) {
     const part = into.subarray(start, Math.min(bytes, start + CHUNK_BYTES));
-    reads.push({ bytes: part.length, run: () => pair.entry.read(first + start, part) });
+    const { entry } = pair;
+    reads.push({ bytes: part.length, entry, start: first + start, run: () => entry.read(first + start, part) });
   }
+}
+
+/** One file after another and front to back, which files behind URLs need: they come in large blocks. */
+function inFileOrder(reads: readonly Read[]): Read[] {
+  const sources = [...new Set(reads.map(({ entry }) => entry.source))];
+  const rank = new Map(sources.map((source, at) => [source, at]));
+  const place = ({ entry, start }: Read) => (entry.offset ?? 0) + start;
+  const file = ({ entry }: Read) => rank.get(entry.source) ?? 0;
+  return reads.toSorted((a, b) => file(a) - file(b) || place(a) - place(b));
 }
 
 async function runReads(reads: readonly Read[], { onProgress, signal }: WeightLoading): Promise<void> {

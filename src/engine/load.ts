@@ -6,10 +6,12 @@ import { checkLoadOptions } from "./load-options.js";
 import { loadRemote } from "./remote/remote-model.js";
 
 /**
- * Loads a model from a file, a folder, or the hub (`hf:user/repo[:quant]`, `hf:user/repo/file.gguf`).
+ * Loads a model from a file, a folder, a URL of one of these (http:, https:, in Node also file:, in a page also blob: or
+ * relative), or the hub (`hf:user/repo[:quant]`, `hf:user/repo/file.gguf`).
  * @throws NotFoundError, FormatError, UnsupportedError, MemoryError, NetworkError, ArgumentError, CancelledError
  */
-export async function load(reference: string, options: LoadOptions = {}): Promise<Model> {
+export async function load(model: string | URL, options: LoadOptions = {}): Promise<Model> {
+  const reference = model instanceof URL ? model.href : model;
   checkLoadOptions(reference, options);
   await prepare(options);
   const location = platform().absolute?.(reference) ?? reference;

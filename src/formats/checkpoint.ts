@@ -4,6 +4,7 @@
  * read one vocabulary only.
  */
 import type { DType } from "../tensor/dtype.js";
+import type { ByteSource } from "../util/platform.js";
 
 export type MetadataValue = string | number | bigint | boolean | readonly MetadataValue[] | Int32Array | Float32Array;
 export type Metadata = ReadonlyMap<string, MetadataValue>;
@@ -17,6 +18,9 @@ export interface TensorEntry {
   readonly cols: number;
   /** Length of its row-major bytes. */
   readonly bytes: number;
+  /** Where it, or the first of its parts, begins in which file: who reads many reads in this order. */
+  readonly source?: ByteSource;
+  readonly offset?: number;
   /**
    * Fills `into` with the bytes [at, at + into.length); `into` may view shared memory. A file may hold the tensor in
    * another order or in parts: then what comes is rearranged. @throws FormatError when bytes are missing

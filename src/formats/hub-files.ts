@@ -106,7 +106,8 @@ export function chooseFile({ repo, files }: Listing, path: string): Model {
   throw new NotFoundError(`${repo} has no file ${path}; its GGUF files are ${summary(ggufs)}.`, { repo, path });
 }
 
-const SIDE_FILES = [
+/** Of a Hugging Face model, beside its weights. */
+export const SIDE_FILES = [
   "config.json",
   "generation_config.json",
   "tokenizer.json",

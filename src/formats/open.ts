@@ -8,6 +8,7 @@ import { openGguf } from "./gguf-checkpoint.js";
 import { INDEX_FILE, openHfFolder, readIndex } from "./hf/checkpoint.js";
 import { baseName, joinLocation, parentOf } from "./location.js";
 import { parseShardName } from "./shard-name.js";
+import { listPlace } from "./url-folder.js";
 
 type Files = Pick<Platform, "open" | "list">;
 
@@ -16,7 +17,7 @@ type Files = Pick<Platform, "open" | "list">;
  * @throws NotFoundError, FormatError, UnsupportedError
  */
 export async function openCheckpoint(location: string, platform: Files): Promise<Checkpoint> {
-  const listed = await platform.list(location);
+  const listed = await listPlace(location, platform);
   if (listed === undefined) {
     throw new NotFoundError(`There is no file or folder ${location}. A model of the hub is written hf:user/repo.`, {
       location,
@@ -37,7 +38,7 @@ async function openFile(location: string, platform: Files): Promise<Checkpoint> 
   }
   if (isGguf(first)) return openGguf(source, location, platform);
   await source.close();
-  if (location.endsWith(".safetensors")) return openSafetensors(location, platform);
+  if (baseName(location).endsWith(".safetensors")) return openSafetensors(location, platform);
   throw new FormatError(
     `${location} is neither a GGUF nor a .safetensors file: ${describeForeign(first)}. For a Hugging Face model, ` +
       "give its folder.",
@@ -49,7 +50,7 @@ async function openFile(location: string, platform: Files): Promise<Checkpoint> 
 async function openSafetensors(location: string, platform: Files): Promise<Checkpoint> {
   const folder = parentOf(location);
   const name = baseName(location);
-  const listed = await platform.list(folder);
+  const listed = await listPlace(folder, platform);
   const entries = Array.isArray(listed) ? listed : [];
   const index = entries.includes(INDEX_FILE) ? await readIndex(joinLocation(folder, INDEX_FILE), platform) : undefined;
   const indexed = index !== undefined && [...index.values()].includes(name);

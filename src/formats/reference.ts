@@ -6,10 +6,10 @@ import { ArgumentError, CancelledError, NotFoundError, UnsupportedError } from "
 import type { Hub, Platform } from "../util/platform.js";
 import { INDEX_FILE, readIndex } from "./hf/checkpoint.js";
 import { chooseFile, chooseGguf, type HubFile, type Listing, sideFiles, summary, weightFiles } from "./hub-files.js";
-import { parentOf } from "./location.js";
+import { isUrl, parentOf } from "./location.js";
 import { parseShardName } from "./shard-name.js";
 
-type Files = Pick<Platform, "open" | "list" | "hub">;
+type Files = Pick<Platform, "open" | "list" | "hub" | "absolute">;
 
 export interface ResolveOptions {
   readonly signal?: AbortSignal | undefined;
@@ -50,7 +50,7 @@ export async function resolveReference(
   options: ResolveOptions = {},
 ): Promise<string> {
   const parsed = parseHubReference(reference);
-  if (!parsed) return localPlace(reference, platform);
+  if (!parsed) return localPlace(platform.absolute?.(reference) ?? reference, platform);
   const { hub } = platform;
   if (!hub) {
     throw new UnsupportedError(`${reference}: hub references do not work here; give the URL of the file itself.`);
@@ -63,16 +63,20 @@ export async function resolveReference(
 }
 
 async function localPlace(location: string, platform: Files): Promise<string> {
-  if (/^https?:\/\//.test(location)) return location;
+  if (isUrl(location)) return location;
   if ((await platform.list(location)) !== undefined) return location;
-  throw new NotFoundError(`There is no file or folder ${location}. A model of the hub is written hf:user/repo.`, {
-    location,
-  });
+  const scheme = /^([a-z][a-z\d+.-]+):\/\//i.exec(location)?.[1];
+  const hint = scheme
+    ? `Addresses of the kind ${scheme}: are not read; those of http:, https: and file: are.`
+    : "A model of the hub is written hf:user/repo.";
+  throw new NotFoundError(`There is no file or folder ${location}. ${hint}`, { location });
 }
 
 async function fetchNamed(fetcher: Fetcher, path: string): Promise<string> {
   const shard = parseShardName(path);
-  if (shard && shard.total > 1) return fetcher.fetchAll(chooseFile(await fetcher.list(), path), path);
+  const isSet = shard !== undefined && shard.total > 1;
+  // What is only read later is not looked for by fetching it.
+  if (isSet || fetcher.isRemote) return fetcher.fetchAll(chooseFile(await fetcher.list(), path), path);
   try {
     // Needs no listing, so a file in the cache also serves offline.
     return await fetcher.fetchOne(path);
@@ -111,6 +115,10 @@ class Fetcher {
     private readonly options: ResolveOptions,
   ) {}
 
+  get isRemote(): boolean {
+    return this.hub.isRemote === true;
+  }
+
   async list(): Promise<Listing> {
     this.checkCancelled();
     return { repo: this.repo, files: await this.hub.list(this.repo, this.options.signal) };
@@ -123,6 +131,7 @@ class Fetcher {
 
   /** Fetches all; resolves to the place of `wanted`, or else of the first. */
   async fetchAll(files: readonly HubFile[], wanted = files[0].path): Promise<string> {
+    if (this.isRemote) return this.fetchOne(wanted);
     const { signal, onProgress } = this.options;
     const total = files.reduce((sum, file) => sum + file.size, 0);
     let before = 0;

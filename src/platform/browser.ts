@@ -4,7 +4,9 @@
  * @module sluice/platform/browser
  */
 import type { Platform } from "../util/platform.js";
-import { absoluteUrl, listUrl, openUrl } from "./file-browser.js";
+import { deleteStored, listStored, shelfFor } from "./block-store-browser.js";
+import { absoluteUrl, listUrl, openUrl } from "./file-url.js";
+import { HttpHub } from "./hub-http.js";
 import { sharesMemory, spawnScriptThread, WebWorkerThread } from "./thread-browser.js";
 
 const waiting: (() => void)[] = [];
@@ -15,9 +17,12 @@ export const browserPlatform: Platform = {
   cores: sharesMemory() ? navigator.hardwareConcurrency : 1,
   availableMemoryBytes: () => undefined,
   residentMemoryBytes: () => undefined,
-  open: openUrl,
+  open: async (url, options = {}) => {
+    const canStore = options.store !== false && /^https?:/i.test(url);
+    return openUrl(url, options, canStore ? await shelfFor(url) : undefined);
+  },
   absolute: absoluteUrl,
-  list: listUrl,
+  list: (url) => listUrl(url),
   spawnScript: spawnScriptThread,
   // Bundlers know this form and bundle the worker.
   spawnEngine: () =>
@@ -27,6 +32,8 @@ export const browserPlatform: Platform = {
     ),
   yieldToEvents,
   enableWasmFeatures: () => {},
+  hub: new HttpHub("https://huggingface.co"),
+  store: { list: listStored, delete: deleteStored },
 };
 
 /** Over a message channel: timers of a page wait 4 ms or more. */

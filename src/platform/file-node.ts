@@ -3,11 +3,23 @@
  * lies at a path.
  */
 import { type FileHandle, open, readdir, stat } from "node:fs/promises";
-import { FormatError, NotFoundError, SluiceError } from "../util/errors.js";
+import { fileURLToPath } from "node:url";
+import { ArgumentError, FormatError, NotFoundError, SluiceError } from "../util/errors.js";
 import type { ByteSource } from "../util/platform.js";
 
 /** Most bytes of one system call: below the 2 GiB that a read can return at most. */
 const READ_BYTES = 2 ** 30;
+
+/** The path that a file: URL stands for; all else stays. @throws ArgumentError for one that is no path here */
+export function pathOf(location: string): string {
+  if (!/^file:/i.test(location)) return location;
+  try {
+    return fileURLToPath(location);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ArgumentError(`'${location}' is no path here: ${reason}. Expected file:///folder/model.gguf.`);
+  }
+}
 
 /** Opens a file for reading. @throws NotFoundError, FormatError for what is not a file of bytes */
 export async function openFile(path: string): Promise<ByteSource> {

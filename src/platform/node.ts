@@ -8,7 +8,8 @@ import process from "node:process";
 import { setFlagsFromString } from "node:v8";
 import { NotFoundError } from "../util/errors.js";
 import type { Platform, Thread } from "../util/platform.js";
-import { listPath, openFile } from "./file-node.js";
+import { listPath, openFile, pathOf } from "./file-node.js";
+import { listUrl, openUrl } from "./file-url.js";
 import { nodeFileWriter } from "./file-writer-node.js";
 import { NodeHub } from "./hub-node.js";
 import { availableMemoryBytes } from "./memory-node.js";
@@ -20,8 +21,9 @@ export const nodePlatform: Platform = {
   cores: availableParallelism(),
   availableMemoryBytes: () => availableMemoryBytes(),
   residentMemoryBytes: () => process.memoryUsage.rss(),
-  open: openFile,
-  list: listPath,
+  open: (location, options) => (isHttp(location) ? openUrl(location, options) : openFile(pathOf(location))),
+  absolute: pathOf,
+  list: async (location) => (isHttp(location) ? listUrl(location) : listPath(pathOf(location))),
   spawnScript: spawnScriptThread,
   spawnEngine,
   yieldToEvents: () => new Promise((resolve) => setImmediate(resolve)),
@@ -30,6 +32,10 @@ export const nodePlatform: Platform = {
   writer: nodeFileWriter,
   hub: new NodeHub(process.env),
 };
+
+function isHttp(location: string): boolean {
+  return /^(https?|data):/i.test(location);
+}
 
 function spawnEngine(): Thread {
   // A thread needs JavaScript: when this file itself runs as TypeScript (tests), the built package has it.

@@ -36,9 +36,12 @@ export interface Platform {
   availableMemoryBytes(): number | undefined;
   /** The process's resident memory in bytes; undefined when the platform does not say. */
   residentMemoryBytes(): number | undefined;
-  /** Opens a local file (Node) or a URL (browser, by range requests). @throws NotFoundError */
-  open(location: string): Promise<ByteSource>;
-  /** The location as every thread understands it: a relative URL made absolute. Absent where threads agree anyway. */
+  /** Opens a URL (by range requests) or, in Node, a local file. @throws NotFoundError, NetworkError */
+  open(location: string, options?: OpenOptions): Promise<ByteSource>;
+  /**
+   * The location as every thread understands it: in a browser a relative URL made absolute, in Node the path of a file: URL.
+   * @throws ArgumentError for a file: URL that is no path here
+   */
   absolute?(location: string): string;
   /** What lies at a location: names of a folder's entries, or "file", or undefined for nothing. */
   list(location: string): Promise<readonly string[] | "file" | undefined>;
@@ -63,8 +66,36 @@ export interface Platform {
   ): WebAssembly.Module | undefined;
   /** Writes local files. Absent in browsers. */
   readonly writer?: FileWriter;
-  /** Fetches the files of a hub model into the standard cache; returns local locations. Absent in browsers for now. */
+  /** The files of the hub's models: in Node fetched into the standard cache, in browsers as URLs. */
   readonly hub?: Hub;
+  /** What was kept of files behind URLs. Absent in Node. */
+  readonly store?: FileStore;
+}
+
+export interface OpenOptions {
+  /** Ends reading too. */
+  readonly signal?: AbortSignal | undefined;
+  /** Keep a file behind a URL for the next time, where the platform can; default true. */
+  readonly store?: boolean | undefined;
+  /** Told what a user should know of how the file is read, such as that it could not be kept. */
+  readonly onNote?: ((note: string) => void) | undefined;
+}
+
+/** A file behind a URL that the browser keeps, whole or in part. */
+export interface StoredFile {
+  readonly url: string;
+  /** Length of the file. */
+  readonly bytes: number;
+  /** How much of it is here. */
+  readonly storedBytes: number;
+  readonly usedAt: Date;
+}
+
+/** Files that are kept. */
+export interface FileStore {
+  list(): Promise<StoredFile[]>;
+  /** Removes the file of a URL and those below it, or all; how many those were. */
+  delete(url?: string): Promise<number>;
 }
 
 /**
@@ -89,9 +120,11 @@ export interface FileWriter {
 
 /** A remote repository of models. */
 export interface Hub {
+  /** `fetch` downloads nothing: it gives a URL that is read when it is opened. */
+  readonly isRemote?: boolean;
   /** Names of the files of a repository. @throws NotFoundError */
   list(repo: string, signal?: AbortSignal): Promise<readonly { readonly path: string; readonly size: number }[]>;
-  /** The local location of a file, downloaded if need be. */
+  /** The location of a file, downloaded if need be. */
   fetch(repo: string, path: string, options?: HubFetchOptions): Promise<string>;
 }
 

@@ -53,6 +53,7 @@ export const INFO: ModelInfo = {
   threads: 1,
   hasChatTemplate: true,
   fingerprint: "0123456789abcdef",
+  notes: [],
 };
 
 const ZERO: Usage = {

@@ -112,11 +112,12 @@ function sizeReader({ row, metadata, location }: Translation): ViewContext["size
 
 function viewed(name: string, context: ViewContext, view: View | undefined, location: string): TensorEntry | undefined {
   const [part] = context.parts;
-  if (!view)
-    return (
-      part.dtype && { name, dtype: part.dtype, rows: part.rows, cols: part.cols, bytes: part.bytes, read: part.read }
-    );
-  const entry = { name, ...view.apply(context) };
+  const { source, offset } = part;
+  if (!view) {
+    const { dtype, rows, cols, bytes, read } = part;
+    return dtype && { name, dtype, rows, cols, bytes, source, offset, read };
+  }
+  const entry = { name, source, offset, ...view.apply(context) };
   const { dtype, rows, cols } = entry;
   if (Number.isInteger(rows) && Number.isInteger(cols / DTYPES[dtype].blockSize)) return entry;
   throw new FormatError(`${location}: the tensor "${part.name}" does not fit as "${name}" [${rows}, ${cols}].`, {

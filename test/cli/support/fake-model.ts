@@ -59,6 +59,7 @@ const INFO: ModelInfo = {
   threads: 1,
   hasChatTemplate: true,
   fingerprint: "0123456789abcdef",
+  notes: [],
 };
 
 export class FakeModel implements Model {

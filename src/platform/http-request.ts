@@ -1,0 +1,106 @@
+/**
+ * One HTTP request for bytes, whole or by range (RFC 9110, section 14), with typed errors. What passes by itself (no answer,
+ * overload, a connection that breaks) is tried again after a pause that grows.
+ */
+import { CancelledError, NetworkError, NotFoundError, type SluiceError } from "../util/errors.js";
+
+/** The pause before the first further try; each next one is four times as long. */
+const FIRST_PAUSE_MS = 250;
+const TRIES = 4;
+/** A server may ask for a longer pause, up to this. */
+const LONGEST_PAUSE_MS = 20_000;
+/** Timeout, too early, too many requests, and what a server says of itself that may pass. */
+const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
+
+export interface RequestOptions {
+  /** First byte and the one behind the last; default: the whole. */
+  readonly range?: { readonly start: number; readonly end: number };
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The answer: 2xx, or 416 for a range that is not there.
+ * @throws NotFoundError for 404 and 410, NetworkError for other refusals and when there is no answer, CancelledError
+ */
+export async function request(url: string, { range, signal }: RequestOptions = {}): Promise<Response> {
+  let response: Response;
+  try {
+    const headers = range ? { Range: `bytes=${range.start}-${range.end - 1}` } : undefined;
+    response = await fetch(url, { ...(headers && { headers }), ...(signal && { signal }) });
+  } catch (error) {
+    throw connectionError(url, error, signal);
+  }
+  const { status } = response;
+  if (response.ok || status === 416) return response;
+  await discard(response);
+  if (status === 404 || status === 410)
+    throw new NotFoundError(`There is nothing at '${url}' (status ${status}). Check the address.`, { url, status });
+  const login = status === 401 || status === 403 ? ": it may need a login, or the address has expired" : "";
+  const pauseMs = 1000 * Number(response.headers.get("Retry-After") ?? Number.NaN);
+  throw new NetworkError(`The server refuses '${url}' (status ${status})${login}.`, {
+    url,
+    status,
+    ...(pauseMs > 0 && { pauseMs }),
+  });
+}
+
+/** The typed form of what `fetch` or the reading of its body throws. */
+export function connectionError(url: string, error: unknown, signal: AbortSignal | undefined): SluiceError {
+  if (signal?.aborted) return new CancelledError(`Reading '${url}' was cancelled.`, { url });
+  return new NetworkError(
+    `'${url}' cannot be reached: ${reason(error)}. Check the network; in a page, a server of another origin must also ` +
+      "allow it to read the file (CORS).",
+    { url },
+    { cause: error },
+  );
+}
+
+/** Node's fetch says only "fetch failed"; its cause says why. */
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error && error.cause.message !== "" ? error.cause.message : error.message;
+}
+
+/** Lets go of a body that nobody reads. */
+export async function discard(response: Response): Promise<void> {
+  await response.body?.cancel().catch(() => {});
+}
+
+/** Whether the same may go well a little later. */
+export function mayPass(error: unknown): boolean {
+  if (!(error instanceof NetworkError)) return false;
+  const { status, changed } = error.details;
+  return changed !== true && (status === undefined || PASSING.has(Number(status)));
+}
+
+/** Tries again, at most `TRIES` times in all, while `again` says so of the error. @throws the last error, CancelledError */
+export async function withRetries<T>(
+  action: () => Promise<T>,
+  again: (error: unknown) => boolean,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await action();
+    } catch (error) {
+      if (tries === TRIES || !again(error)) throw error;
+      const asked = error instanceof NetworkError ? Number(error.details.pauseMs ?? 0) : 0;
+      await pause(Math.max(FIRST_PAUSE_MS * 4 ** (tries - 1), Math.min(asked, LONGEST_PAUSE_MS)), signal);
+    }
+  }
+}
+
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const cancelled = () => {
+      clearTimeout(timer);
+      reject(new CancelledError("Reading was cancelled while waiting for a server."));
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", cancelled);
+      resolve();
+    }, ms);
+    if (signal?.aborted) cancelled();
+    else signal?.addEventListener("abort", cancelled, { once: true });
+  });
+}
