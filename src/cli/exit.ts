@@ -17,7 +17,6 @@ const HINTS: Readonly<Record<string, string>> = {
   not_found: "check the name; a model is a file, a folder, hf:user/repo, hf:user/repo:QUANT or hf:user/repo/file.gguf",
   context_full: "--context sinks:4,recent:N lets old tokens go; --context-length N gives more room",
   out_of_memory: "a smaller context (--context, --context-length), cache type (--kv q8) or model needs less",
-  write_failed: "what was there before is still there; with room and permission, the same command goes on",
   internal: "SLUICE_DEBUG=1 shows where it happened",
 };
 /** Of commands whose errors mean other things than those of a model that runs. */
@@ -30,7 +29,10 @@ const TRAINING_HINTS: Readonly<Record<string, string | undefined>> = {
   out_of_memory: "a smaller microBatchTokens or contextLength, or activationCheckpointing, needs less",
   write_failed: "checkpoints that were written before are whole: with room, `sluice train --resume FOLDER` goes on",
 };
-const HINTS_OF: Readonly<Record<string, typeof TRAINING_HINTS>> = { train: TRAINING_HINTS, export: TRAINING_HINTS };
+const HINTS_OF: Readonly<Record<string, typeof TRAINING_HINTS>> = {
+  train: TRAINING_HINTS,
+  export: { ...TRAINING_HINTS, write_failed: undefined },
+};
 const UNEXPECTED_HINT = "SLUICE_DEBUG=1 shows where it happened";
 
 /** Shows an error of a command on standard error and returns the exit code for it. */

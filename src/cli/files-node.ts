@@ -1,24 +1,39 @@
 /** The files that commands read and write besides models: prompts, texts, transcripts, reports. */
-import { open, readFile, realpath, stat, unlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { checkWritable, writeFileAtomic } from "../platform/file-writer-node.js";
 import { SluiceError } from "../util/errors.js";
+import { isStream, writeStream } from "./file-streams-node.js";
 import type { Files } from "./io.js";
+
+/** Private texts: for their owner alone. */
+const PRIVATE_MODE = 0o600;
 
 export const nodeFiles: Files = {
   exists: async (path) => (await orFileError(path, "read", () => stat(path).catch(ifAbsent))) !== undefined,
   read: (path) => orFileError(path, "read", () => readFile(path)),
-  write: (path, content) => orFileError(path, "written", () => writeFile(path, content)),
-  checkWritable: (path) => orFileError(path, "written", () => tryToOpen(path)),
+  async write(path, content, { secret = false } = {}) {
+    const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+    if (await isStream(path)) return writeStream(path, bytes);
+    return writeFileAtomic(path, [bytes], secret ? { mode: PRIVATE_MODE } : {});
+  },
+  // Opening a pipe or a device is an act of its own: its reader would see an end.
+  checkWritable: async (path) => ((await isStream(path)) ? undefined : checkWritable(path)),
+  rescue,
 };
 
-/** Opens a file for writing and leaves everything as it was: content stays, a file that was not there is gone again. */
-async function tryToOpen(path: string): Promise<void> {
-  const found = await stat(path).catch(ifAbsent);
-  // Opening a pipe or a device is an act of its own: its reader would see an end.
-  if (found && !found.isFile() && !found.isDirectory()) return;
-  const handle = await open(path, found ? "r+" : "a");
-  await handle.close();
-  // `path` may be a link to a place where nothing was.
-  if (!found) await unlink(await realpath(path));
+/** In a folder of its own below the system's for temporary files. */
+async function rescue(path: string, content: string | Uint8Array): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "sluice-"));
+  const kept = join(folder, basename(path));
+  try {
+    await writeFile(kept, content, { mode: PRIVATE_MODE, flag: "wx" });
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+  return kept;
 }
 
 function ifAbsent(error: unknown): undefined {

@@ -27,14 +27,24 @@ export interface Interrupts {
   kill(): void;
 }
 
+export interface FileWriteOptions {
+  /** A new file is for its owner alone (mode 0600); one that is there keeps its mode. */
+  readonly secret?: boolean;
+}
+
 export interface Files {
   exists(path: string): Promise<boolean>;
   /** @throws SluiceError (file) when it cannot be read */
   read(path: string): Promise<Uint8Array>;
-  /** @throws SluiceError (file) when it cannot be written */
-  write(path: string, content: string | Uint8Array): Promise<void>;
-  /** For what is written at the end of long work; changes nothing. @throws SluiceError (file) when it cannot be written */
+  /**
+   * Writes a whole file, in place of one that is there, which stays as it is where that fails. Into a pipe or device it
+   * simply writes. @throws WriteError
+   */
+  write(path: string, content: string | Uint8Array, options?: FileWriteOptions): Promise<void>;
+  /** For what is written at the end of long work; changes nothing. @throws WriteError */
   checkWritable(path: string): Promise<void>;
+  /** Puts what could not be written to `path` elsewhere, for its owner alone; resolves to where. @throws Error */
+  rescue(path: string, content: string | Uint8Array): Promise<string>;
 }
 
 /** What a line editor answers to "next line": `empty` tells whether the line was empty when Ctrl-C came. */

@@ -1,4 +1,5 @@
 /** Lines on standard error that are redrawn in place: only at a terminal, at most some times a second. */
+import { cutToWidth } from "./display-width.js";
 import type { Io } from "./io.js";
 
 const REDRAW_MS = 80;
@@ -29,7 +30,7 @@ export class StatusLines {
     if (!this.visible) return;
     // A line that wraps would take two rows, and going up would miss the first.
     const width = Math.max(0, this.io.stderr.columns - 1);
-    const shown = lines.map((line) => `\x1b[2K${[...line].slice(0, width).join("")}\n`);
+    const shown = lines.map((line) => `\x1b[2K${cutToWidth(line, width)}\n`);
     this.#lastDraw = this.io.now();
     const up = this.#up();
     this.#drawn = lines.length;

@@ -1,4 +1,5 @@
 /** Plain-text tables: columns as wide as their widest cell, two spaces between them. */
+import { displayWidth } from "./display-width.js";
 
 export interface Column {
   readonly header: string;
@@ -37,9 +38,4 @@ export function pairLines(rows: readonly (readonly string[])[]): string[] {
     { header: "", align: "left" },
   ] as const;
   return tableLines(columns, rows).slice(1);
-}
-
-/** Code points, not UTF-16 units; wide scripts may still stand a little off. */
-function displayWidth(text: string): number {
-  return [...text].length;
 }

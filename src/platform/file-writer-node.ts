@@ -1,61 +1,120 @@
 /**
  * Writing local files in Node so that a crash leaves the old file or the new one: the bytes go to a temporary file of the
  * same folder and to the disk, then it is renamed over the old one, which is a single step, and the folder goes to the disk.
+ * The new file has the mode of the old one, and its owner where the system allows that.
  */
-import { appendFile, type FileHandle, mkdir, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import process from "node:process";
-import { SluiceError, WriteError } from "../util/errors.js";
+import type { Stats } from "node:fs";
+import {
+  access,
+  appendFile,
+  constants,
+  type FileHandle,
+  lstat,
+  open,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  stat,
+} from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { WriteError } from "../util/errors.js";
 import type { FileWriter } from "../util/platform.js";
 import { systemCode } from "./file-node.js";
+import { makeFolders, syncFolder } from "./folders-node.js";
+import { partialPath, removeLeftovers } from "./partial-file-node.js";
+import { orWriteError } from "./write-error-node.js";
 
 /** Most bytes of one system call, as in reading. */
 const WRITE_BYTES = 2 ** 30;
-
-let written = 0;
+/** As many links as Linux follows. */
+const MOST_LINKS = 40;
 
 type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
+export interface WriteOptions {
+  /** Mode of a file that is new; default 0o666, less the umask. */
+  readonly mode?: number | undefined;
+}
+
 export const nodeFileWriter: FileWriter = {
-  writeFile: writeFileAtomic,
-  append: (location, bytes) => typed(location, "written", () => appendFile(location, bytes, { flush: true })),
-  makeFolder: (location) => typed(location, "made", () => makeFolder(location)),
-  remove: (location) => typed(location, "removed", () => removePath(location)),
-  rename: (from, to) => typed(to, "written", () => renamePath(from, to)),
+  writeFile: (location, chunks) => writeFileAtomic(location, chunks),
+  append: (location, bytes) => orWriteError(location, "written", () => appendFile(location, bytes, { flush: true })),
+  makeFolder: (location) => orWriteError(location, "made", () => makeFolders(location)),
+  remove: (location) => orWriteError(location, "removed", () => removePath(location)),
+  rename: (from, to) => orWriteError(to, "written", () => renamePath(from, to)),
 };
 
 /** Writes `chunks` as the whole of a file. @throws WriteError; what `chunks` throws */
-export async function writeFileAtomic(location: string, chunks: Chunks): Promise<void> {
-  // Where a link leads: renaming over the link itself would turn it into a file.
-  const path = await typed(location, "written", () => targetOf(location));
+export async function writeFileAtomic(location: string, chunks: Chunks, options: WriteOptions = {}): Promise<void> {
+  const { path, old } = await orWriteError(location, "written", () => fileTarget(location));
   await removeLeftovers(path);
-  const partial = partialName(path, process.pid, ++written);
-  const handle = await typed(location, "written", () => open(partial, "wx"));
+  const partial = partialPath(path);
+  const handle = await orWriteError(location, "written", () => open(partial, "wx", old ? 0o600 : options.mode));
   try {
     try {
-      for await (const chunk of chunks) await typed(location, "written", () => writeAll(handle, chunk));
-      await typed(location, "written", () => handle.sync());
+      for await (const chunk of chunks) await orWriteError(location, "written", () => writeAll(handle, chunk));
+      await orWriteError(location, "written", async () => {
+        if (old) await inherit(handle, old);
+        await handle.sync();
+      });
     } finally {
-      await handle.close();
+      await orWriteError(location, "written", () => handle.close());
     }
-    await typed(location, "written", () => renamePath(partial, path));
+    await orWriteError(location, "written", () => renamePath(partial, path));
   } catch (error) {
-    await rm(partial, { force: true });
+    await rm(partial, { force: true }).catch(() => {});
     throw error;
   }
 }
 
-async function targetOf(location: string): Promise<string> {
-  try {
-    const path = await realpath(location);
-    const stats = await stat(path);
-    if (stats.isFile()) return path;
-    const found = stats.isDirectory() ? "a folder" : "a device or pipe";
-    throw new WriteError(`Expected a file or nothing at '${location}'; found ${found}.`, { path: location });
-  } catch (error) {
-    if (systemCode(error) === "ENOENT") return location;
-    throw error;
+/**
+ * For what is written at the end of long work: whether it can be, as things are now. The file itself is not touched; one
+ * beside it is made and removed. @throws WriteError
+ */
+export async function checkWritable(location: string): Promise<void> {
+  await orWriteError(location, "written", async () => {
+    const { path } = await fileTarget(location);
+    const partial = partialPath(path);
+    try {
+      await (await open(partial, "wx", 0o600)).close();
+    } finally {
+      await rm(partial, { force: true }).catch(() => {});
+    }
+  });
+}
+
+/** Where writing to a location leads, through links (renaming over a link itself would turn it into a file), and what is there. */
+export async function writeTarget(location: string): Promise<{ readonly path: string; readonly found?: Stats }> {
+  let path = location;
+  for (let links = 0; links < MOST_LINKS; links++) {
+    const real = await realpath(path).catch(ifAbsent);
+    if (real !== undefined) return { path: real, found: await stat(real) };
+    const stats = await lstat(path).catch(ifAbsent);
+    if (!stats?.isSymbolicLink()) return { path };
+    // A link to where nothing is: there the file is made.
+    path = resolve(dirname(path), await readlink(path));
   }
+  return { path };
+}
+
+/** A file that may be written, or nothing. */
+async function fileTarget(location: string): Promise<{ readonly path: string; readonly old?: Stats }> {
+  const { path, found } = await writeTarget(location);
+  if (!found) return { path };
+  if (!found.isFile()) {
+    const what = found.isDirectory() ? "a folder" : "a device or pipe";
+    throw new WriteError(`Expected a file or nothing at '${location}'; found ${what}. Choose another path.`, {
+      path: location,
+    });
+  }
+  // Renaming needs no right to write the file that goes; whoever took it away meant it.
+  await access(path, constants.W_OK);
+  return { path, old: found };
+}
+
+function ifAbsent(error: unknown): undefined {
+  if (systemCode(error) !== "ENOENT") throw error;
 }
 
 async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
@@ -65,39 +124,16 @@ async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
   }
 }
 
-/** The temporary file of a process; the number tells its own files apart. */
-function partialName(path: string, pid: number, index: number): string {
-  return join(dirname(path), `.${basename(path)}.${pid}-${index}.partial`);
-}
-
-/** Temporary files of this file whose process is gone: it was killed while it wrote. */
-async function removeLeftovers(path: string): Promise<void> {
-  const [start, end] = [`.${basename(path)}.`, ".partial"];
-  const entries = await readdir(dirname(path)).catch(() => []);
-  for (const name of entries) {
-    if (!name.startsWith(start) || !name.endsWith(end)) continue;
-    const owner = /^(\d+)-\d+$/.exec(name.slice(start.length, -end.length));
-    if (owner && !isAlive(Number(owner[1]))) await rm(join(dirname(path), name), { force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemCode(error) !== "ESRCH";
-  }
-}
-
-async function makeFolder(location: string): Promise<void> {
-  const first = await mkdir(location, { recursive: true });
-  if (first === undefined) return;
-  // Every folder that was made is an entry of the one above it.
-  for (let made = location; ; made = dirname(made)) {
-    await syncFolder(dirname(made));
-    if (made === first || made === dirname(made)) return;
-  }
+/** Gives a file the owner and the mode of the one that it replaces. */
+async function inherit(handle: FileHandle, { uid, gid, mode }: Stats): Promise<void> {
+  const mine = await handle.stat();
+  if (mine.uid !== uid) await handle.chown(uid, mine.gid).catch(() => {});
+  if (mine.gid !== gid) await handle.chown(-1, gid).catch(() => {});
+  const now = await handle.stat();
+  // In another group its rights would go to the wrong people: then the group has those of everybody.
+  const rights = now.gid === gid ? mode & 0o777 : (mode & 0o707) | ((mode & 0o7) << 3);
+  // File systems without modes refuse; there is nothing to keep.
+  if ((now.mode & 0o777) !== rights) await handle.chmod(rights).catch(() => {});
 }
 
 async function renamePath(from: string, to: string): Promise<void> {
@@ -109,46 +145,4 @@ async function renamePath(from: string, to: string): Promise<void> {
 async function removePath(location: string): Promise<void> {
   await rm(location, { recursive: true, force: true });
   await syncFolder(dirname(location));
-}
-
-/** Brings a folder's entries to the disk, where the system lets a folder be opened: Windows does not. */
-async function syncFolder(folder: string): Promise<void> {
-  let handle: FileHandle;
-  try {
-    handle = await open(folder, "r");
-  } catch {
-    return;
-  }
-  try {
-    await handle.sync();
-  } catch (error) {
-    // Some network and FUSE file systems have no such operation for folders.
-    if (!["EINVAL", "EPERM", "EISDIR", "ENOTSUP", "EBADF"].includes(systemCode(error) ?? "")) throw error;
-  } finally {
-    await handle.close();
-  }
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOSPC: "the disk is full. Free some space",
-  EDQUOT: "the disk quota is used up. Free some space",
-  EACCES: "this user may not write there. Check the permissions of the folder",
-  EPERM: "this user may not write there. Check the permissions of the folder",
-  EROFS: "the file system is read-only. Choose another folder",
-  ENOENT: "there is no such folder. Make it first, or check the path",
-  ENOTDIR: "a file stands where a folder is expected. Check the path",
-  EEXIST: "a file stands where a folder is expected. Check the path",
-  ENOTEMPTY: "there is a folder that is not empty. Remove it, or choose another path",
-};
-
-/** Runs an operation on files; its errors become typed ones. */
-async function typed<R>(path: string, done: string, operation: () => Promise<R>): Promise<R> {
-  try {
-    return await operation();
-  } catch (error) {
-    if (error instanceof SluiceError) throw error;
-    const code = systemCode(error) ?? "";
-    const reason = REASONS[code] ?? (error instanceof Error ? error.message : String(error));
-    throw new WriteError(`'${path}' cannot be ${done}: ${reason}.`, { path, code }, { cause: error });
-  }
 }

@@ -110,8 +110,11 @@ export interface FileWriter {
   writeFile(location: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void>;
   /** Adds bytes to the end of a file, which is made where there is none. A crash may leave a part of them. */
   append(location: string, bytes: Uint8Array): Promise<void>;
-  /** Makes a folder and those above it; one that is there is kept as it is. */
-  makeFolder(location: string): Promise<void>;
+  /**
+   * Makes a folder and those above it; one that is there is kept as it is. Returns those that were made, the topmost first;
+   * where one cannot be made, none stays.
+   */
+  makeFolder(location: string): Promise<readonly string[]>;
   /** Moves a file in place of what was there, or a folder to where nothing or an empty folder is. */
   rename(from: string, to: string): Promise<void>;
   /** Removes a file, or a folder with all that is in it; nothing there is no error. Of a folder a crash may leave a part. */

@@ -229,7 +229,7 @@ describe("sluice chat at a terminal", () => {
 
   test("/save and /load of a file that cannot be give no advice about models", async () => {
     const { err } = await cli(["chat", "m.gguf", "--quiet"], atTerminal(lines("/save nope/x", "/load nowhere.json")));
-    expect(err).toContain("error: nope/x cannot be written: there is no such file or folder.\n");
+    expect(err).toContain("error: 'nope/x' cannot be written: there is no such folder.\n");
     expect(err).toContain("error: nowhere.json cannot be read: there is no such file or folder.\n");
     expect(err).not.toContain("hint:");
   });

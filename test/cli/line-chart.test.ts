@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { axisScale, extentOf, formatMark, placeable } from "../../src/cli/plot/axis-scale.js";
+import {
+  type AxisOptions,
+  axisScale,
+  type Extent,
+  extentOf,
+  formatMark,
+  placeable,
+} from "../../src/cli/plot/axis-scale.js";
+import { spread } from "../../src/cli/plot/end-labels.js";
 import { type LineChart, lineChart } from "../../src/cli/plot/line-chart.js";
 
 const chart = (more: Partial<LineChart> = {}): LineChart => ({
@@ -48,10 +56,10 @@ describe("lineChart", () => {
     const train = pathIn(svg, "#0072b2");
     const held = pathIn(svg, "#d55e00");
     expect([train.dashed, held.dashed]).toEqual([false, true]);
-    // Both begin at (0, 8): 70 pixels from the left; the middle of the second is half-way to the right edge, 28 pixels in.
+    // Both begin at (0, 8): 70 pixels from the left; the middle of the second is half-way to the right edge, 64 pixels in.
     expect(held.numbers.slice(0, 2)).toEqual(train.numbers.slice(0, 2));
     expect(held.numbers[0]).toBe(70);
-    expect(held.numbers[2]).toBeCloseTo((70 + 900 - 28) / 2, 0);
+    expect(held.numbers[2]).toBeCloseTo((70 + 900 - 64) / 2, 0);
     // Down the page is a larger y.
     expect(held.numbers[3]).toBeGreaterThan(held.numbers[1]);
   });
@@ -76,6 +84,39 @@ describe("lineChart", () => {
     expect((y2 - y0) / (y3 - y0)).toBeCloseTo(0.4, 2);
   });
 
+  test("names of models and texts cannot break the document", async () => {
+    const name = '</text><script>alert("1")</script>\u0000\u001b[31m\ud800 & "quoted"';
+    const svg = await lineChart(chart({ title: name, subtitle: name, series: [{ name, points: [[1, 2]] }] }));
+    expect(svg).not.toMatch(/<script|\p{Surrogate}/u);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: XML has none of them.
+    expect(svg).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
+    expect(svg).toContain("&lt;/text&gt;&lt;script&gt;");
+    // Each element that is opened is closed.
+    const opened = svg.match(/<[a-z]+(?: [^>]*[^/])?>/g) ?? [];
+    expect(opened).toHaveLength(svg.match(/<\/[a-z]+>/g)?.length ?? 0);
+  });
+
+  test("a legend of many names takes as many rows as it needs, and the lines begin below it", async () => {
+    const series = Array.from({ length: 12 }, (_, at) => ({
+      name: `a long name of a line, number ${at}`,
+      points: [
+        [0, 1],
+        [1, 2 + at],
+      ] as const,
+    }));
+    const svg = await lineChart(chart({ series }));
+    const heights = [...svg.matchAll(/<text x="[\d.]+" y="([\d.]+)" font-size="13">a long name/g)].map(([, y]) =>
+      Number(y),
+    );
+    expect(new Set(heights).size).toBeGreaterThan(2);
+    const points = [...svg.matchAll(/<path d="M[\d.]+,([\d.]+)L[\d.]+,([\d.]+)"/g)].flatMap(([, a, b]) => [
+      Number(a),
+      Number(b),
+    ]);
+    expect(points).toHaveLength(24);
+    expect(Math.min(...points)).toBeGreaterThan(Math.max(...heights));
+  });
+
   test("draws no points, one point, and points that are all the same", async () => {
     for (const points of [
       [],
@@ -95,22 +136,50 @@ describe("lineChart", () => {
 });
 
 describe("axes", () => {
+  const room = { count: 4, range: [0, 500] } as const;
+  const marks = (extent: Extent, options: Pick<AxisOptions, "log" | "whole">) =>
+    axisScale(extent, { ...options, ...room }).marks.map(({ text }) => text);
+
   test("marks are powers of 2 within three powers of ten, else of 10; within a factor of 4 there would be too few", () => {
     const y = { log: true, whole: false };
-    expect(axisScale({ least: 20, most: 800 }, y)).toMatchObject({ type: "log", logBase: 2, min: 16, max: 1024 });
-    expect(axisScale({ least: 0.02, most: 800 }, y)).toMatchObject({
-      logBase: 10,
-      min: expect.closeTo(0.01),
-      max: 1000,
-    });
-    expect(axisScale({ least: 20, most: 70 }, y)).toMatchObject({ type: "value", scale: true });
-    expect(axisScale({ least: 16, most: 1024 }, y)).toMatchObject({ min: 16, max: 1024 });
+    expect(marks({ least: 20, most: 800 }, y)).toEqual(["16", "32", "64", "128", "256", "512", "1,024"]);
+    expect(marks({ least: 0.02, most: 800 }, y)).toEqual(["0.01", "0.1", "1", "10", "100", "1,000"]);
+    expect(marks({ least: 20, most: 70 }, y)).toEqual(["20", "30", "40", "50", "60", "70"]);
+    expect(marks({ least: 16, most: 1024 }, y)).toEqual(["16", "32", "64", "128", "256", "512", "1,024"]);
   });
 
   test("the x axis ends where the points do, and begins at 0 where they come near it", () => {
     const x = { log: false, whole: true };
-    expect(axisScale({ least: 100, most: 20_000 }, x)).toEqual({ type: "value", min: 0, max: 20_000 });
-    expect(axisScale({ least: 900, most: 1000 }, x)).toEqual({ type: "value", min: 900, max: 1000 });
+    const { place } = axisScale({ least: 100, most: 20_000 }, { ...x, ...room });
+    expect([place(0), place(20_000)]).toEqual(room.range);
+    const narrow = axisScale({ least: 900, most: 1000 }, { ...x, ...room });
+    expect([narrow.place(900), narrow.place(1000)]).toEqual(room.range);
+  });
+
+  test("marks are round numbers within the axis: none stands oddly at its end", () => {
+    const x = { log: false, whole: true };
+    expect(marks({ least: 100, most: 19_873 }, x)).toEqual(["0", "5,000", "10,000", "15,000"]);
+    expect(marks({ least: 1, most: 4_819_686 }, { log: true, whole: true })).toEqual([
+      "1",
+      "10",
+      "100",
+      "1,000",
+      "10,000",
+      "100,000",
+      "1,000,000",
+    ]);
+    // Digits as many as the distance of two marks needs, in all of them.
+    expect(marks({ least: 0.9991, most: 0.9999 }, x)).toEqual(["0.9992", "0.9994", "0.9996", "0.9998"]);
+    expect(marks({ least: 0, most: 3e15 }, x)).toEqual(["0", "1e15", "2e15", "3e15"]);
+    // Up an axis, lines end at marks.
+    expect(marks({ least: 0.3, most: 5.7 }, { log: false, whole: false })).toEqual(["0", "2", "4", "6"]);
+  });
+
+  test("labels at the ends of lines do not cover each other, and stay on the picture", () => {
+    const area = { top: 50, bottom: 400 };
+    expect(spread([100, 103, 300], area)).toEqual([100, 113, 300]);
+    expect(spread([399, 399.5, 200], area)).toEqual([387, 400, 200]);
+    expect(spread([], area)).toEqual([]);
   });
 
   test("points and extents", () => {

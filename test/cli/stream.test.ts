@@ -116,7 +116,7 @@ describe("sluice stream", () => {
     const argv = ["stream", "m.gguf", ...both, "--context", "full", "--json", "nowhere/o.json"];
     const { code, out, err, io } = await cli(argv, { files });
     expect({ code, out }).toEqual({ code: 1, out: "" });
-    expect(err).toBe("error: nowhere/o.json cannot be written: there is no such file or folder.\n");
+    expect(err).toBe("error: 'nowhere/o.json' cannot be written: there is no such folder.\n");
     expect(io.loads).toEqual([]);
   });
 

@@ -1,12 +1,24 @@
 /** Files that are whole at every moment: failures and kills in the middle of writing leave what was there. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { nodeFileWriter, writeFileAtomic } from "../../src/platform/file-writer-node.js";
+import { checkWritable, nodeFileWriter, writeFileAtomic } from "../../src/platform/file-writer-node.js";
 import { WriteError } from "../../src/util/errors.js";
 
 let folder: string;
@@ -20,6 +32,18 @@ function place(name: string): string {
   const path = join(folder, name);
   mkdirSync(path);
   return path;
+}
+
+const isRoot = process.getuid?.() === 0;
+
+/** A small file system of its own in memory; false where that is not allowed. */
+function mounted(path: string, options: string): boolean {
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", path], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -71,6 +95,91 @@ describe("writing a file", () => {
     expect(readFileSync(join(inner, "target"), "utf8")).toBe("new");
   });
 
+  it("writes names of any length, and of any letters", async () => {
+    const inner = place("names");
+    const names = ["x".repeat(255), "é".repeat(127), "a b\nc", "日本語"];
+    for (const name of names) {
+      for (const text of ["old", "new"]) await writeFileAtomic(join(inner, name), [bytes(text)]);
+      expect(readFileSync(join(inner, name), "utf8")).toBe("new");
+    }
+    expect(readdirSync(inner)).toHaveLength(names.length);
+  });
+
+  it.skipIf(!isRoot)("keeps owner, group and mode", async () => {
+    const path = join(place("owner"), "a");
+    writeFileSync(path, "old");
+    chownSync(path, 12_345, 23_456);
+    chmodSync(path, 0o640);
+    await writeFileAtomic(path, [bytes("new")]);
+    expect(statSync(path)).toMatchObject({ uid: 12_345, gid: 23_456 });
+    expect(statSync(path).mode & 0o777).toBe(0o640);
+  });
+
+  it("clears up what processes that died have left, and nothing that others are writing", async () => {
+    const path = join(place("left"), "a");
+    const host = hostname()
+      .replace(/[^\w-]/g, "_")
+      .slice(0, 40);
+    const names = {
+      dead: `.a.${host}-99999999-0a.partial`,
+      // As earlier versions called them.
+      deadBefore: ".a.99999999-3.partial",
+      // In a container a new process may have the number of the one that died.
+      sameNumber: `.a.${host}-${process.pid}-0b.partial`,
+      alive: `.a.${host}-${process.ppid}-0c.partial`,
+      mine: `.a.${host}-${process.pid}-0d.partial`,
+      otherMachine: ".a.elsewhere-99999999-0e.partial",
+      otherFile: `.ab.${host}-99999999-0f.partial`,
+    };
+    for (const name of Object.values(names)) writeFileSync(join(dirname(path), name), "half");
+    utimesSync(join(dirname(path), names.sameNumber), 1, 1);
+    await writeFileAtomic(path, [bytes("new")]);
+    const { alive, mine, otherMachine, otherFile } = names;
+    expect(readdirSync(dirname(path)).sort()).toEqual([alive, mine, otherMachine, otherFile, "a"].sort());
+  });
+
+  it.skipIf(!isRoot)("leaves the old file on a disk that is full, and nothing beside it", async (context) => {
+    const disk = place("disk");
+    if (!mounted(disk, "size=256k")) return context.skip("no file system can be mounted here");
+    try {
+      const path = join(disk, "a");
+      writeFileSync(path, "old");
+      const error: unknown = await writeFileAtomic(path, [new Uint8Array(1e6)]).catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(WriteError);
+      expect(error).toMatchObject({
+        details: { code: "ENOSPC" },
+        message: expect.stringMatching(/disk is full\. Free/),
+      });
+      expect(readFileSync(path, "utf8")).toBe("old");
+      expect(readdirSync(disk)).toEqual(["a"]);
+    } finally {
+      execFileSync("umount", [disk]);
+    }
+  });
+
+  it.skipIf(!isRoot)("says that a file system is read-only, for files and for folders", async (context) => {
+    const disk = place("read-only");
+    if (!mounted(disk, "ro")) return context.skip("no file system can be mounted here");
+    try {
+      const attempts = [
+        () => writeFileAtomic(join(disk, "a"), []),
+        () => checkWritable(join(disk, "a")),
+        () => nodeFileWriter.makeFolder(join(disk, "a", "b")),
+        () => nodeFileWriter.append(join(disk, "a"), bytes("x")),
+      ];
+      for (const attempt of attempts) await expect(attempt()).rejects.toThrow(/file system is read-only/);
+    } finally {
+      execFileSync("umount", [disk]);
+    }
+  });
+
+  it.skipIf(isRoot || process.platform === "win32")("leaves alone a file that may not be written", async () => {
+    const path = join(place("protected"), "a");
+    writeFileSync(path, "old", { mode: 0o444 });
+    await expect(writeFileAtomic(path, [bytes("new")])).rejects.toThrow(/permissions/);
+    expect(readFileSync(path, "utf8")).toBe("old");
+  });
+
   it("says what is wrong", async () => {
     const path = place("wrong");
     await expect(writeFileAtomic(path, [])).rejects.toThrow(/found a folder/);
@@ -95,6 +204,26 @@ describe("folders", () => {
     expect(readdirSync(inner)).toEqual(["a"]);
   });
 
+  it("leave none behind where one of them cannot be made", async () => {
+    const inner = place("undone");
+    await expect(nodeFileWriter.makeFolder(join(inner, "a", "b", "x".repeat(300), "c"))).rejects.toThrow(/too long/);
+    expect(readdirSync(inner)).toEqual([]);
+    expect(await nodeFileWriter.makeFolder(join(inner, "a", "b"))).toEqual([join(inner, "a"), join(inner, "a", "b")]);
+    expect(await nodeFileWriter.makeFolder(join(inner, "a", "b"))).toEqual([]);
+  });
+
+  it("are made once, whoever is faster", async () => {
+    const inner = place("race");
+    const made = await Promise.all([1, 2, 3].map(() => nodeFileWriter.makeFolder(join(inner, "a", "b", "c"))));
+    expect(made.flat().sort()).toEqual(["a", "a/b", "a/b/c"].map((path) => join(inner, path)));
+  });
+
+  it.skipIf(process.platform !== "linux")("of the system's own are refused at once", async () => {
+    for (const path of ["/proc/x", "/proc/x/y", "/proc/self/x", "/sys/x"]) {
+      await expect(nodeFileWriter.makeFolder(path)).rejects.toBeInstanceOf(WriteError);
+    }
+  });
+
   it("do not replace others that hold something", async () => {
     const inner = place("full");
     await nodeFileWriter.makeFolder(join(inner, "a"));
@@ -105,12 +234,21 @@ describe("folders", () => {
   });
 });
 
+const SOURCES = [
+  "platform/file-writer-node",
+  "platform/file-node",
+  "platform/folders-node",
+  "platform/partial-file-node",
+  "platform/write-error-node",
+  "util/errors",
+];
+
 /** The writer's sources as JavaScript, for a process of its own. */
 function compiledWriter(): string {
   const root = place("compiled");
   const sources = fileURLToPath(new URL("../../src/", import.meta.url));
   writeFileSync(join(root, "package.json"), '{"type":"module"}');
-  for (const file of ["platform/file-writer-node", "platform/file-node", "util/errors"]) {
+  for (const file of SOURCES) {
     const options = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, verbatimModuleSyntax: true };
     const { outputText } = ts.transpileModule(readFileSync(`${sources}${file}.ts`, "utf8"), {
       compilerOptions: options,

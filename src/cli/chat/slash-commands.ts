@@ -103,7 +103,8 @@ async function reset(_: string, { conversation, tell }: SlashContext): Promise<v
 async function save(path: string, { conversation, io, tell }: SlashContext): Promise<void> {
   if (path === "") throw new ArgumentError("/save needs a file name.");
   const { messages, model, session } = conversation;
-  await io.files.write(path, writeTranscript({ model: model.info.location, context: session.context, messages }));
+  const text = writeTranscript({ model: model.info.location, context: session.context, messages });
+  await io.files.write(path, text, { secret: true });
   await tell(`Saved ${formatCount(messages.length)} messages to ${path}.`);
 }
 

@@ -16,6 +16,7 @@ import type { Io, Output } from "../io.js";
 import { loadModel } from "../load-progress.js";
 import { addLoadOptions, exampleHelp, type LoadFlags, loadOptions, MODEL_ARGUMENT } from "../model-options.js";
 import { integerIn } from "../option-values.js";
+import { checkResults, outputPath, saveText } from "../save-result.js";
 import { encodeTexts } from "../stream/encoded-text.js";
 import { perplexityPlot } from "../stream/perplexity-plot.js";
 import { styles } from "../style.js";
@@ -53,8 +54,13 @@ export function demoCommand(command: Command): Command {
       integerIn(LEAST_WINDOW),
     )
     .option("--seconds <n>", "stop measuring and writing when so many seconds are over", integerIn(1), DEFAULT_SECONDS)
-    .option("--plot <file>", "the SVG file for perplexity along the text", DEFAULT_PLOT)
-    .option("--json <file>", "write everything, curves included, to a file; - is standard output")
+    .option(
+      "--plot <file>",
+      "the SVG file for perplexity along the text; - is standard output",
+      outputPath,
+      DEFAULT_PLOT,
+    )
+    .option("--json <file>", "write everything, curves included, to a file; - is standard output", outputPath)
     .option("-q, --quiet", "no progress");
   return addLoadOptions(command).addHelpText(
     "after",
@@ -67,8 +73,7 @@ export function demoCommand(command: Command): Command {
 
 /** @returns the exit code. @throws UsageError and the engine's typed errors */
 export async function demo(args: DemoArguments, io: Io): Promise<number> {
-  await io.files.checkWritable(args.plot);
-  if (args.json !== undefined && args.json !== "-") await io.files.checkWritable(args.json);
+  await checkResults(io, [args.plot, args.json]);
   const reference = args.model ?? (await bundledModel(io));
   const file = args.file ?? io.runtime.assets + BUNDLED_TEXT;
   const source = await readTextFile(file, io);
@@ -133,8 +138,8 @@ async function prepare(
 
 async function show(work: DemoWork, file: string, args: DemoArguments): Promise<number> {
   const { io, signal, runs } = work;
-  // With JSON on standard output everything else moves to standard error.
-  const output = args.json === "-" ? io.stderr : io.stdout;
+  // With a document on standard output everything else moves to standard error.
+  const output = args.json === "-" || args.plot === "-" ? io.stderr : io.stdout;
   await output.write(`${heading(work, file).join("\n")}\n\n`);
   let written: Written | undefined;
   try {
@@ -173,8 +178,8 @@ async function tell({ io, model, text, runs, plan }: DemoWork, output: Output, a
   await output.write(`${found.join("\n")}\n`);
   const window = Math.max(plan.window, Math.round(text.tokens / PLOT_WINDOWS));
   const lines = plotLines(begun, plan, window);
-  await io.files.write(args.plot, await perplexityPlot({ model: model.info, lines, window }));
-  await output.write(`Perplexity along the text is drawn in ${args.plot}\n`);
+  await saveText(io, args.plot, perplexityPlot({ model: model.info, lines, window }));
+  if (args.plot !== "-") await output.write(`Perplexity along the text is drawn in ${args.plot}\n`);
 }
 
 async function writeJson(
@@ -194,6 +199,5 @@ async function writeJson(
     interrupted: signal.aborted,
     written: written ?? null,
   });
-  if (args.json === "-") await io.stdout.write(json);
-  else await io.files.write(args.json, json);
+  await saveText(io, args.json, json);
 }

@@ -21,6 +21,7 @@ import {
 } from "../model-options.js";
 import { writeNotes } from "../notes.js";
 import { integerIn } from "../option-values.js";
+import { checkResults, saveResult } from "../save-result.js";
 import { StatusLines } from "../status-line.js";
 import { readText } from "../text-input.js";
 import { describeUsage } from "../usage-line.js";
@@ -96,7 +97,7 @@ export async function run(args: RunArguments, io: Io): Promise<number> {
   }
   const prompt = await readText({ text: args.prompt, file: args.file, textOption: "--prompt TEXT" }, io);
   const saved = args.resume === undefined ? undefined : await io.files.read(args.resume);
-  if (args.save !== undefined) await io.files.checkWritable(args.save);
+  await checkResults(io, [args.save]);
   return untilInterrupted(io, async (signal) => {
     const model = await loadModel(io, {
       reference: args.model,
@@ -106,13 +107,27 @@ export async function run(args: RunArguments, io: Io): Promise<number> {
     });
     try {
       const opened = saved ? await model.restore(saved) : model.session(session);
-      const code = await goOn(model, opened, prompt, args, io, signal);
-      if (args.save !== undefined) await io.files.write(args.save, await opened.save());
+      const { seen } = opened.usage;
+      const code = await goOn(model, opened, prompt, args, io, signal).catch(async (error: unknown) => {
+        // What was read and written until then is a session that goes on.
+        if (args.save !== undefined && opened.usage.seen > seen) await saveAfter(opened, args.save, io);
+        throw error;
+      });
+      if (args.save !== undefined) await saveResult(io, args.save, await opened.save(), { secret: true });
       return code;
     } finally {
       await model.dispose();
     }
   });
+}
+
+/** After an error that the command ends with; one of saving is only told. */
+async function saveAfter(session: Session, path: string, io: Io): Promise<void> {
+  try {
+    await saveResult(io, path, await session.save(), { secret: true });
+  } catch (error) {
+    await io.stderr.write(describeError(error, io));
+  }
 }
 
 async function goOn(

@@ -16,6 +16,7 @@ import {
   MODEL_ARGUMENT,
 } from "../model-options.js";
 import { cacheType, gather, integerIn, policyText } from "../option-values.js";
+import { checkResults, outputPath, saveText } from "../save-result.js";
 import { type EncodedText, encodeTexts } from "../stream/encoded-text.js";
 import { LiveProgress } from "../stream/live-progress.js";
 import { Measurement, type PolicyResult, partLength } from "../stream/measurement.js";
@@ -59,8 +60,8 @@ export function streamCommand(command: Command): Command {
     .option("--max-tokens <n>", "read only the first n tokens (default: all)", integerIn(1))
     .option("--kv <type>", "cache type: f32, f16, q8, or keys/values apart: q8/f16 (default: f16)", cacheType)
     .option("--batch <n>", "tokens read at once; 1 measures the cost of decoding", integerIn(1, 4096), 1)
-    .option("--json <file>", "write everything, curves included, to a file; - is standard output")
-    .option("--plot <file>", "draw perplexity along the text into an SVG file")
+    .option("--json <file>", "write everything, curves included, to a file; - is standard output", outputPath)
+    .option("--plot <file>", "draw perplexity along the text into an SVG file; - is standard output", outputPath)
     .option("-q, --quiet", "no progress");
   return addLoadOptions(command).addHelpText(
     "after",
@@ -75,8 +76,7 @@ export function streamCommand(command: Command): Command {
 
 /** @returns the exit code. @throws UsageError and the engine's typed errors */
 export async function stream(args: StreamArguments, io: Io): Promise<number> {
-  if (args.json !== undefined && args.json !== "-") await io.files.checkWritable(args.json);
-  if (args.plot !== undefined) await io.files.checkWritable(args.plot);
+  await checkResults(io, [args.json, args.plot]);
   const texts: string[] = [];
   for (const file of args.file) texts.push(await readTextFile(file, io));
   return untilInterrupted(io, async (signal) => {
@@ -184,14 +184,14 @@ async function writeResults(
   io: Io,
   interrupted: boolean,
 ): Promise<void> {
-  // With JSON on standard output the table moves to standard error.
-  const output = args.json === "-" ? io.stderr : io.stdout;
+  // With a document on standard output the table moves to standard error.
+  const output = args.json === "-" || args.plot === "-" ? io.stderr : io.stdout;
   if (results.length > 0) {
     await output.write(`${resultTable(results, styles(output, io.env).bold).join("\n")}\n`);
   }
   if (args.plot !== undefined) {
     const lines = results.map((result) => resultLine(result, PLOT_WINDOW));
-    await io.files.write(args.plot, await perplexityPlot({ model: model.info, lines, window: PLOT_WINDOW }));
+    await saveText(io, args.plot, perplexityPlot({ model: model.info, lines, window: PLOT_WINDOW }));
   }
   if (args.json === undefined) return;
   const text = reportJson({
@@ -203,6 +203,5 @@ async function writeResults(
     interrupted,
     policies: results,
   });
-  if (args.json === "-") await io.stdout.write(text);
-  else await io.files.write(args.json, text);
+  await saveText(io, args.json, text);
 }

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import type { BackendName } from "../../tensor/backend.js";
 import type { RunFolder, TrainingConfig, TrainingRun } from "../../train/index.js";
-import { ArgumentError } from "../../util/errors.js";
+import { ArgumentError, WriteError } from "../../util/errors.js";
 import { EXIT, UsageError } from "../exit.js";
 import { isCancellation, untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
@@ -84,13 +84,18 @@ export async function train(args: TrainArguments, io: Io): Promise<number> {
     const location = args.resume ?? args.out ?? begun?.name ?? "";
     const folder = new training.RunFolder(location);
     if (!begun) await folder.config();
-    const unlock = await training.lockFolder(location);
+    const lock = await training.lockFolder(location);
+    const work = { folder, args, io, training, signal };
     try {
-      const work = { folder, args, io, training, signal };
       if (begun) await begin(work, begun);
+    } catch (error) {
+      await lock.abandon();
+      throw error;
+    }
+    try {
       return await trainIn(work, await folder.config());
     } finally {
-      await unlock();
+      await lock.release();
     }
   });
 }
@@ -156,10 +161,21 @@ async function finish(
     if (isCancellation(error)) await progress.stopped(run, flags);
     throw error;
   } finally {
-    if (run.log.length > 0) await run.folder.write("loss.svg", await lossPlot(config, run.log));
+    await drawLosses(run, config, progress);
   }
   const { path, bytes } = await run.writeModel();
   await progress.finished(run, path, bytes);
+}
+
+/** A plot that cannot be written is no reason to give up a trained model, or to hide why the training ended. */
+async function drawLosses(run: TrainingRun, config: TrainingConfig, progress: TrainingProgress): Promise<void> {
+  if (run.log.length === 0) return;
+  try {
+    await run.folder.write("loss.svg", lossPlot(config, run.log));
+  } catch (error) {
+    if (!(error instanceof WriteError)) throw error;
+    await progress.say(`note: the losses are not drawn: ${error.message}`);
+  }
 }
 
 /** What to say again to go on in the same way. */

@@ -19,6 +19,7 @@ import {
   MODEL_ARGUMENT,
 } from "../model-options.js";
 import { cacheType, gather, gatherIntegers, integerIn, policyText } from "../option-values.js";
+import { checkResults, outputPath, saveText } from "../save-result.js";
 import { startTokens } from "../stream/encoded-text.js";
 import { styles } from "../style.js";
 import { readTextFile } from "../text-input.js";
@@ -62,7 +63,7 @@ export function passkeyCommand(command: Command): Command {
     .option("--seed <n>", "of passkeys and places in the filler", integerIn(0), 1)
     .option("--filler <file>", "the text around the passkey; - is stdin (default: the opening of The Time Machine)")
     .option("--kv <type>", "cache type: f32, f16, q8, or keys/values apart: q8/f16 (default: f16)", cacheType)
-    .option("--json <file>", "write everything, each answer included, to a file; - is standard output")
+    .option("--json <file>", "write everything, each answer included, to a file; - is standard output", outputPath)
     .option("-q, --quiet", "no progress");
   return addLoadOptions(command).addHelpText(
     "after",
@@ -76,7 +77,7 @@ export function passkeyCommand(command: Command): Command {
 
 /** @returns the exit code. @throws UsageError and the engine's typed errors */
 export async function passkey(args: PasskeyArguments, io: Io): Promise<number> {
-  if (args.json !== undefined && args.json !== "-") await io.files.checkWritable(args.json);
+  await checkResults(io, [args.json]);
   const filler = await readFiller(args, io);
   return untilInterrupted(io, async (signal) => {
     const tokenizer = await openTokenizer(args.model, io, signal);
@@ -214,6 +215,5 @@ async function writeResults(model: Model, results: readonly PasskeyResult[], wor
     interrupted: signal.aborted,
     results,
   });
-  if (args.json === "-") await io.stdout.write(text);
-  else await io.files.write(args.json, text);
+  await saveText(io, args.json, text);
 }

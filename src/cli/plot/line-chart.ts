@@ -1,11 +1,11 @@
-/**
- * Line charts as SVG: the perplexity along a text, the loss of a training. Drawn by echarts without a browser; it is
- * imported only when a chart is asked for, so commands that draw nothing do not pay for it.
- */
-import type { LineSeriesOption } from "echarts/charts";
-import type { GridComponentOption, LegendComponentOption, TitleComponentOption } from "echarts/components";
-import type { ComposeOption } from "echarts/core";
-import { axisScale, type Extent, extentOf, formatMark, placeable } from "./axis-scale.js";
+/** Line charts as SVG: the perplexity along a text, the loss of a training. Scales and lines are d3's, the rest is here. */
+import { line } from "d3-shape";
+import { placeable } from "./axis-scale.js";
+import { chartAxes } from "./chart-axes.js";
+import { COLOURS, FONT, TEXT } from "./chart-colours.js";
+import { chartHeader } from "./chart-header.js";
+import { endLabels } from "./end-labels.js";
+import { element, type Svg, short, words } from "./svg.js";
 
 export interface LineSeries {
   /** As the legend has it. */
@@ -28,103 +28,78 @@ export interface LineChart {
   readonly height?: number;
 }
 
-type Option = ComposeOption<LineSeriesOption | GridComponentOption | LegendComponentOption | TitleComponentOption>;
+/** A line as it is drawn. */
+export interface DrawnLine {
+  readonly name: string;
+  readonly points: readonly [number, number][];
+  readonly colour: string;
+  readonly strokeWidth: number;
+  readonly dashes: string | undefined;
+}
 
-/** Colours that colour-blind readers tell apart (Okabe and Ito, 2008), without the yellow, which is faint on white. */
-const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
-const TEXT = "#222222";
-const FAINT = "#555555";
-const LINES = "#e4e4e4";
-const FONT = "Helvetica, Arial, sans-serif";
+/** Pixels around the lines; what stands at the top follows from the legend. */
+const MARGIN = { left: 70, right: 64, bottom: 58 };
+/** The name of the upright axis stands above it. */
+const AXIS_NAME_HEIGHT = 26;
 
 /** The chart as an SVG document. */
-export async function lineChart(chart: LineChart): Promise<string> {
-  const [{ init, use }, { LineChart }, { GridComponent, LegendComponent, TitleComponent }, { SVGRenderer }] =
-    await Promise.all([
-      import("echarts/core"),
-      import("echarts/charts"),
-      import("echarts/components"),
-      import("echarts/renderers"),
-    ]);
-  use([LineChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
+export function lineChart(chart: LineChart): string {
   const { width = 900, height = 480 } = chart;
-  const drawn = init(null, null, { renderer: "svg", ssr: true, width, height });
-  try {
-    drawn.setOption(chartOption(chart));
-    return `${drawn.renderToSVGString()}\n`;
-  } finally {
-    drawn.dispose();
-  }
-}
-
-function chartOption(chart: LineChart): Option {
-  const series = chart.series.map((line) => ({ ...line, points: placeable(line.points, chart) }));
-  const top = chart.subtitle === undefined ? 72 : 92;
-  return {
-    animation: false,
-    backgroundColor: "#ffffff",
-    color: COLOURS,
-    textStyle: { fontFamily: FONT, color: TEXT },
-    title: {
-      text: chart.title,
-      ...(chart.subtitle !== undefined && { subtext: chart.subtitle }),
-      left: 16,
-      top: 12,
-      itemGap: 6,
-      textStyle: { fontSize: 17, color: TEXT, fontFamily: FONT },
-      subtextStyle: { fontSize: 12.5, color: FAINT, fontFamily: FONT },
+  const lines = chart.series.map((series, at) => drawnLine(series, at, chart));
+  const header = chartHeader(chart, lines, width);
+  const area = {
+    left: MARGIN.left,
+    right: width - MARGIN.right,
+    top: header.height + AXIS_NAME_HEIGHT,
+    bottom: height - MARGIN.bottom,
+  };
+  const axes = chartAxes(chart, lines, area);
+  const document = element(
+    "svg",
+    {
+      width,
+      height,
+      viewBox: `0 0 ${short(width)} ${short(height)}`,
+      xmlns: "http://www.w3.org/2000/svg",
+      role: "img",
+      "font-family": FONT,
+      fill: TEXT,
     },
-    legend: {
-      left: 10,
-      top: top - 30,
-      itemWidth: 30,
-      itemHeight: 8,
-      itemGap: 20,
-      // The sample in the legend is the line itself, dashes and all.
-      icon: "inherit",
-      itemStyle: { opacity: 0 },
-      textStyle: { fontSize: 13, color: TEXT },
-    },
-    grid: { left: 70, right: 28, top: top + 22, bottom: 56, outerBoundsMode: "none" },
-    xAxis: xAxis(chart, extentOf(series, 0)),
-    yAxis: yAxis(chart, extentOf(series, 1)),
-    series: series.map(({ name, points, dashed }, at) => ({
-      name,
-      type: "line",
-      data: points,
-      // A single point has no line to be seen by.
-      symbol: points.length === 1 ? "circle" : "none",
-      // Later lines lie above: where they are narrower, lines that coincide are seen as several.
-      lineStyle: { width: Math.max(1.5, 3.4 - 0.8 * at), ...(dashed && { type: [7, 5] }) },
-      emphasis: { disabled: true },
-    })),
+    [
+      element("title", {}, [words(chart.title)]),
+      element("rect", { width: "100%", height: "100%", fill: "#ffffff" }),
+      ...header.parts,
+      ...axes.parts,
+      ...lines.flatMap((drawn) => lineParts(drawn, axes.x, axes.y)),
+      ...endLabels(lines, axes, area),
+    ],
+  );
+  return `${document.svg}\n`;
+}
+
+function drawnLine({ name, points, dashed }: LineSeries, at: number, chart: LineChart): DrawnLine {
+  return {
+    name,
+    points: placeable(points, chart),
+    colour: COLOURS[at % COLOURS.length],
+    // Later lines lie above: where they are narrower, lines that coincide are seen as several.
+    strokeWidth: Math.max(1.5, 3.4 - 0.8 * at),
+    dashes: dashed ? "7 5" : undefined,
   };
 }
 
-function xAxis({ xLabel, logX }: LineChart, extent: Extent) {
-  return {
-    name: xLabel,
-    nameLocation: "middle" as const,
-    nameGap: 34,
-    nameTextStyle: { fontSize: 13, color: FAINT },
-    axisLabel: { fontSize: 12, color: FAINT, formatter: formatMark },
-    axisLine: { onZero: false, lineStyle: { color: FAINT } },
-    splitLine: { show: false },
-    ...axisScale(extent, { log: logX === true, whole: true }),
-  };
-}
-
-/** Its name stands above it and reads from left to right. */
-function yAxis({ yLabel, logY }: LineChart, extent: Extent) {
-  return {
-    name: yLabel,
-    nameLocation: "end" as const,
-    nameGap: 10,
-    nameTextStyle: { fontSize: 13, color: FAINT, align: "left" as const, padding: [0, 0, 0, -54] },
-    axisLabel: { fontSize: 12, color: FAINT, formatter: formatMark },
-    axisLine: { show: false },
-    axisTick: { show: false },
-    splitLine: { lineStyle: { color: LINES } },
-    ...axisScale(extent, { log: logY === true, whole: false }),
-  };
+function lineParts(
+  { points, colour, strokeWidth, dashes }: DrawnLine,
+  x: (value: number) => number,
+  y: (value: number) => number,
+): Svg[] {
+  // A single point has no line to be seen by.
+  if (points.length === 1) return [element("circle", { cx: x(points[0][0]), cy: y(points[0][1]), r: 4, fill: colour })];
+  const d = line<[number, number]>()
+    .x(([value]) => x(value))
+    .y(([, value]) => y(value))
+    .digits(2)([...points]);
+  if (d === null) return [];
+  const stroke = { stroke: colour, "stroke-width": strokeWidth, "stroke-dasharray": dashes };
+  return [element("path", { d, fill: "none", ...stroke, "stroke-linejoin": "round" })];
 }

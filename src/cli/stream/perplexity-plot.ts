@@ -16,7 +16,7 @@ export function resultLine({ context, curve }: PolicyResult, window: number): Li
   return { name: context, points: trailingPerplexity(curve, window) };
 }
 
-export function perplexityPlot({ model, lines, window }: PerplexityPlot): Promise<string> {
+export function perplexityPlot({ model, lines, window }: PerplexityPlot): string {
   const name = model.name ?? model.architecture;
   return lineChart({
     title: "Perplexity along the text",

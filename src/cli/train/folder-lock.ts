@@ -2,12 +2,20 @@
  * A file that says which process trains in a folder, so that a second one does not write into the same run. A process that
  * was killed leaves it behind; it counts for nothing once that process is gone. Between machines nothing can be told.
  */
-import { link, readFile, rm, rmdir, writeFile } from "node:fs/promises";
+import { link, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { removeEmptyFolders } from "../../platform/folders-node.js";
 import { fileWriter } from "../../train/export/save.js";
 import { SluiceError } from "../../util/errors.js";
-import { errnoCode, fileError, nodeFiles } from "../files-node.js";
+import { errnoCode, fileError } from "../files-node.js";
+
+export interface FolderLock {
+  /** Ends the lock; folders that were made for it and are empty go, too. */
+  release(): Promise<void>;
+  /** The same after a run that could not begin: a folder that was made for it goes with what is in it. */
+  abandon(): Promise<void>;
+}
 
 const NAME = "running";
 const MOST_TRIES = 3;
@@ -15,20 +23,24 @@ const WITHOUT_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
 
 /**
  * Makes the folder where there is none.
- * @returns what unlocks; a folder that was made and is still empty goes with it.
  * @throws SluiceError (busy) when another process trains there, (file); WriteError
  */
-export async function lockFolder(folder: string): Promise<() => Promise<void>> {
+export async function lockFolder(folder: string): Promise<FolderLock> {
   const path = join(folder, NAME);
-  const made = !(await nodeFiles.exists(folder));
-  await fileWriter().makeFolder(folder);
+  const made = await fileWriter().makeFolder(folder);
   const mine = `${process.pid} ${hostname()} ${(await startOf(process.pid)) ?? ""}`.trim();
   for (let tries = 0; ; tries++) {
-    if (await put(path, mine, tries)) {
-      return async () => {
+    if (await put(path, mine, tries, made)) {
+      const release = async () => {
         await removeIf(path, mine);
-        if (made) await rmdir(folder).catch(() => {});
+        await removeEmptyFolders(made);
       };
+      const abandon = async () => {
+        // What lies in a folder that was not there before is of this run alone.
+        if (made.length > 0) await fileWriter().remove(folder);
+        await release();
+      };
+      return { release, abandon };
     }
     const found = await readFile(path, "utf8").catch(() => "");
     const [pid, host, start] = found.split(" ");
@@ -43,8 +55,8 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   }
 }
 
-/** Puts the file there with its text, in one step; false where there is one. */
-async function put(path: string, text: string, tries: number): Promise<boolean> {
+/** Puts the file there with its text, in one step; false where there is one. After a failure `made` is gone, too. */
+async function put(path: string, text: string, tries: number, made: readonly string[]): Promise<boolean> {
   const partial = `${path}.${process.pid}`;
   try {
     await writeFile(partial, text);
@@ -56,6 +68,8 @@ async function put(path: string, text: string, tries: number): Promise<boolean> 
     return true;
   } catch (error) {
     if (errnoCode(error) === "EEXIST" && tries < MOST_TRIES) return false;
+    await rm(partial, { force: true });
+    await removeEmptyFolders(made);
     throw fileError(path, "written", error);
   } finally {
     await rm(partial, { force: true });

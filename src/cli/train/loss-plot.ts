@@ -5,7 +5,7 @@ import { type LineSeries, lineChart } from "../plot/line-chart.js";
 /** Steps over which a training loss is averaged: this part of the run. */
 const SMOOTHING = 1 / 100;
 
-export async function lossPlot(config: TrainingConfig, log: readonly LogLine[]): Promise<string> {
+export function lossPlot(config: TrainingConfig, log: readonly LogLine[]): string {
   const steps = log.filter((line) => line.kind === "step");
   const tokensAt = new Map(steps.map(({ step, tokens }) => [step, tokens]));
   const names = [...new Set(steps.flatMap(({ lossBySource }) => Object.keys(lossBySource)))];

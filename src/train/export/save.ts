@@ -19,6 +19,12 @@ export async function saveFile(location: string, file: StreamedFile): Promise<vo
 
 /** Writes the files of a folder, which is made where it is not there. @throws WriteError, and what `chunks()` throws */
 export async function saveFolder(location: string, { files }: HfExport): Promise<void> {
-  await fileWriter().makeFolder(location);
-  for (const file of files) await saveFile(joinLocation(location, file.name), file);
+  const made = await fileWriter().makeFolder(location);
+  try {
+    for (const file of files) await saveFile(joinLocation(location, file.name), file);
+  } catch (error) {
+    // What was made for this export goes with it; files of others would not be here.
+    if (made.length > 0) await fileWriter().remove(made[0]);
+    throw error;
+  }
 }

@@ -1,13 +1,13 @@
 /** An Io without a process: streams are strings, files a map, Ctrl-C a method, the runtime a fake model. */
 
-import type { Io, LineEvent, LineSource, Output } from "../../../src/cli/io.js";
+import type { FileWriteOptions, Io, LineEvent, LineSource, Output } from "../../../src/cli/io.js";
 import { runCli } from "../../../src/cli/program.js";
 import type { Runtime } from "../../../src/cli/runtime.js";
 import { nodeRuntime } from "../../../src/cli/runtime-node.js";
 import type { LoadOptions, LoadProgress } from "../../../src/engine/api.js";
 import type { Checkpoint } from "../../../src/formats/checkpoint.js";
 import type { Tokenizer } from "../../../src/tokenizer/tokenizer.js";
-import { CancelledError, NotFoundError, SluiceError } from "../../../src/util/errors.js";
+import { CancelledError, NotFoundError, SluiceError, WriteError } from "../../../src/util/errors.js";
 import { FakeModel } from "./fake-model.js";
 
 export interface FakeSetup {
@@ -20,6 +20,8 @@ export interface FakeSetup {
   readonly columns?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string | Uint8Array>>;
+  /** Nothing can be written: where it should go, or in the folder for temporary files either. */
+  readonly fullDisk?: "there" | "everywhere";
   readonly checkpoint?: Checkpoint;
   readonly tokenizer?: Tokenizer;
   /** Replaces parts of the runtime. */
@@ -46,6 +48,8 @@ export class FakeIo implements Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly model: FakeModel;
   readonly written = new Map<string, string>();
+  /** Files that were written for their owner alone. */
+  readonly secrets = new Set<string>();
   readonly loads: { reference: string; options: LoadOptions }[] = [];
   readonly prompts: string[] = [];
   readonly version = "1.2.3";
@@ -82,13 +86,20 @@ export class FakeIo implements Io {
       if (content === undefined) throw absent(path, "read");
       return bytes(content);
     },
-    write: async (path: string, content: string | Uint8Array) => {
+    write: async (path: string, content: string | Uint8Array, { secret = false }: FileWriteOptions = {}) => {
+      if (this.setup.fullDisk) throw new WriteError(`'${path}' cannot be written: the disk is full.`, { path });
       await this.files.checkWritable(path);
       this.written.set(path, typeof content === "string" ? content : new TextDecoder().decode(content));
+      if (secret) this.secrets.add(path);
+    },
+    rescue: async (path: string, content: string | Uint8Array) => {
+      if (this.setup.fullDisk === "everywhere") throw new Error("no room");
+      this.written.set(`tmp/${path}`, typeof content === "string" ? content : new TextDecoder().decode(content));
+      return `tmp/${path}`;
     },
     // There are no folders here but the one that everything is in.
     checkWritable: async (path: string) => {
-      if (path.includes("/")) throw absent(path, "written");
+      if (path.includes("/")) throw new WriteError(`'${path}' cannot be written: there is no such folder.`, { path });
     },
   };
 

@@ -1,0 +1,46 @@
+/**
+ * What a command writes at its end: a session, figures, a plot. Work of hours is not lost with a full disk: what cannot go
+ * where it should is kept in the system's folder for temporary files, and the error says so.
+ */
+import { WriteError } from "../util/errors.js";
+import { UsageError } from "./exit.js";
+import type { FileWriteOptions, Io } from "./io.js";
+
+/** Standard output, as commands name it: `-`, or what systems call it. */
+export function outputPath(path: string): string {
+  return path === "/dev/stdout" || path === "/dev/fd/1" ? "-" : path;
+}
+
+/** @throws WriteError, whose message says where the content lies instead */
+export async function saveResult(
+  io: Io,
+  path: string,
+  content: string | Uint8Array,
+  options: FileWriteOptions = {},
+): Promise<void> {
+  try {
+    await io.files.write(path, content, options);
+  } catch (error) {
+    if (!(error instanceof WriteError)) throw error;
+    const kept = await io.files.rescue(path, content).catch(() => undefined);
+    const rest =
+      kept === undefined
+        ? "There is no room for it in the folder for temporary files either."
+        : `It is kept in ${kept}: move it to where it belongs.`;
+    throw new WriteError(`${error.message}\n${rest}`, { ...error.details, kept: kept ?? null }, { cause: error });
+  }
+}
+
+/** For a result that is text: `-` is standard output. */
+export async function saveText(io: Io, path: string, text: string): Promise<void> {
+  if (path === "-") await io.stdout.write(text);
+  else await saveResult(io, path, text);
+}
+
+/** Before long work: whether its results can be written, and each to a place of its own. @throws WriteError, UsageError */
+export async function checkResults(io: Io, paths: readonly (string | undefined)[]): Promise<void> {
+  const given = paths.filter((path) => path !== undefined);
+  const twice = given.find((path, at) => given.indexOf(path) !== at);
+  if (twice !== undefined) throw new UsageError(`Two results cannot both be written to ${twice}: give each its own.`);
+  for (const path of given) if (path !== "-") await io.files.checkWritable(path);
+}
