@@ -1,6 +1,13 @@
 /** Exit codes, and how an error is shown: `error: message`, the wrong place of a policy, a hint; never a stack trace. */
 import { CommanderError } from "commander";
-import { ArgumentError, CancelledError, ContextFullError, PolicyError, SluiceError } from "../util/errors.js";
+import {
+  ArgumentError,
+  CancelledError,
+  ContextFullError,
+  PolicyError,
+  SluiceError,
+  WriteError,
+} from "../util/errors.js";
 import type { Io } from "./io.js";
 import { plainText, styles } from "./style.js";
 
@@ -33,6 +40,7 @@ const HINTS_OF: Readonly<Record<string, typeof TRAINING_HINTS>> = {
   train: TRAINING_HINTS,
   export: { ...TRAINING_HINTS, write_failed: undefined },
 };
+const OUT_OF_ROOM = new Set(["ENOSPC", "EDQUOT"]);
 const UNEXPECTED_HINT = "SLUICE_DEBUG=1 shows where it happened";
 
 /** Shows an error of a command on standard error and returns the exit code for it. */
@@ -62,6 +70,8 @@ function hintOf(error: unknown, command: string): string | undefined {
   // Where learned positions or an encoder end, neither policies nor room help; the message says what does.
   const { positions, option } = error.details;
   if (error instanceof ContextFullError && (positions !== undefined || option === "source")) return undefined;
+  // What stands in the way of a file is said in the message; only with room the same command goes on.
+  if (error instanceof WriteError && !OUT_OF_ROOM.has(String(error.details.code))) return undefined;
   return (Object.hasOwn(HINTS_OF, command) ? HINTS_OF[command] : HINTS)[error.code];
 }
 

@@ -37,6 +37,25 @@ export async function saveText(io: Io, path: string, text: string): Promise<void
   else await saveResult(io, path, text);
 }
 
+/** Of several, each is saved whatever becomes of the others; those without a path are left out. @throws WriteError */
+export async function saveTexts(
+  io: Io,
+  results: readonly (readonly [path: string | undefined, text: () => string])[],
+): Promise<void> {
+  const failures: WriteError[] = [];
+  for (const [path, text] of results) {
+    if (path === undefined) continue;
+    try {
+      await saveText(io, path, text());
+    } catch (error) {
+      if (!(error instanceof WriteError)) throw error;
+      failures.push(error);
+    }
+  }
+  if (failures.length <= 1) for (const failure of failures) throw failure;
+  else throw new WriteError(failures.map(({ message }) => message).join("\n"));
+}
+
 /** Before long work: whether its results can be written, and each to a place of its own. @throws WriteError, UsageError */
 export async function checkResults(io: Io, paths: readonly (string | undefined)[]): Promise<void> {
   const given = paths.filter((path) => path !== undefined);

@@ -29,7 +29,7 @@ export async function removeEmptyFolders(folders: readonly string[]): Promise<vo
   for (const folder of folders.toReversed()) {
     const removed = await rmdir(folder).then(
       () => true,
-      () => false,
+      (error: unknown) => systemCode(error) === "ENOENT",
     );
     if (!removed) return;
   }

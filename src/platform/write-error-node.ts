@@ -36,8 +36,8 @@ export async function orWriteError<R>(path: string, done: string, operation: () 
 
 async function writeError(path: string, done: string, cause: unknown): Promise<WriteError> {
   const code = systemCode(cause) ?? "";
-  // A folder that is there and yet "not found" is one in which nothing can be made.
-  const refused = code === "ENOENT" && (await isFolder(dirname(path)));
+  // A folder that is there and yet "not found" is one in which nothing can be made; folders are made with those above them.
+  const refused = code === "ENOENT" && (done === "made" || (await isFolder(dirname(path))));
   const reason = refused ? NO_FILES : (REASONS[code] ?? (cause instanceof Error ? cause.message : String(cause)));
   return new WriteError(`'${path}' cannot be ${done}: ${reason}.`, { path, code }, { cause });
 }

@@ -183,6 +183,8 @@ describe("sluice chat at a terminal", () => {
 
   test("/save and /load bring a conversation back", async () => {
     const saved = await cli(["chat", "m.gguf", "--system", "S"], atTerminal(lines("a", "/save t.json")));
+    // A conversation is a private text.
+    expect([...saved.io.secrets]).toEqual(["t.json"]);
     const text = saved.io.written.get("t.json") ?? "";
     const messages = [
       { role: "system", content: "S" },

@@ -57,6 +57,49 @@ describe("sluice run", () => {
     expect(second.model.sessions[0]).toMatchObject({ context: "recent:8", prompts: ["Ho"] });
   });
 
+  test("a new session is for its owner alone", async () => {
+    const { io } = await cli(["run", "m.gguf", "--prompt", "Hi", "--save", "s.session"]);
+    expect([...io.secrets]).toEqual(["s.session"]);
+  });
+
+  test("a session that cannot be saved is kept elsewhere, and the text stays written", async () => {
+    const argv = ["run", "m.gguf", "--prompt", "Hi", "--context", "recent:8", "--save", "s.session"];
+    const { code, out, err, io } = await cli(argv, { fullDisk: "there" });
+    expect({ code, out }).toEqual({ code: 1, out: "Hello, world" });
+    expect(err).toBe(
+      "error: 's.session' cannot be written: the disk is full.\n  It is kept in tmp/s.session: move it to where it belongs.\n",
+    );
+    expect(io.written.get("tmp/s.session")).toBe("recent:8");
+    const nowhere = await cli(argv, { fullDisk: "everywhere" });
+    expect(nowhere).toMatchObject({ code: 1, out: "Hello, world" });
+    expect(nowhere.err).toContain("no room for it in the folder for temporary files either");
+  });
+
+  test("what was read until an error is saved; where nothing was, the old session stays", async () => {
+    const full = () => new ContextFullError("The context is full.", { limit: 4, needed: 5 });
+    const argv = ["run", "m.gguf", "--prompt", "Hi", "--save", "s.session"];
+    const later = new FakeModel({
+      beforePart: (index) => {
+        if (index === 1) throw full();
+      },
+    });
+    const found = await cli(argv, { model: later });
+    expect(found).toMatchObject({ code: 1, out: "Hello" });
+    expect(found.io.written.has("s.session")).toBe(true);
+    const unread = new FakeModel();
+    unread.session = (options) => {
+      const session = FakeModel.prototype.session.call(unread, options);
+      // biome-ignore lint/correctness/useYield: it fails before it has anything to yield.
+      session.generate = async function* () {
+        throw full();
+      };
+      return session;
+    };
+    const nothing = await cli(argv, { model: unread });
+    expect(nothing.code).toBe(1);
+    expect(nothing.io.written.size).toBe(0);
+  });
+
   test("refuses a session that is not there, cannot be written, or has a policy already, before anything is loaded", async () => {
     const files = { "s.session": "recent:8" };
     const resume = ["run", "m.gguf", "--prompt", "Hi", "--resume"];

@@ -112,6 +112,30 @@ describe("sluice stream", () => {
     expect((await cli([...argv, "4097"], { files })).code).toBe(2);
   });
 
+  test("two results do not go to one file, and /dev/stdout is standard output", async () => {
+    const argv = ["stream", "m.gguf", "--file", "a.txt", "--context", "full"];
+    const files = { "a.txt": "some text" };
+    const same = await cli([...argv, "--json", "o", "--plot", "o"], { files });
+    expect(same).toMatchObject({ code: 2, out: "" });
+    const json = await cli([...argv, "--json", "/dev/stdout"], { files });
+    expect(JSON.parse(json.out)).toMatchObject({ format: "sluice-stream" });
+    const plot = await cli([...argv, "--plot", "-"], { files });
+    expect(plot.out).toMatch(/^<svg .*<\/svg>\n$/s);
+    expect(plot.err).toMatch(/^context +tokens/m);
+  });
+
+  test("figures that cannot be written are kept elsewhere", async () => {
+    const argv = ["stream", "m.gguf", "--file", "a.txt", "--context", "full", "--json", "o.json"];
+    const { code, err, io } = await cli(argv, { files: { "a.txt": "some text" }, fullDisk: "there" });
+    expect(code).toBe(1);
+    expect(err).toContain("It is kept in tmp/o.json");
+    expect(JSON.parse(io.written.get("tmp/o.json") ?? "")).toMatchObject({ format: "sluice-stream" });
+    // One that fails does not take the other with it.
+    const both = await cli([...argv, "--plot", "p.svg"], { files: { "a.txt": "some text" }, fullDisk: "there" });
+    expect(both.err).toMatch(/'p\.svg' cannot be written.*'o\.json' cannot be written/s);
+    expect([...both.io.written.keys()].sort()).toEqual(["tmp/o.json", "tmp/p.svg"]);
+  });
+
   test("a JSON file that cannot be written is told before anything is loaded", async () => {
     const argv = ["stream", "m.gguf", ...both, "--context", "full", "--json", "nowhere/o.json"];
     const { code, out, err, io } = await cli(argv, { files });

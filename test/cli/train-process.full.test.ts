@@ -1,6 +1,6 @@
 /** Training and exports by the built command: it learns, survives what stops it, and what it writes runs. */
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -56,6 +56,44 @@ async function newestStep(location: string): Promise<number | undefined> {
     return step;
   });
 }
+
+describe("a folder that cannot be made", () => {
+  test.skipIf(process.platform !== "linux")(
+    "is told, and the process ends: in /proc, and in names without end",
+    async () => {
+      const folder = await mkdtemp(join(tmpdir(), "sluice-train-"));
+      for (const [out, message] of [
+        ["/proc/x", /^error: '\/proc\/x' cannot be made: its folder takes no new files/],
+        ["/proc/x/y", /^error: '\/proc\/x\/y' cannot be made: its folder takes no new files/],
+        [join(folder, "a", "b".repeat(300)), /its name is too long/],
+        [join(TINY, "x"), /a part of the path is a file/],
+      ] as const) {
+        const outcome = await sluiceProcess(["train", TINY, "--out", out]);
+        expect(outcome).toMatchObject({ code: 1, out: "", err: expect.stringMatching(message) });
+        expect(outcome.err).not.toContain("hint:");
+      }
+      expect(await readdir(folder)).toEqual([]);
+    },
+  );
+
+  test("a run that cannot begin leaves no folder behind", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "sluice-train-"));
+    const config = join(folder, "c.json");
+    // Less text than one sample takes: that shows when it has been packed.
+    const text = join(folder, "t.txt");
+    await writeFile(text, "short");
+    await writeFile(config, JSON.stringify({ ...SMALL, data: { mixture: [{ source: "text", share: 1 }] } }));
+    const args = ["train", config, "--data", text, "--out", join(folder, "a", "b")];
+    const outcome = await sluiceProcess(args);
+    expect(outcome).toMatchObject({ code: 2, out: "" });
+    expect((await readdir(folder)).sort()).toEqual(["c.json", "t.txt"]);
+    await mkdir(join(folder, "a"));
+    await sluiceProcess(args);
+    // What was there before stays.
+    expect((await readdir(folder)).sort()).toEqual(["a", "c.json", "t.txt"]);
+    expect(await readdir(join(folder, "a"))).toEqual([]);
+  });
+});
 
 test("examples/tiny.json learns to copy, from nothing to a GGUF that copies", async () => {
   const folder = join(await mkdtemp(join(tmpdir(), "sluice-train-")), "tiny");

@@ -16,7 +16,7 @@ import {
   MODEL_ARGUMENT,
 } from "../model-options.js";
 import { cacheType, gather, integerIn, policyText } from "../option-values.js";
-import { checkResults, outputPath, saveText } from "../save-result.js";
+import { checkResults, outputPath, saveTexts } from "../save-result.js";
 import { type EncodedText, encodeTexts } from "../stream/encoded-text.js";
 import { LiveProgress } from "../stream/live-progress.js";
 import { Measurement, type PolicyResult, partLength } from "../stream/measurement.js";
@@ -189,19 +189,22 @@ async function writeResults(
   if (results.length > 0) {
     await output.write(`${resultTable(results, styles(output, io.env).bold).join("\n")}\n`);
   }
-  if (args.plot !== undefined) {
+  const plot = () => {
     const lines = results.map((result) => resultLine(result, PLOT_WINDOW));
-    await saveText(io, args.plot, perplexityPlot({ model: model.info, lines, window: PLOT_WINDOW }));
-  }
-  if (args.json === undefined) return;
-  const text = reportJson({
-    model: model.info,
-    sluiceVersion: io.version,
-    text: { files: args.file, tokens },
-    kv: args.kv ?? null,
-    batch: args.batch,
-    interrupted,
-    policies: results,
-  });
-  await saveText(io, args.json, text);
+    return perplexityPlot({ model: model.info, lines, window: PLOT_WINDOW });
+  };
+  const json = () =>
+    reportJson({
+      model: model.info,
+      sluiceVersion: io.version,
+      text: { files: args.file, tokens },
+      kv: args.kv ?? null,
+      batch: args.batch,
+      interrupted,
+      policies: results,
+    });
+  await saveTexts(io, [
+    [args.plot, plot],
+    [args.json, json],
+  ]);
 }
