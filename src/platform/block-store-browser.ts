@@ -116,7 +116,10 @@ class OpfsBlocks implements BlockStore {
     try {
       await writeFile(this.#folder, String(index), [block, await sha256(block)]);
     } catch (error) {
-      this.#note?.(`${this.#url} is not stored as a whole, so parts of it are fetched anew: ${describe(error)}.`);
+      this.#note?.(
+        `${this.#url} is not stored as a whole, so the rest is fetched at every visit (${describe(error)}). ` +
+          "deleteStored() makes room.",
+      );
       this.#note = undefined;
     }
   }

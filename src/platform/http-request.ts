@@ -26,7 +26,8 @@ export async function request(url: string, { range, signal }: RequestOptions = {
   let response: Response;
   try {
     const headers = range ? { Range: `bytes=${range.start}-${range.end - 1}` } : undefined;
-    response = await fetch(url, { ...(headers && { headers }), ...(signal && { signal }) });
+    // A browser's cache would answer for a file that has changed, and keep a second copy of what is stored.
+    response = await fetch(url, { cache: "no-store", ...(headers && { headers }), ...(signal && { signal }) });
   } catch (error) {
     throw connectionError(url, error, signal);
   }

@@ -1,7 +1,7 @@
 /** The page of these tests as a user's project: the package installed as it is published, bundled by vite. */
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
 
@@ -16,11 +16,12 @@ export interface BrowserApp {
   remove(): void;
 }
 
-/** Needs the built package (dist/). */
-export async function buildApp(): Promise<BrowserApp> {
+/** `models`: files to put into the page's folder of models. Needs the built package (dist/). */
+export async function buildApp(models: readonly string[] = []): Promise<BrowserApp> {
   const folder = mkdtempSync(join(tmpdir(), "sluice-browser-"));
   const modules = join(folder, "node_modules");
   cpSync(PAGE, folder, { recursive: true });
+  for (const model of models) cpSync(model, join(folder, "public/models", basename(model)));
   writeFileSync(join(folder, "package.json"), '{ "type": "module", "private": true }');
   mkdirSync(join(modules, "sluice"), { recursive: true });
   for (const part of ["dist", "package.json"]) {

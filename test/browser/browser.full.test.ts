@@ -1,53 +1,26 @@
 // A real browser runs the built package: chromium, headless, on a page that vite bundled.
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { type Browser, chromium } from "playwright-core";
-import { createServer, type InlineConfig, preview } from "vite";
+import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { GenerateOptions, LoadOptions, SessionOptions } from "../../src/engine/api.js";
+import type { LoadOptions } from "../../src/engine/api.js";
 import { hasShared, SHARED } from "../support/shared-files.js";
 import { type BrowserApp, buildApp } from "./app.js";
+import * as harness from "./harness.js";
+import {
+  CHROMIUM,
+  GREEDY,
+  generateInNode,
+  hasChromium,
+  launch,
+  MODEL,
+  type Outcome,
+  PROMPT,
+  START_MS,
+} from "./harness.js";
 import { StaticServer, type StaticServerOptions } from "./static-server.js";
 
-/** How long a worker that was ended may take to be gone, on a busy machine. */
-const PATIENCE_MS = 20_000;
-const CHROMIUM = "/usr/bin/chromium";
-const FLAGS = [
-  ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-  ["--disable-background-networking", "--disable-component-update", "--disable-sync"],
-].flat();
-const MODEL = fileURLToPath(new URL("../golden/llama.gguf", import.meta.url));
 const STORIES = join(SHARED, "models/stories260K.gguf");
-const PROMPT = [1, 5, 9, 30, 7, 2, 11];
-const GREEDY = { temperature: 0, maxTokens: 48, ignoreEnd: true };
-
-interface Request {
-  readonly reference: string;
-  readonly load?: LoadOptions;
-  readonly session?: SessionOptions;
-  readonly prompt: string | readonly number[];
-  readonly options?: GenerateOptions;
-  readonly abortAfterMs?: number;
-  readonly next?: { readonly prompt: string | readonly number[]; readonly options: GenerateOptions };
-}
-
-interface Generated {
-  readonly text: string;
-  readonly ids: readonly number[];
-  readonly finish: string | undefined;
-}
-
-/** Of page/main.js: either what was generated or the error. */
-interface Outcome {
-  readonly first?: Generated;
-  readonly second?: Generated;
-  readonly threads?: number;
-  readonly location?: string;
-  /** What the browser says that the machine has. */
-  readonly cores?: number;
-  readonly error?: { readonly name: string; readonly message: string; readonly code: string; readonly typed: boolean };
-}
 
 const PLACES: [string, LoadOptions][] = [
   ["in its own worker with 2 kernel threads", { threads: 2 }],
@@ -55,23 +28,7 @@ const PLACES: [string, LoadOptions][] = [
   ["on the page's main thread and one more for the kernels", { thread: false, threads: 2 }],
 ];
 
-/** What Node gives, from the same package. */
-async function generateInNode(model: string, prompt: string | readonly number[], options: GenerateOptions) {
-  // Through a variable: types come from the sources, so that checking them needs no build.
-  const name: string = "sluice";
-  const { load }: typeof import("../../src/index-node.js") = await import(name);
-  const loaded = await load(model, { threads: 1 });
-  const all = { text: "", ids: [] as number[], finish: "" };
-  for await (const part of loaded.session().generate(prompt, options)) {
-    all.text += part.text;
-    if (part.id !== undefined) all.ids.push(part.id);
-    all.finish = part.finish ?? all.finish;
-  }
-  await loaded.dispose();
-  return all;
-}
-
-describe.skipIf(!existsSync(CHROMIUM))(`in ${CHROMIUM}`, () => {
+describe.skipIf(!hasChromium)(`in ${CHROMIUM}`, () => {
   let app: BrowserApp;
   let browser: Browser;
   let server: StaticServer;
@@ -85,27 +42,14 @@ describe.skipIf(!existsSync(CHROMIUM))(`in ${CHROMIUM}`, () => {
     return [started, await started.listen()];
   }
 
-  /** Opens the page afresh and lets it do one thing; no worker stays behind. */
-  async function onPage(origin: string, request: Request, action = "generate"): Promise<Outcome> {
-    const page = await browser.newPage();
-    const errors: unknown[] = [];
-    page.on("pageerror", (error) => errors.push(error));
-    try {
-      await page.goto(`${origin}/index.html`);
-      const outcome: Outcome = await page.evaluate(`probe.${action}(${JSON.stringify(request)})`);
-      expect(errors).toEqual([]);
-      await expect.poll(() => page.workers().length, { timeout: PATIENCE_MS }).toBe(0);
-      return outcome;
-    } finally {
-      await page.close();
-    }
-  }
+  const onPage = (origin: string, request: harness.Request, action?: string): Promise<Outcome> =>
+    harness.onPage(browser, origin, request, action);
 
   beforeAll(async () => {
     app = await buildApp();
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    browser = await launch();
     [server, isolated] = await serve({ isolated: true });
-  });
+  }, START_MS);
 
   afterEach(() => server.requests.splice(0));
 
@@ -174,12 +118,6 @@ describe.skipIf(!existsSync(CHROMIUM))(`in ${CHROMIUM}`, () => {
     });
   });
 
-  it("says that hub references do not work here", async () => {
-    const outcome = await onPage(isolated, { reference: "hf:user/repo:Q4_0", prompt: PROMPT });
-    expect(outcome.error).toMatchObject({ name: "UnsupportedError", typed: true });
-    expect(outcome.error?.message).toContain("hf:user/repo:Q4_0: hub references");
-  });
-
   it("takes all cores by default", async () => {
     const outcome = await onPage(isolated, { reference: "/models/llama.gguf", prompt: PROMPT, options: GREEDY });
     expect(outcome.cores).toBeGreaterThan(0);
@@ -239,27 +177,4 @@ describe.skipIf(!existsSync(CHROMIUM))(`in ${CHROMIUM}`, () => {
       expect(outcome.error?.message).toContain(allowed);
     }
   });
-
-  it.each([
-    ["development", async (config: InlineConfig) => (await createServer(config)).listen()],
-    ["preview", preview],
-  ])("runs from vite's %s server, with the model on another origin", async (_, start) => {
-    const configFile = join(app.folder, "vite.config.js");
-    const port = { port: 0 };
-    const vite = await start({ root: app.folder, configFile, logLevel: "warn", server: port, preview: port });
-    cleanUp.push(() => vite.close());
-    const origin = vite.resolvedUrls?.local[0]?.replace(/\/$/, "") ?? "";
-    const outcome = await onPage(origin, {
-      reference: `${isolated}/models/llama.gguf`,
-      load: { threads: 2 },
-      prompt: PROMPT,
-      options: GREEDY,
-    });
-    expect(outcome).toMatchObject({ first: await generateInNode(MODEL, PROMPT, GREEDY), threads: 2 });
-  });
-});
-
-it("shows in docs/browser.md the configuration that is tested here", () => {
-  const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8");
-  expect(read("../../docs/browser.md")).toContain(read("./page/vite.config.js"));
 });

@@ -2,6 +2,7 @@
  * Serves a folder and single files to a browser, with ranges (RFC 9110, section 14) and the headers that a page needs for
  * threads, or without them.
  */
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { extname, join, normalize } from "node:path";
@@ -17,7 +18,7 @@ const POLICY =
   "default-src 'self'; connect-src 'self' blob:; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:";
 
 /** For pages of other origins. */
-const SHARED_FILE = { "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Content-Range" };
+const SHARED_FILE = { "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Content-Range, ETag" };
 
 export interface StaticServerOptions {
   readonly folder: string;
@@ -29,11 +30,15 @@ export interface StaticServerOptions {
   readonly policy?: string;
   /** Requests whose path matches are answered with 404. */
   readonly missing?: RegExp;
+  /** Ranges are not heeded. */
+  readonly withoutRanges?: boolean;
 }
 
 export class StaticServer {
   /** Path and range of each request. */
   readonly requests: { readonly path: string; readonly range: string | undefined }[] = [];
+  /** Ranges that begin here or later are never answered. */
+  holdsFrom = Number.POSITIVE_INFINITY;
   private readonly server: Server = createServer((request, response) => this.answer(request, response));
 
   constructor(private readonly options: StaticServerOptions) {}
@@ -68,8 +73,10 @@ export class StaticServer {
       return response.writeHead(404).end();
     }
     response.setHeader("Content-Type", TYPES[extname(file)] ?? "application/octet-stream");
+    response.setHeader("ETag", `"${createHash("sha256").update(bytes).digest("hex")}"`);
     const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(range ?? "") ?? [];
-    if (from === undefined) return response.writeHead(200).end(bytes);
+    if (Number(from) >= this.holdsFrom) return undefined;
+    if (from === undefined || this.options.withoutRanges) return response.writeHead(200).end(bytes);
     const part = bytes.subarray(Number(from), Number(to) + 1);
     const last = Number(from) + part.length - 1;
     return response.writeHead(206, { "Content-Range": `bytes ${from}-${last}/${bytes.length}` }).end(part);

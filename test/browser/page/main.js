@@ -1,5 +1,5 @@
 // The page of the browser tests: what a user's page does, with its answers as plain data. See ../browser.full.test.ts.
-import { load as loadModel, NotFoundError, SluiceError, UnsupportedError } from "sluice";
+import { deleteStored, load as loadModel, NotFoundError, SluiceError, storedModels, UnsupportedError } from "sluice";
 
 const CLASSES = { NotFoundError, UnsupportedError };
 
@@ -12,8 +12,8 @@ async function generate({ reference, load = {}, session = {}, prompt, options = 
     if (abortAfterMs !== undefined) setTimeout(() => abort.abort(), abortAfterMs);
     const first = await collect(opened.generate(prompt, { ...options, signal: abort.signal }));
     const second = next ? await collect(opened.generate(next.prompt, next.options)) : undefined;
-    const { threads, location } = model.info;
-    return { first, second, threads, location, cores: navigator.hardwareConcurrency };
+    const { threads, location, notes } = model.info;
+    return { first, second, threads, location, notes, cores: navigator.hardwareConcurrency };
   } finally {
     await model.dispose();
   }
@@ -46,6 +46,15 @@ async function generateAgain(request) {
   return generate(request);
 }
 
+/** What the browser keeps of models; with `remove` after it was removed. */
+async function stored({ remove }) {
+  const removed = remove === undefined ? undefined : await deleteStored(remove);
+  return {
+    removed,
+    files: (await storedModels()).map(({ usedAt, ...file }) => ({ ...file, isDate: usedAt instanceof Date })),
+  };
+}
+
 async function outcome(action, request) {
   try {
     return await action(request);
@@ -59,4 +68,5 @@ globalThis.probe = {
   generate: (request) => outcome(generate, request),
   generateAgain: (request) => outcome(generateAgain, request),
   generateFromFile: (request) => outcome(generateFromFile, request),
+  stored: (request) => outcome(stored, request),
 };
