@@ -15,6 +15,7 @@ import {
   type Outcome,
   onPage,
   PROMPT,
+  START_MS,
 } from "./harness.js";
 import { StaticServer } from "./static-server.js";
 
