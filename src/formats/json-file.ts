@@ -31,8 +31,11 @@ export function parseJson(bytes: Uint8Array, name: string): unknown {
 /** Python's json module writes Infinity and NaN, which JSON does not have; undefined for text that is wrong otherwise too. */
 function withInfinities(text: string): unknown {
   if (!/\b(Infinity|NaN)\b/.test(text)) return undefined;
-  // Strings are matched first, so that what they hold stays.
-  const plain = text.replace(/"(?:[^"\\]|\\.)*"|\bInfinity\b|\bNaN\b/g, (token) => {
+  // Token by token: an expression for whole strings would run out of its stack on long ones.
+  let within = false;
+  const plain = text.replace(/\\.|"|\bInfinity\b|\bNaN\b/gs, (token) => {
+    if (token === '"') within = !within;
+    if (within) return token;
     if (token === "Infinity") return "1e999";
     return token === "NaN" ? "null" : token;
   });

@@ -247,6 +247,8 @@ test("Infinity and NaN of Python's json, outside of strings", () => {
     a: [0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, null],
     b: 'NaN " Infinity',
   });
+  const long = "x".repeat(2 ** 24);
+  expect(parse(`{"a": NaN, "b": "${long}\\n"}`)).toEqual({ a: null, b: `${long}\n` });
   expect(() => parse('{"a": Infinity')).toThrow(FormatError);
   expect(() => parse("{Infinity: 1}")).toThrow(FormatError);
 });
