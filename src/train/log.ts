@@ -1,5 +1,6 @@
 /** A run's log: a line of JSON for each step and each evaluation, in the order in which they happened. */
 
+import { isObject } from "../formats/json-file.js";
 import { FormatError } from "../util/errors.js";
 import { fileWriter } from "./export/save.js";
 import type { RunFolder } from "./run-folder.js";
@@ -64,10 +65,19 @@ export async function cutLog(folder: RunFolder, lastStep: number): Promise<LogLi
   return lines;
 }
 
-function parse(folder: RunFolder, line: string, index: number): LogLine {
+function parse(folder: RunFolder, text: string, index: number): LogLine {
+  const where = `${folder.path(NAME)}: line ${index + 1}`;
+  let line: unknown;
   try {
-    return JSON.parse(line);
+    line = JSON.parse(text);
   } catch {
-    throw new FormatError(`${folder.path(NAME)}: line ${index + 1} is no JSON. Remove it, or begin a new run.`);
+    throw new FormatError(`${where} is no JSON. Remove it, or begin a new run.`);
   }
+  if (isLogLine(line)) return line;
+  throw new FormatError(`${where} is neither a step nor an evaluation. Remove it, or begin a new run.`);
+}
+
+function isLogLine(line: unknown): line is LogLine {
+  if (!isObject(line) || typeof line.step !== "number" || typeof line.stage !== "string") return false;
+  return line.kind === "evaluation" ? isObject(line.results) : line.kind === "step" && typeof line.loss === "number";
 }

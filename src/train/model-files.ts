@@ -38,15 +38,16 @@ export function modelToExport(
 async function readWhole(source: ByteSource, file: SafetensorsFile, uses: readonly WeightUse[]): Promise<Float32Array> {
   const [{ ref }] = uses;
   const { rows, cols } = ref.part ?? ref;
-  const whole = new Float32Array(rows * cols);
-  for (const use of uses) {
+  // All is looked for before the memory is taken: sizes of a wrong configuration are of any size.
+  const parts = uses.map((use) => {
     const tensor = file.tensors.get(`weight:${use.name}`);
     const count = use.ref.rows * use.ref.cols;
-    if (tensor?.dtype !== "f32" || tensor.rows * tensor.cols !== count) {
-      throw new FormatError(`${source.name} has no f32 weight "${use.name}" of ${count} numbers.`, { name: use.name });
-    }
-    const start = use.ref.part?.start ?? 0;
-    await tensor.read(0, new Uint8Array(whole.buffer, 4 * start, 4 * count));
+    if (tensor?.dtype === "f32" && tensor.rows * tensor.cols === count) return { tensor, use, count };
+    throw new FormatError(`${source.name} has no f32 weight "${use.name}" of ${count} numbers.`, { name: use.name });
+  });
+  const whole = new Float32Array(rows * cols);
+  for (const { tensor, use, count } of parts) {
+    await tensor.read(0, new Uint8Array(whole.buffer, 4 * (use.ref.part?.start ?? 0), 4 * count));
   }
   return whole;
 }

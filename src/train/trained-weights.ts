@@ -8,9 +8,13 @@ import { Weights, type WeightUse, weightUses } from "../nn/weights.js";
 import type { Backend } from "../tensor/backend.js";
 import type { KeptTensor, Weight } from "../tensor/tensor.js";
 import type { TrainingOps } from "../tensor/training.js";
-import { InternalError } from "../util/errors.js";
+import { InternalError, MemoryError } from "../util/errors.js";
+import { platform } from "../util/platform.js";
 import { isDecay, updateDecay } from "./decay-update.js";
 import { initialValues } from "./initial-values.js";
+
+/** Weights, gradients and two moments. */
+const COPIES = 4;
 
 export interface TrainedWeight {
   readonly use: WeightUse;
@@ -49,7 +53,9 @@ export class TrainedWeights {
     spec: ModelSpec,
     frozen: RegExp | undefined,
   ) {
-    this.list = weightUses(spec).map((use) => allocate(backend, use));
+    const uses = weightUses(spec);
+    requireRoom(uses, backend);
+    this.list = uses.map((use) => allocate(backend, use));
     backend.weightsLoaded();
     this.learning = this.list.filter(({ use }) => !frozen?.test(use.name));
     this.weights = new Weights(new Map(this.list.map(({ use, weight }) => [use.name, weight])));
@@ -122,6 +128,23 @@ export class TrainedWeights {
       for (const tensor of [gradient, first, second]) tensor.dispose();
     }
   }
+}
+
+/** Before anything is taken. @throws MemoryError when not even weights, gradients and moments fit */
+function requireRoom(uses: readonly WeightUse[], backend: Backend): void {
+  const parameters = uses.reduce((sum, { ref }) => sum + ref.rows * ref.cols, 0);
+  const neededBytes = 4 * COPIES * parameters;
+  const availableBytes = Math.min(
+    backend.memoryLimitBytes,
+    platform().availableMemoryBytes() ?? Number.POSITIVE_INFINITY,
+  );
+  if (neededBytes <= availableBytes) return;
+  const size = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  throw new MemoryError(
+    `The ${parameters} parameters of the model, with gradients and moments, need ${size(neededBytes)}; ` +
+      `${size(availableBytes)} are available. Train a smaller model.`,
+    { neededBytes, availableBytes },
+  );
 }
 
 function allocate(backend: Backend, use: WeightUse): TrainedWeight {

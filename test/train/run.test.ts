@@ -3,6 +3,7 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFile
 import { join } from "node:path";
 import { Tokenizer as Oracle } from "@huggingface/tokenizers";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
+import { createBackend } from "../../src/backends/create.js";
 import { createWasmBackend } from "../../src/backends/wasm/index.js";
 import { loadLocal } from "../../src/engine/load-local.js";
 import type { Backend } from "../../src/tensor/backend.js";
@@ -19,6 +20,7 @@ import {
   ArgumentError,
   CancelledError,
   FormatError,
+  MemoryError,
   NotFoundError,
   NumericError,
   UnsupportedError,
@@ -249,6 +251,19 @@ function negativeLog(logits: Float32Array, id: number): number {
   return most + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - most), 0)) - logits[id];
 }
 
+it("a configuration that asks for more numbers than its checkpoint has is refused before memory is taken", async () => {
+  const folder = await prepared();
+  const run = await TrainingRun.open(folder, backend);
+  await run.checkpoint();
+  await run.close();
+  const config = JSON.parse(readFileSync(folder.path("config.json"), "utf8"));
+  config.model.keys.embedding_length = 1e9;
+  writeFileSync(folder.path("config.json"), JSON.stringify(config));
+  const reading = folderModel(folder, async ({ model }) => model.tensors[0].read());
+  await expect(reading).rejects.toThrow(FormatError);
+  await expect(reading).rejects.toThrow(/has no f32 weight "token_embd.weight" of \d+ numbers/);
+});
+
 it("a Hugging Face folder begins texts with the same token as the GGUF file", async () => {
   const folder = await prepared();
   const run = await TrainingRun.open(folder, backend);
@@ -360,8 +375,34 @@ describe("refused", () => {
 
   it("a log with a broken line in its middle", async () => {
     const folder = await prepared();
-    writeFileSync(folder.path("log.jsonl"), '{"kind":"step","step":1}\n{"ki\n{"kind":"step","step":2}\n');
+    writeFileSync(
+      folder.path("log.jsonl"),
+      '{"kind":"step","step":1,"stage":"short","loss":1}\n{"ki\n{"kind":"step","step":2}\n',
+    );
     await expect(TrainingRun.open(folder, backend)).rejects.toThrow(/line 2 is no JSON/);
+  });
+
+  it.each(["null", "[]", "3", '{"kind":"step"}', '{"kind":"evaluation","step":1,"stage":"short"}'])(
+    "a log with the line %s",
+    async (line) => {
+      const folder = await prepared();
+      writeFileSync(folder.path("log.jsonl"), `${line}\n`);
+      const opening = TrainingRun.open(folder, backend);
+      await expect(opening).rejects.toThrow(FormatError);
+      await expect(opening).rejects.toThrow("line 1 is neither a step nor an evaluation");
+    },
+  );
+
+  it("a model that no memory holds, by its size", async () => {
+    const folder = await prepared();
+    const config = JSON.parse(readFileSync(folder.path("config.json"), "utf8"));
+    config.model.keys.embedding_length = 1e9;
+    writeFileSync(folder.path("config.json"), JSON.stringify(config));
+    for (const name of ["reference", "wasm"] as const) {
+      const own = await createBackend(name, { threads: 1 });
+      await expect(TrainingRun.open(folder, own)).rejects.toThrow(MemoryError);
+      await own.dispose();
+    }
   });
 });
 
