@@ -139,6 +139,10 @@ export const KV_F32 = 0;
 export const KV_F16 = 1;
 export const KV_Q8 = 2;
 
+// What numbers that do not fit into the cache leave in a memory's word of misfits, as bits (see append.ts).
+export const MISFIT_RANGE = 1; // beyond the range of the cache's type
+export const MISFIT_NUMBER = 2; // infinite, or not a number
+
 // Scratch memory of one thread, shared by all kernels; holds nothing between commands.
 export const SCRATCH_BYTES = 327680;
 // The widest attention head that the scratch memory is laid out for.

@@ -92,8 +92,8 @@ function weigh(
       p1 = madd(p1, x1, c11);
       p0 = madd(p0, x0, one0);
       p1 = madd(p1, x1, one1);
-      p0 = v128.and(i32x4.add(p0, i32x4.shl(n0, 23)), f32x4.gt(n0, limit0));
-      p1 = v128.and(i32x4.add(p1, i32x4.shl(n1, 23)), f32x4.gt(n1, limit1));
+      p0 = v128.andnot(i32x4.add(p0, i32x4.shl(n0, 23)), f32x4.le(n0, limit0));
+      p1 = v128.andnot(i32x4.add(p1, i32x4.shl(n1, 23)), f32x4.le(n1, limit1));
       let d0 = f32x4.sub(v128.load(derivatives), delta);
       let d1 = f32x4.sub(v128.load(derivatives, 16), delta);
       if (masked) {

@@ -39,6 +39,6 @@ function mergeRow(args: usize, item: i32, rows: i32, items: i32): void {
       v128.store(out + d, madd(v128.load(part + d, 16), factors, v128.load(out + d)));
     }
   }
-  const inverse = f32x4.splat(total > 0 ? 1 / total : 0);
+  const inverse = f32x4.splat(total == 0 ? 0 : 1 / total);
   for (let d: usize = 0; d < bytes; d += 16) v128.store(out + d, f32x4.mul(v128.load(out + d), inverse));
 }

@@ -74,11 +74,11 @@ function store8(at: usize, x: f32): void {
   v128.store(at, f32x4.splat(x), 16);
 }
 
-/** 2^x for x <= 0; exactly zero below -126 and for NaN, as masked slots need. */
+/** 2^x for x <= 0; exactly zero below -126; NaN for NaN. */
 // @ts-ignore: decorator
 @inline
 export function exp2Below(x: f32): f32 {
-  if (!(x > -126)) return 0;
+  if (!(x > -126)) return x == x ? f32(0) : x;
   const n = nearest(x);
   const r = x - n;
   const p = f32(1) + r * (C1 + r * (C2 + r * (C3 + r * (C4 + r * C5))));
@@ -143,7 +143,8 @@ function largest(at: usize, end: usize, lanes: usize): void {
 
 /**
  * Turns one row's scores into weights and sums them in eight lanes; `lanes` holds the negative maximum before. Below 2^-125
- * of the maximum, and for NaN, a weight is exactly zero.
+ * of the maximum a weight is exactly zero, as masked slots need. The weight of NaN is NaN, which is not below anything: its
+ * low bits, which would go to the exponent, are zero.
  */
 function weigh(at: usize, end: usize, lanes: usize, work: usize): void {
   const unit0 = v128.load(work, UNIT), unit1 = v128.load(work, UNIT + 16);
@@ -174,8 +175,8 @@ function weigh(at: usize, end: usize, lanes: usize, work: usize): void {
     p1 = madd(p1, x1, c11);
     p0 = madd(p0, x0, one0);
     p1 = madd(p1, x1, one1);
-    p0 = v128.and(i32x4.add(p0, i32x4.shl(n0, 23)), f32x4.gt(n0, limit0));
-    p1 = v128.and(i32x4.add(p1, i32x4.shl(n1, 23)), f32x4.gt(n1, limit1));
+    p0 = v128.andnot(i32x4.add(p0, i32x4.shl(n0, 23)), f32x4.le(n0, limit0));
+    p1 = v128.andnot(i32x4.add(p1, i32x4.shl(n1, 23)), f32x4.le(n1, limit1));
     total0 = f32x4.add(total0, p0);
     total1 = f32x4.add(total1, p1);
     v128.store(at, p0);

@@ -19,6 +19,7 @@ import {
   FACTORS, LEAST, LOG2E, softmaxBlock, TOTALS, WEIGHT_SHIFT, WEIGHT_UNIT, WORK_BYTES,
 } from "./attention-softmax";
 import { SCORE_STRIDE } from "./attention-tile";
+import { writePartial, writeRows } from "./attention-write";
 import { HALF_UNIT } from "./kv-page";
 
 // Of the 2^112 that keys from half floats lack, the queries carry this part and the softmax the rest: neither overflows.
@@ -75,11 +76,11 @@ function attendTile(args: usize, tile: i32, head: i32, chunk: i32, scratch: usiz
   if (load<i32>(args, 80) == 0) {
     const ranges = load<i32>(args, 16);
     for (let range = 0; range < ranges; range++) attendRange(args, range, 0, i32.MAX_VALUE, first, rows, head, scratch);
-    writeRows(args, first, rows, head, scratch);
+    writeRows(args, first, rows, head, scratch + SUMS, scratch + STATE);
   } else {
     const part = load<usize>(args, 84) + usize(chunk) * 12;
     attendRange(args, load<i32>(part), load<i32>(part, 4), load<i32>(part, 8), first, rows, head, scratch);
-    writePartial(args, chunk, first, rows, head, scratch);
+    writePartial(args, chunk, part, first, rows, head, scratch + SUMS, scratch + STATE);
   }
 }
 
@@ -173,7 +174,7 @@ function scoreUnit(args: usize): f32 {
   return load<i32>(args, 60) == KV_F16 ? HALF_UNIT / QUERY_UNIT : f32(1);
 }
 
-/** Queries of the tile, scaled, as [rows][D]. */
+/** Queries of the tile, scaled, as [rows][D]. One with an infinity is NaN: its scores might all be -inf, as if it saw nothing. */
 function packQueries(args: usize, range: i32, first: i32, rows: i32, head: i32, scratch: usize): void {
   const width = load<i32>(args, 28);
   const group = load<i32>(args, 36);
@@ -186,10 +187,14 @@ function packQueries(args: usize, range: i32, first: i32, rows: i32, head: i32, 
     const t = row / group;
     const from = queries + usize(t) * stride + usize((head * group + row - t * group) * width) * 4;
     const end = from + usize(width) * 4;
+    let most = i32x4.splat(0);
     for (let at = from; at < end; at += 16) {
-      v128.store(out, f32x4.mul(v128.load(at), scale));
+      const query = f32x4.mul(v128.load(at), scale);
+      most = i32x4.max_s(most, f32x4.abs(query));
+      v128.store(out, query);
       out += 16;
     }
+    if (v128.any_true(i32x4.eq(most, f32x4.splat(Infinity)))) fillRow(out - usize(width) * 4, width, NaN);
   }
   memory.fill(out, 0, usize((roundUp(rows) - rows) * width) * 4);
 }
@@ -253,45 +258,6 @@ function maskBlock(
   }
 }
 
-/** Sums divided by totals, to the rows' places in `out`; a row that saw nothing becomes zeros. */
-function writeRows(args: usize, first: i32, rows: i32, head: i32, scratch: usize): void {
-  const width = load<i32>(args, 32);
-  const group = load<i32>(args, 36);
-  const stride = load<usize>(args, 4);
-  const unit = load<i32>(args, 64) == KV_F16 ? HALF_UNIT : f32(1);
-  let from = scratch + SUMS;
-  for (let row = 0; row < rows; row++) {
-    const t = (first + row) / group;
-    const g = first + row - t * group;
-    const total = load<f32>(scratch + usize(row) * 4, STATE + TOTALS);
-    const inverse = f32x4.splat(total > 0 ? unit / total : 0);
-    let out = load<usize>(args) + usize(t) * stride + usize((head * group + g) * width) * 4;
-    const end = from + usize(width) * 4;
-    for (; from < end; from += 16) {
-      v128.store(out, f32x4.mul(v128.load(from), inverse));
-      out += 16;
-    }
-  }
-}
-
-/** Partial results: [chunks][heads][T * G] records of maximum, total, two words of padding, sums [Dv]. */
-function writePartial(args: usize, chunk: i32, first: i32, rows: i32, head: i32, scratch: usize): void {
-  const width = load<i32>(args, 32);
-  const all = load<i32>(args, 24) * load<i32>(args, 36);
-  const halves = load<i32>(args, 64) == KV_F16;
-  const totalUnit = halves ? f32(1) / WEIGHT_UNIT : f32(1);
-  const unit = f32x4.splat(halves ? HALF_UNIT / WEIGHT_UNIT : f32(1));
-  let from = scratch + SUMS;
-  const bytes = usize(width) * 4;
-  const index = (chunk * load<i32>(args, 40) + head) * all + first;
-  let out = load<usize>(args, 88) + usize(index) * (bytes + 16);
-  for (let row: usize = 0; row < usize(rows); row++) {
-    store<f32>(out, load<f32>(scratch + row * 4, STATE));
-    store<f32>(out, load<f32>(scratch + row * 4, STATE + TOTALS) * totalUnit, 4);
-    out += 16;
-    for (const end = out + bytes; out < end; out += 16) {
-      v128.store(out, f32x4.mul(v128.load(from), unit));
-      from += 16;
-    }
-  }
+function fillRow(row: usize, width: i32, x: f32): void {
+  for (const end = row + usize(width) * 4; row < end; row += 4) store<f32>(row, x);
 }

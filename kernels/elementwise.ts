@@ -1,7 +1,7 @@
 // Element by element: residual sums, functions, gated activations. Every new tensor has room to a multiple of 64 bytes, so
 // the last vector is computed whole.
 import { CLAMP, CLAMPED_SWIGLU, GELU, GELU_ERF, RELU, SCALE, SILU, SOFTCAP } from "./abi";
-import { clampedSwiglu, gelu, geluErf, tanh4, timesSigmoid } from "./functions";
+import { clampedSwiglu, gelu, geluErf, orNaN, tanh4, timesSigmoid } from "./functions";
 import { share } from "./simd";
 
 /** Arguments: 0 a, 4 b, 8 out, 12 elements. */
@@ -16,17 +16,20 @@ export function add(args: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** Four elements; `f` is a constant wherever this is used, p is in every lane. */
+/**
+ * Four elements; `f` is a constant wherever this is used, p is in every lane. An infinity never becomes a common number: where
+ * the function has a limit there, the result is NaN.
+ */
 // @ts-ignore: decorator
 @inline
 export function apply(f: i32, x: v128, p: v128): v128 {
   if (f == SILU) return timesSigmoid(x, x);
   if (f == GELU) return gelu(x);
   if (f == GELU_ERF) return geluErf(x);
-  if (f == RELU) return f32x4.max(x, f32x4.splat(0));
+  if (f == RELU) return orNaN(f32x4.max(x, f32x4.splat(0)), x);
   if (f == SCALE) return f32x4.mul(x, p);
-  if (f == CLAMP) return f32x4.min(f32x4.max(x, f32x4.neg(p)), p);
-  return f32x4.mul(p, tanh4(f32x4.div(x, p)));
+  if (f == CLAMP) return orNaN(f32x4.min(f32x4.max(x, f32x4.neg(p)), p), x);
+  return orNaN(f32x4.mul(p, tanh4(f32x4.div(x, p))), x);
 }
 
 /** `bytes` of x through the function; `up`: the values that a gate multiplies, unless it is 0. */

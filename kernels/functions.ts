@@ -3,6 +3,13 @@
 import { exp4 } from "./exponential";
 import { madd } from "./simd";
 
+/** y, but NaN where x is infinite or NaN: x - x is 0 for every other number. */
+// @ts-ignore: decorator
+@inline
+export function orNaN(y: v128, x: v128): v128 {
+  return f32x4.add(y, f32x4.sub(x, x));
+}
+
 /** x / (1 + e^-y). */
 // @ts-ignore: decorator
 @inline
@@ -65,7 +72,7 @@ export function tanh4(x: v128): v128 {
 
 /**
  * log(1 + e^x) = max(x, 0) + log(1 + e) with e = e^-|x|, and log(1 + e) = 2 atanh(s) with s = e / (2 + e) <= 1/3, an odd
- * polynomial.
+ * polynomial. NaN for infinities.
  */
 // @ts-ignore: decorator
 @inline
@@ -77,15 +84,15 @@ export function softplus(x: v128): v128 {
   p = madd(p, z, f32x4.splat(0.2001076340675354));
   p = madd(p, z, f32x4.splat(0.3333320915699005));
   const half = madd(f32x4.mul(p, z), s, s);
-  return f32x4.add(f32x4.max(x, f32x4.splat(0)), f32x4.add(half, half));
+  return f32x4.add(orNaN(f32x4.max(x, f32x4.splat(0)), x), f32x4.add(half, half));
 }
 
-/** gpt-oss's gate: with g = min(gate, 7), g sigmoid(1.702 g) (clamp(up, -7, 7) + 1). */
+/** gpt-oss's gate: with g = min(gate, 7), g sigmoid(1.702 g) (clamp(up, -7, 7) + 1). NaN for infinities. */
 // @ts-ignore: decorator
 @inline
 export function clampedSwiglu(gate: v128, up: v128): v128 {
   const seven = f32x4.splat(7);
-  const g = f32x4.min(gate, seven);
-  const values = f32x4.min(f32x4.max(up, f32x4.neg(seven)), seven);
+  const g = orNaN(f32x4.min(gate, seven), gate);
+  const values = orNaN(f32x4.min(f32x4.max(up, f32x4.neg(seven)), seven), up);
   return f32x4.mul(timesSigmoid(g, f32x4.mul(g, f32x4.splat(1.702))), f32x4.add(values, f32x4.splat(1)));
 }

@@ -7,7 +7,7 @@
 //
 // q8 has one scale per token and group of 32 dims (the last group may be smaller): value = scale * q, |q| <= 127. Widths
 // are multiples of 4. A member's values follow its keys. src/backends/wasm/kv-layout.ts computes the same sizes.
-import { KV_F16, KV_F32 } from "./abi";
+import { KV_F16, KV_F32, KV_Q8, MISFIT_NUMBER, MISFIT_RANGE } from "./abi";
 import { f16Bits, max4, toF16 } from "./simd";
 
 /** What is missing from half floats that were widened by shifts alone: exponents are not rebased. */
@@ -16,6 +16,24 @@ import { f16Bits, max4, toF16 } from "./simd";
 export const HALF_UNIT: f32 = 5.192296858534828e33;
 /** Sign, exponent and mantissa of a sign-extended half float moved up by 13 bits. */
 const HALF_MASK: i32 = 0x8fffe000;
+
+// Bits of f32 from which on a number does not fit: 65520 rounds to a half that is infinite; the largest of a q8 group times
+// what it is scaled by may; infinity.
+const HALF_RANGE: i32 = 0x477ff000;
+const Q8_RANGE: i32 = 0x7f7fff00;
+const INFINITE: i32 = 0x7f800000;
+
+/** How the worst of `width` numbers does not fit into a cache of this type: MISFIT_RANGE, MISFIT_NUMBER, or 0. */
+export function misfitOf(row: usize, type: i32, width: i32): i32 {
+  // Magnitudes compared as integers: in the same order, and NaN is above all numbers.
+  let most = i32x4.splat(0);
+  for (const end = row + usize(width) * 4; row < end; row += 16) most = i32x4.max_s(most, f32x4.abs(v128.load(row)));
+  most = i32x4.max_s(most, v128.shuffle<i32>(most, most, 2, 3, 0, 1));
+  most = i32x4.max_s(most, v128.shuffle<i32>(most, most, 1, 0, 3, 2));
+  const bits = i32x4.extract_lane(most, 0);
+  if (bits >= INFINITE) return MISFIT_NUMBER;
+  return bits >= (type == KV_F16 ? HALF_RANGE : type == KV_Q8 ? Q8_RANGE : INFINITE) ? MISFIT_RANGE : 0;
+}
 
 /** Writes one token's key. `scratch` holds width * 4 bytes. */
 export function storeKey(keys: usize, type: i32, width: i32, place: i32, row: usize, scratch: usize): void {
@@ -77,6 +95,7 @@ function quantiseGroup(row: usize, count: i32, out: usize): f32 {
   let most = f32x4.splat(0);
   for (let i: usize = 0; i < usize(count); i += 4) most = f32x4.max(most, f32x4.abs(v128.load(row + i * 4)));
   const scale = max4(most) / 127;
+  // The scale of a group with a NaN is NaN, so that all of it reads as NaN.
   const inverse = f32x4.splat(scale > 0 ? 1 / scale : 0);
   for (let i: usize = 0; i < usize(count); i += 4) {
     let q = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(row + i * 4), inverse)));

@@ -1,5 +1,6 @@
 // What the matrix products share: half-precision loads, and sums across lanes.
-// Half-precision infinities and NaN read as large finite numbers: they mean a damaged file, and nothing here depends on them.
+// Half-precision infinities and NaN, and MXFP4's exponent 255, would read as large finite numbers: the loader lets no weight
+// with them in (src/quant/non-finite.ts), so that no loop needs to look.
 
 /**
  * A half's bits moved to a float's places leave its exponent 112 too low; this factor corrects it, subnormals included.

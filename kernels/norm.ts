@@ -36,7 +36,7 @@ function normGroup(x: usize, gain: usize, out: usize, width: i32, epsilon: f32):
   }
 }
 
-/** Sixteen partial sums keep the rounding error of long rows small. */
+/** Sixteen partial sums keep the rounding error of long rows small. Squares beyond the range of f32 are summed in f64. */
 export function sumOfSquares(x: usize, width: i32): f64 {
   const end = x + usize(width) * 4;
   let a = f32x4.splat(0);
@@ -54,6 +54,13 @@ export function sumOfSquares(x: usize, width: i32): f64 {
     d = f32x4.add(d, f32x4.mul(s, s));
   }
   let sum = f64(sum4(a)) + f64(sum4(b)) + f64(sum4(c)) + f64(sum4(d));
+  for (; x < end; x += 4) sum += f64(load<f32>(x)) * f64(load<f32>(x));
+  return sum == Infinity ? sumInDouble(end - usize(width) * 4, end) : sum;
+}
+
+/** Infinite only if a number is. */
+function sumInDouble(x: usize, end: usize): f64 {
+  let sum: f64 = 0;
   for (; x < end; x += 4) sum += f64(load<f32>(x)) * f64(load<f32>(x));
   return sum;
 }

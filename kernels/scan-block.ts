@@ -67,7 +67,7 @@ export function decayingBlock(
   v128.store(to, h3, 48);
 }
 
-/** 2^x for x below 127; zero below -126. */
+/** 2^x for x below 127; zero below -126; NaN for NaN. */
 // @ts-ignore: decorator
 @inline
 function power(
@@ -76,7 +76,7 @@ function power(
   const n = f32x4.add(x, round);
   const r = f32x4.sub(x, f32x4.sub(n, round));
   const p = madd(madd(madd(madd(madd(c5, r, c4), r, c3), r, c2), r, c1), r, one);
-  return v128.and(i32x4.add(p, i32x4.shl(n, 23)), f32x4.gt(n, limit));
+  return v128.andnot(i32x4.add(p, i32x4.shl(n, 23)), f32x4.le(n, limit));
 }
 
 /** One number of the state; the other lanes are zero. */

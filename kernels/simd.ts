@@ -25,7 +25,7 @@ export function max4(x: v128): f32 {
   );
 }
 
-/** Four half floats, sign-extended to 32 bits, as f32: the bits are moved into place and the exponent rebased by 2^112. */
+/** Four finite half floats, sign-extended to 32 bits, as f32: the bits are moved into place, the exponent rebased by 2^112. */
 // @ts-ignore: decorator
 @inline
 export function f16Bits(h: v128): v128 {
@@ -33,14 +33,15 @@ export function f16Bits(h: v128): v128 {
 }
 
 /**
- * Four f32 as half floats in the low 16 bits of each lane, rounded to nearest even; beyond 65504 they saturate, so that
- * an outlier in a cache never becomes an infinity.
+ * Four f32 as half floats in the low 16 bits of each lane, rounded to nearest even. Beyond 65504 they saturate, and so does
+ * NaN: no half with the exponent 31 is ever made, which f16Bits would read as a large number. Who must know looks for such
+ * numbers first (append.ts).
  */
 // @ts-ignore: decorator
 @inline
 export function toF16(x: v128): v128 {
   const sign = v128.and(i32x4.shr_u(x, 16), i32x4.splat(0x8000));
-  const bits = f32x4.min(f32x4.abs(x), f32x4.splat(65504));
+  const bits = f32x4.pmin(f32x4.splat(65504), f32x4.abs(x));
   const odd = v128.and(i32x4.shr_u(bits, 13), i32x4.splat(1));
   // Rebases the exponent by -112 and adds just under half a unit of the last place that stays.
   const normal = i32x4.shr_u(i32x4.add(i32x4.add(bits, i32x4.splat(<i32>0xc8000fff)), odd), 13);

@@ -19,6 +19,7 @@ import type {
   WeightRequest,
 } from "../tensor/backend.js";
 import type { KvLayout, KvStore } from "../tensor/kv.js";
+import type { Misfits } from "../tensor/misfits.js";
 import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../tensor/tensor.js";
 import type { AttentionTrainingCall } from "../tensor/training.js";
 import { InternalError } from "../util/errors.js";
@@ -101,6 +102,9 @@ export class RecordingBackend implements Backend {
   }
   read(x: Tensor): Promise<Float32Array> {
     return this.inner.read(x);
+  }
+  misfits(): Misfits | undefined {
+    return this.inner.misfits();
   }
 
   scope<I>(body: ScopeBody<I>, x: Tensor, input: I): Tensor {

@@ -1,16 +1,18 @@
 /**
  * Brings a checkpoint's tensors into a backend: checks that all that the spec needs are there with the right shapes, then
  * reads them in parallel chunks straight into the backend's memory. Vectors and small tables become f32; matrices keep their
- * format, though the backend may lay them out anew afterwards.
+ * format, though the backend may lay them out anew afterwards. Every chunk is searched for infinities and NaN while it is in
+ * the processor's cache: kernels read them as large numbers, so this is the border that none passes.
  */
 import type { Checkpoint, TensorEntry } from "../formats/checkpoint.js";
 import { requireTensor } from "../formats/require-tensor.js";
 import { Weights, type WeightUse } from "../nn/weights.js";
 import { dequantiseRow } from "../quant/index.js";
+import { firstNonFinite } from "../quant/non-finite.js";
 import type { Backend, WeightRequest } from "../tensor/backend.js";
-import { rowBytes } from "../tensor/dtype.js";
+import { DTYPES, rowBytes } from "../tensor/dtype.js";
 import type { Weight } from "../tensor/tensor.js";
-import { CancelledError, FormatError, UnsupportedError } from "../util/errors.js";
+import { CancelledError, FormatError, NumericError, UnsupportedError } from "../util/errors.js";
 import { xxhash32 } from "../util/xxhash32.js";
 
 const CHUNK_BYTES = 8 * 2 ** 20;
@@ -88,7 +90,7 @@ export interface LoadedWeights {
 /** Enough to tell checkpoints of the same sizes apart, at no cost. */
 const SAMPLE_BYTES = 1024;
 
-/** @throws MemoryError, FormatError, CancelledError */
+/** @throws MemoryError, FormatError, CancelledError; NumericError for weights that are not finite */
 export async function loadWeights(
   backend: Backend,
   entries: readonly WeightEntry[],
@@ -111,7 +113,7 @@ export async function loadWeights(
   return { weights: new Weights(weights), checksum };
 }
 
-/** Reads a whole vector of any type as f32 numbers. */
+/** Reads a whole vector of any type as f32 numbers. @throws NumericError for what is not finite */
 export async function readVector(entry: TensorEntry): Promise<Float32Array> {
   return readNumbers(entry, 0, entry.cols);
 }
@@ -120,6 +122,7 @@ export async function readVector(entry: TensorEntry): Promise<Float32Array> {
 async function readNumbers(entry: TensorEntry, start: number, count: number): Promise<Float32Array> {
   const bytes = new Uint8Array(rowBytes(entry.dtype, count));
   await entry.read(start, bytes);
+  requireFinite(entry, start, bytes);
   const values = new Float32Array(count);
   dequantiseRow(entry.dtype, bytes, 0, count, values);
   return values;
@@ -137,10 +140,13 @@ async function readExact(pair: WeightEntry, into: Uint8Array): Promise<void> {
 
 function splitReads(pair: WeightEntry, into: Uint8Array, reads: Read[]): void {
   const { start: first, bytes } = extentOf(pair);
-  for (let start = 0; start < bytes; start += CHUNK_BYTES) {
-    const part = into.subarray(start, Math.min(bytes, start + CHUNK_BYTES));
+  // Whole blocks, which begin at words.
+  const unit = 4 * DTYPES[pair.entry.dtype].blockBytes;
+  const chunk = CHUNK_BYTES - (CHUNK_BYTES % unit);
+  for (let start = 0; start < bytes; start += chunk) {
+    const part = into.subarray(start, Math.min(bytes, start + chunk));
     const { entry } = pair;
-    reads.push({ bytes: part.length, entry, start: first + start, run: () => entry.read(first + start, part) });
+    reads.push({ bytes: part.length, entry, start: first + start, run: () => readChunk(entry, first + start, part) });
   }
 }
 
@@ -151,6 +157,25 @@ function inFileOrder(reads: readonly Read[]): Read[] {
   const place = ({ entry, start }: Read) => (entry.offset ?? 0) + start;
   const file = ({ entry }: Read) => rank.get(entry.source) ?? 0;
   return reads.toSorted((a, b) => file(a) - file(b) || place(a) - place(b));
+}
+
+async function readChunk(entry: TensorEntry, start: number, into: Uint8Array): Promise<void> {
+  await entry.read(start, into);
+  requireFinite(entry, start, into);
+}
+
+/** `bytes` lie at the byte `start` of the tensor. @throws NumericError */
+function requireFinite({ name, dtype }: TensorEntry, start: number, bytes: Uint8Array): void {
+  const found = firstNonFinite(dtype, bytes);
+  if (found < 0) return;
+  const { blockBytes, blockSize } = DTYPES[dtype];
+  const block = start / blockBytes + found;
+  const where = blockSize === 1 ? "number" : "scale of block";
+  throw new NumericError(
+    `The tensor "${name}" (${dtype}) is not finite: expected numbers, found infinity or NaN as the ${where} ${block}. The file ` +
+      "is damaged, or values overflowed when it was made: fetch it again, or convert it anew from the original.",
+    { tensor: name, dtype, block },
+  );
 }
 
 async function runReads(reads: readonly Read[], { onProgress, signal }: WeightLoading): Promise<void> {

@@ -6,7 +6,10 @@ import { EncoderMemory } from "../context/encoder-memory.js";
 import type { SequenceState } from "../context/mixer-state.js";
 import type { SequenceMemory } from "../context/sequence-memory.js";
 import type { Decoder } from "../nn/decoder.js";
+import { firstNonFiniteNumber } from "../quant/non-finite.js";
 import type { Backend } from "../tensor/backend.js";
+import { misfitError } from "../tensor/misfits.js";
+import { NumericError } from "../util/errors.js";
 
 /** Which rows' logits are wanted. */
 export type Wanted = "last" | "all";
@@ -21,7 +24,8 @@ export class StepRunner {
 
   /**
    * Reads `ids` into the state and hands the logits, [1 or ids.length, V], to `use`, which must be done with them when
-   * it returns. When the step fails, the state is as before.
+   * it returns. When the step fails, the state is as before. @throws NumericError for logits that are not finite, and for
+   * keys and values that do not fit into the cache
    */
   run<R>(state: SequenceState, ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R): Promise<R> {
     return this.inTurn(() => this.step(state, ids, wanted, use));
@@ -49,6 +53,7 @@ export class StepRunner {
       state.hold(rows);
       const batch = { ids: backend.input(ids), rows, segments: [{ start: 0, count: rows, state }] };
       await backend.read(decoder.encode(backend, batch, memory));
+      requireFit(backend);
     } finally {
       state.dispose();
     }
@@ -68,6 +73,8 @@ export class StepRunner {
     const outputs = wanted === "last" && rows > 1 ? { outputs: backend.input(Int32Array.of(rows - 1)) } : {};
     const logits = this.decoder.forward(backend, { ...batch, ...outputs });
     const values = await backend.read(logits);
+    requireFit(backend);
+    requireFinite(values, logits.cols);
     state.end();
     return use(values);
   }
@@ -76,4 +83,22 @@ export class StepRunner {
   async idle(): Promise<void> {
     await this.tail;
   }
+}
+
+/** @throws NumericError when keys or values of the step do not fit into their caches */
+function requireFit(backend: Backend): void {
+  const misfits = backend.misfits();
+  if (misfits) throw misfitError(misfits);
+}
+
+/** An infinity or NaN anywhere in a model comes out here: no finite number is made of one on the way. */
+function requireFinite(logits: Float32Array, vocabulary: number): void {
+  const found = firstNonFiniteNumber(logits);
+  if (found < 0) return;
+  const id = found % vocabulary;
+  throw new NumericError(
+    `Expected finite logits; that of token ${id} is ${logits[found]}. The weights may be damaged, or activations overflowed: ` +
+      "check the model's file.",
+    { id },
+  );
 }

@@ -12,6 +12,7 @@
  */
 import type { DType } from "./dtype.js";
 import type { KvLayout, KvSlice, KvStore } from "./kv.js";
+import type { Misfits } from "./misfits.js";
 import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "./tensor.js";
 import type { TrainingOps } from "./training.js";
 
@@ -201,6 +202,8 @@ export interface Backend {
   scope<I>(body: ScopeBody<I>, x: Tensor, input: I): Tensor;
   /** Finishes all dispatched work; resolves to the numbers, [rows*cols], valid until the next beginStep. */
   read(x: Tensor): Promise<Float32Array>;
+  /** After `read`: how keys or values that the step wrote do not fit into their caches; undefined: all do. */
+  misfits(): Misfits | undefined;
 
   // Required operations. T rows; results are new tensors of the current arena unless said otherwise.
   /** Uninitialised [rows, cols]. */
@@ -226,19 +229,22 @@ export interface Backend {
   layerNorm(x: Tensor, gain: Weight, bias: Weight | undefined, epsilon: number): Tensor;
   /** a + b, same shape. */
   add(a: Tensor, b: Tensor): Tensor;
-  /** Every element through the function; `parameter` is its p. */
+  /** Every element through the function; `parameter` is its p. Of infinities no finite number is made (NaN instead). */
   map(x: Tensor, f: ElementFunction, parameter?: number): Tensor;
   /**
-   * activation(gate) * up, same shape. `clampedSwiglu`, with g = min(gate, 7): g sigmoid(1.702 g) (clamp(up, -7, 7) + 1).
+   * activation(gate) * up, same shape; of infinities no finite number is made. `clampedSwiglu`, with g = min(gate, 7): g sigmoid(1.702 g) (clamp(up, -7, 7) + 1).
    */
   gated(gate: Tensor, up: Tensor, gating: Gating): Tensor;
   /** Every head (headWidth columns) of x rotated by its row's angles. */
   rotate(x: Tensor, headWidth: number, angles: Angles): Tensor;
-  /** Writes keys and values into pages. The table must already cover the slots. */
+  /**
+   * Writes keys and values into pages. The table must already cover the slots. What is beyond the range of the cache's type
+   * (in f16 it is cut to 65504), or not finite, is told by `misfits`.
+   */
   append(call: AppendCall): void;
   /**
    * Exact attention with online softmax over the spans: softmax over the union of a row's ranges. A row that sees
-   * nothing yields zeros.
+   * nothing yields zeros; one with a query or a score that is not finite yields NaN.
    */
   attention(call: AttentionCall): void;
   /**
@@ -250,7 +256,10 @@ export interface Backend {
   convolution(call: ConvolutionCall): Tensor;
   /** [T, H*P] */
   scan(call: ScanCall): Tensor;
-  /** The `used` experts with the largest of a row's logits [T, E] (of equal ones the first), largest first. */
+  /**
+   * The `used` experts with the largest of a row's logits [T, E] (of equal ones the first), largest first. Of a row with a
+   * logit that is not finite all weights are NaN.
+   */
   route(logits: Tensor, used: number, weighting: ExpertWeighting): Routing;
   /**
    * Row t*k + j of the result is W x (+ bias) with the matrix [out, in] of the j-th expert of row t, for x's row t (x has T

@@ -37,7 +37,7 @@ export interface KvStore {
   free(page: Page): void;
   /** A copy of the page's `pageBytes` bytes, in the backend's own layout, once all dispatched work is done. */
   readPage(page: Page): Promise<Uint8Array>;
-  /** Replaces the page by what `readPage` gave. No step may be running. */
+  /** Replaces the page by what `readPage` gave. No step may be running. @throws SnapshotError for halves that are not finite */
   writePage(page: Page, bytes: Uint8Array): void;
   /** An empty page table in the backend's memory. */
   table(): PageTable;

@@ -91,7 +91,7 @@ describe.each(DEVICES)("$label", ({ create }) => {
   test("the soft cap is c tanh(x / c) from the smallest scores to the largest", async () => {
     const cap = 3;
     const small = Array.from({ length: 200 }, (_, i) => Math.fround((i - 100) * 0.31));
-    const scores = [...small, 1e-6, -1e-3, 50, -1e4, 1e30, -3e38, Number.POSITIVE_INFINITY];
+    const scores = [...small, 1e-6, -1e-3, 50, -1e4, 1e30, -3e38, 3e38];
     ops.beginStep();
     const question = () => ({
       queries: [asking(ops, scores)],

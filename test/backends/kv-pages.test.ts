@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Backend } from "../../src/tensor/backend.js";
 import { KV_TYPES } from "../../src/tensor/dtype.js";
 import type { KvLayout, KvSlice } from "../../src/tensor/kv.js";
+import { SnapshotError } from "../../src/util/errors.js";
 import { Random } from "../../src/util/random.js";
 import { DEVICES, numbers, tensorOf } from "./devices.js";
 
@@ -58,5 +59,24 @@ describe.each(DEVICES)("pages as bytes on $label", (device) => {
       expect((await second.readPage(second.alloc())).every((byte) => byte === 0)).toBe(true);
     }
     second.dispose();
+  });
+
+  // The reference backend keeps f32, whatever the type.
+  it.runIf(device.label !== "reference")("takes no halves that are infinite or NaN from a saved page", () => {
+    const layout = { members: 3, keyWidth: 12, valueWidth: 36, keyType: "q8", valueType: "f16" } as const;
+    const store = ops.kvStore(layout);
+    const page = store.alloc();
+    // All keys of a member, with their scales, then its values.
+    const [keyBytes, valueBytes] = [16 * (12 + 4), 16 * 36 * 2];
+    for (const half of [0x7c00, 0xfc00, 0x7e01]) {
+      for (const member of [0, 2]) {
+        const bytes = new Uint8Array(store.pageBytes).fill(0x7b);
+        const at = member * (keyBytes + valueBytes) + keyBytes + valueBytes - 2;
+        bytes.set([half & 255, half >> 8], at);
+        expect(() => store.writePage(page, bytes)).toThrow(SnapshotError);
+      }
+    }
+    store.writePage(page, new Uint8Array(store.pageBytes).fill(0x7b));
+    store.dispose();
   });
 });

@@ -65,6 +65,8 @@ export interface TinyOptions {
   readonly zeros?: RegExp;
   /** Other shapes for tensors. */
   readonly shapes?: Readonly<Record<string, readonly [number, number]>>;
+  /** Changes tensors before they are written. */
+  readonly edit?: (tensor: GgufTensorSpec) => GgufTensorSpec;
 }
 
 export function tinyGguf(options: TinyOptions = {}): Uint8Array {
@@ -95,7 +97,8 @@ export function tinyGguf(options: TinyOptions = {}): Uint8Array {
     tensor("output_norm.weight", 1, width),
     tensor("output.weight", TINY_TOKENS.length, width),
   ].filter(({ name }) => !options.without?.includes(name));
-  return writeGguf({ metadata: metadataOf(options), tensors });
+  const { edit = (same) => same } = options;
+  return writeGguf({ metadata: metadataOf(options), tensors: tensors.map(edit) });
 }
 
 function metadataOf({ size = TINY, metadata: changes = {} }: TinyOptions): Record<string, GgufValue> {

@@ -3,8 +3,9 @@
  * precision, one key at a time.
  */
 import type { Angles, AppendCall, AttentionCall } from "../../tensor/backend.js";
+import type { KvType } from "../../tensor/dtype.js";
 import { type KvSlice, PAGE_TOKENS } from "../../tensor/kv.js";
-import { ReferenceKvStore, roundAs } from "./kv.js";
+import { misfitsOf, ReferenceKvStore, roundAs } from "./kv.js";
 import { elements, own, ReferenceInput, tensor } from "./tensors.js";
 
 /** Rotates one head in place by row `row` of the angles. */
@@ -28,6 +29,14 @@ function memberAt(slice: KvSlice, index: number, slot: number) {
   return store.member(slice.table.page(Math.floor(slot / PAGE_TOKENS)), slice.member + index);
 }
 
+/** The vector as a store of the type keeps it, which remembers what does not fit. */
+function stored({ store }: KvSlice, type: KvType, vector: Float32Array): Float32Array {
+  const kept = roundAs(type, vector);
+  const owner = own(ReferenceKvStore, store);
+  owner.misfits ??= misfitsOf(vector, kept);
+  return kept;
+}
+
 export function append(call: AppendCall): void {
   const { slice } = call;
   const { keyWidth, valueWidth, keyType, valueType } = slice.store.layout;
@@ -41,9 +50,9 @@ export function append(call: AppendCall): void {
       const page = memberAt(slice, i, slot);
       const rotated = keys.row(row).slice(head * keyWidth, (head + 1) * keyWidth);
       if (call.angles) rotateHead(rotated, call.angles, row);
-      const key = roundAs(keyType, rotated);
+      const key = stored(slice, keyType, rotated);
       for (let d = 0; d < keyWidth; d++) page.keys[d * PAGE_TOKENS + place] = key[d];
-      const value = roundAs(valueType, values.row(row).subarray(head * valueWidth, (head + 1) * valueWidth));
+      const value = stored(slice, valueType, values.row(row).subarray(head * valueWidth, (head + 1) * valueWidth));
       page.values.set(value, place * valueWidth);
     }
   }
@@ -59,7 +68,7 @@ export function rotatePages(from: KvSlice, to: KvSlice, count: number, angles: A
       const key = new Float32Array(keyWidth);
       for (let d = 0; d < keyWidth; d++) key[d] = source.keys[d * PAGE_TOKENS + place];
       rotateHead(key, angles, slot);
-      const rounded = roundAs(keyType, key);
+      const rounded = stored(to, keyType, key);
       for (let d = 0; d < keyWidth; d++) target.keys[d * PAGE_TOKENS + place] = rounded[d];
       target.values.set(source.values.subarray(place * valueWidth, (place + 1) * valueWidth), place * valueWidth);
     }
@@ -90,7 +99,7 @@ function attendHead(call: AttentionCall, row: number, index: number, head: numbe
   const result = tensor(call.out)
     .row(row)
     .subarray(head * valueWidth, (head + 1) * valueWidth);
-  for (let d = 0; d < valueWidth; d++) result[d] = total > 0 ? sums[d] / total : 0;
+  for (let d = 0; d < valueWidth; d++) result[d] = total === 0 ? 0 : sums[d] / total;
 }
 
 /** What the softmax makes of the scores of one query head of one row. */
@@ -114,13 +123,16 @@ export function attentionWeights(call: AttentionCall, row: number, index: number
     const query = tensor(rotated)
       .row(row)
       .subarray(head * keyWidth, (head + 1) * keyWidth);
+    const finite = query.every(Number.isFinite);
     const at = (row * queries.length + range) * 2;
     for (let slot = spans[at]; slot < spans[at + 1]; slot++) {
       const { keys } = memberAt(slice, index, slot);
       let dot = 0;
       for (let d = 0; d < keyWidth; d++) dot += query[d] * keys[d * PAGE_TOKENS + (slot % PAGE_TOKENS)];
       slots.push(slot);
-      scores.push(adjusted(call, dot * call.scale, row * queries.length + range, slot, head));
+      // Not through the soft cap, which has a limit at infinity.
+      const score = finite ? dot * call.scale : Number.NaN;
+      scores.push(adjusted(call, score, row * queries.length + range, slot, head));
     }
   });
   const sink = call.sinks ? elements(call.sinks)[head] : Number.NEGATIVE_INFINITY;

@@ -23,9 +23,10 @@ export function route(logits: Tensor, used: number, weighting: ExpertWeighting):
     const summed = weighting === "chosen" ? chosen : order;
     const most = row[order[0]];
     const total = summed.reduce((sum, expert) => sum + Math.exp(row[expert] - most), 0);
+    const finite = row.every(Number.isFinite);
     chosen.forEach((expert, j) => {
       experts[t * used + j] = expert;
-      weights[t * used + j] = Math.exp(row[expert] - most) / total;
+      weights[t * used + j] = finite ? Math.exp(row[expert] - most) / total : Number.NaN;
     });
   }
   return new ReferenceRouting(logits.rows, used, experts, weights);

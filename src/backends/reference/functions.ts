@@ -15,21 +15,24 @@ export function erf(x: number): number {
   return (2 / Math.sqrt(Math.PI)) * sum;
 }
 
+/** Of an infinity no finite number is made, so that it is seen in the end. */
+const orNaN = (y: number, x: number): number => (Number.isFinite(x) ? y : Number.NaN);
+
 /** log(1 + e^x) */
-export const softplus = (x: number): number => (x > 20 ? x : Math.log1p(Math.exp(x)));
+export const softplus = (x: number): number => orNaN(x > 20 ? x : Math.log1p(Math.exp(x)), x);
 
 export const FUNCTIONS: Readonly<Record<ElementFunction, (x: number, parameter: number) => number>> = {
   silu: (x) => x * sigmoid(x),
   gelu: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x))),
   geluErf: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
-  relu: (x) => Math.max(0, x),
+  relu: (x) => orNaN(Math.max(0, x), x),
   scale: (x, by) => x * by,
-  clamp: (x, most) => Math.min(Math.max(x, -most), most),
-  softcap: (x, cap) => cap * Math.tanh(x / cap),
+  clamp: (x, most) => orNaN(Math.min(Math.max(x, -most), most), x),
+  softcap: (x, cap) => orNaN(cap * Math.tanh(x / cap), x),
 };
 
 /** gpt-oss's gate (its model card code): limits of 7, a sigmoid of slope 1.702, and 1 added to the values. */
 export function clampedSwiglu(gate: number, up: number): number {
-  const g = Math.min(gate, 7);
-  return g * sigmoid(1.702 * g) * (Math.min(Math.max(up, -7), 7) + 1);
+  const g = orNaN(Math.min(gate, 7), gate);
+  return g * sigmoid(1.702 * g) * (orNaN(Math.min(Math.max(up, -7), 7), up) + 1);
 }

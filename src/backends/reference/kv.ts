@@ -6,6 +6,7 @@
 import { roundToF16 } from "../../quant/f16.js";
 import type { KvType } from "../../tensor/dtype.js";
 import { type KvLayout, type KvStore, PAGE_TOKENS, type Page, type PageTable } from "../../tensor/kv.js";
+import type { Misfits } from "../../tensor/misfits.js";
 import { InternalError } from "../../util/errors.js";
 
 /** Dims that share one scale in a q8 cache. */
@@ -19,6 +20,8 @@ export class ReferenceKvStore implements KvStore {
   private readonly pages: (Float32Array | undefined)[] = [];
   private readonly unused: Page[] = [];
   private used = 0;
+  /** What was written since the step began and did not fit. */
+  misfits: Misfits | undefined;
 
   constructor(readonly layout: KvLayout) {}
 
@@ -96,6 +99,13 @@ export class ReferencePageTable implements PageTable {
   dispose(): void {
     this.pages.length = 0;
   }
+}
+
+/** Whether all that is stored of the vector is finite; why not otherwise. */
+export function misfitsOf(vector: Float32Array, stored: Float32Array): Misfits | undefined {
+  if (stored.every(Number.isFinite)) return undefined;
+  const finite = vector.every(Number.isFinite);
+  return { beyondRange: finite, notFinite: !finite };
 }
 
 /** Rounds one head's vector of one token as the cache type stores it. */

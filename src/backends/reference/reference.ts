@@ -20,6 +20,7 @@ import type {
 } from "../../tensor/backend.js";
 import { rowBytes } from "../../tensor/dtype.js";
 import type { KvLayout, KvSlice, KvStore } from "../../tensor/kv.js";
+import type { Misfits } from "../../tensor/misfits.js";
 import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
 import { append, attention, rotateHead, rotatePages } from "./attention.js";
 import { expertLinear, mixExperts, type ReferenceRouting, route } from "./experts.js";
@@ -81,7 +82,9 @@ export class ReferenceBackend implements Backend {
     return new ReferenceKept(rows, cols, new Float32Array(rows * cols));
   }
 
-  beginStep(): void {}
+  beginStep(): void {
+    for (const store of this.stores) store.misfits = undefined;
+  }
 
   input(values: Int32Array | Float32Array): StepInput {
     return new ReferenceInput(values.slice());
@@ -93,6 +96,11 @@ export class ReferenceBackend implements Backend {
 
   async read(x: Tensor): Promise<Float32Array> {
     return tensor(x).data;
+  }
+
+  misfits(): Misfits | undefined {
+    for (const { misfits } of this.stores) if (misfits) return misfits;
+    return undefined;
   }
 
   empty(rows: number, cols: number): ReferenceTensor {

@@ -21,6 +21,7 @@ import type {
 } from "../../tensor/backend.js";
 import { rowBytes } from "../../tensor/dtype.js";
 import type { KvLayout, KvSlice, KvStore } from "../../tensor/kv.js";
+import type { Misfits } from "../../tensor/misfits.js";
 import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
 import type { TrainingOps } from "../../tensor/training.js";
 import { InternalError } from "../../util/errors.js";
@@ -160,6 +161,14 @@ export class WasmBackend implements Backend {
     const tensor = own(WasmTensor, x);
     const { address, rows, cols } = tensor;
     return this.at(tensor.place).space.f32.subarray(address >>> 2, (address >>> 2) + rows * cols);
+  }
+
+  misfits(): Misfits | undefined {
+    for (const machine of this.machines) {
+      const found = machine.misfits();
+      if (found) return found;
+    }
+    return undefined;
   }
 
   empty(rows: number, cols: number): Tensor {

@@ -2,9 +2,11 @@
  * Pages and page tables in a Wasm memory, that of the layers they serve. A page's number is its address. Pages come from
  * slabs that are never moved; a table is an array of page addresses that kernels read.
  */
+
+import { firstNonFinite } from "../../quant/non-finite.js";
 import { type KvLayout, type KvStore, PAGE_TOKENS, type Page, type PageTable } from "../../tensor/kv.js";
-import { InternalError } from "../../util/errors.js";
-import { pageBytes } from "./kv-layout.js";
+import { InternalError, SnapshotError } from "../../util/errors.js";
+import { kvBytes, memberBytes, pageBytes } from "./kv-layout.js";
 import type { Space } from "./space.js";
 
 /** Slabs grow with the store up to this size. */
@@ -91,6 +93,7 @@ export class WasmKvStore implements KvStore {
     if (bytes.length !== this.pageBytes) {
       throw new InternalError(`A page of ${this.pageBytes} bytes was given ${bytes.length}.`);
     }
+    requireFiniteHalves(this.layout, bytes);
     this.owner.flush();
     this.owner.space.u8.set(bytes, page);
   }
@@ -162,5 +165,19 @@ export class WasmPageTable implements PageTable {
     if (this.capacity > 0) space.release(this.address, this.capacity * 4);
     this.address = address;
     this.capacity = capacity;
+  }
+}
+
+/** Kernels read halves that are infinite or NaN as large numbers and write none; so none comes in. @throws SnapshotError */
+function requireFiniteHalves(layout: KvLayout, page: Uint8Array): void {
+  const keyBytes = kvBytes(layout.keyType, layout.keyWidth);
+  const bytes = memberBytes(layout);
+  for (let start = 0; start < page.length; start += bytes) {
+    const keys = layout.keyType === "f16" ? page.subarray(start, start + keyBytes) : new Uint8Array(0);
+    const values = layout.valueType === "f16" ? page.subarray(start + keyBytes, start + bytes) : new Uint8Array(0);
+    if (firstNonFinite("f16", keys) < 0 && firstNonFinite("f16", values) < 0) continue;
+    throw new SnapshotError(
+      "Expected finite keys and values; the saved cache has infinities or NaN. Save the session anew.",
+    );
   }
 }

@@ -2,8 +2,9 @@
  * What the operations work with: one memory, the threads, the command list and the arenas of the running step. A backend
  * has a machine for each of its memories.
  */
-import { SCRATCH_BYTES } from "../../../kernels/abi.js";
+import { MISFIT_NUMBER, MISFIT_RANGE, SCRATCH_BYTES } from "../../../kernels/abi.js";
 import { DTYPES } from "../../tensor/dtype.js";
+import type { Misfits } from "../../tensor/misfits.js";
 import { Arena } from "./arena.js";
 import type { ByteForm } from "./byte-form.js";
 import { CommandList } from "./command-list.js";
@@ -18,6 +19,8 @@ export class Machine implements KvOwner {
   readonly commands: CommandList;
   /** Scratch memory of all threads. */
   readonly scratch: number;
+  /** The word in which kernels that write the cache leave what did not fit. */
+  readonly misfitWord: number;
   private readonly step: Arena;
   private readonly layers: readonly [Arena, Arena];
   private layer = 0;
@@ -38,6 +41,8 @@ export class Machine implements KvOwner {
   ) {
     this.place = space.place;
     this.scratch = space.allocate(SCRATCH_BYTES * pool.threads, "The threads' scratch memory");
+    this.misfitWord = space.allocate(4, "The word of misfits");
+    space.i32[this.misfitWord >>> 2] = 0;
     this.commands = new CommandList(pool, space, parallelNs);
     this.step = new Arena(space);
     this.layers = [new Arena(space), new Arena(space)];
@@ -49,8 +54,16 @@ export class Machine implements KvOwner {
     this.commands.flush();
   }
 
+  /** What the commands of this step that ran have left in the word of misfits. */
+  misfits(): Misfits | undefined {
+    const bits = this.space.i32[this.misfitWord >>> 2];
+    if (bits === 0) return undefined;
+    return { beyondRange: (bits & MISFIT_RANGE) !== 0, notFinite: (bits & MISFIT_NUMBER) !== 0 };
+  }
+
   beginStep(): void {
     this.commands.flush();
+    this.space.i32[this.misfitWord >>> 2] = 0;
     this.inputCount = 0;
     this.arena = this.step;
     this.scoped = false;

@@ -27,7 +27,12 @@ export function pickedInF32(
     const stored = new Float32Array(part.rows * part.cols);
     dequantiseRow(dtype, await bytesOf(part, 0, part.bytes), 0, stored.length, stored);
     const values = pick ? Float32Array.from({ length: rows * cols }, (_, i) => stored[pick(i)]) : stored;
-    if (compute) for (let i = 0; i < values.length; i++) values[i] = compute(values[i]);
+    // What is not finite stays so, whatever the function makes of infinity: the loader refuses it.
+    if (compute) {
+      for (let i = 0; i < values.length; i++) {
+        values[i] = Number.isFinite(values[i]) ? compute(values[i]) : Number.NaN;
+      }
+    }
     return new Uint8Array(values.buffer);
   });
 }

@@ -65,6 +65,7 @@ export function append(machine: Machine, call: AppendCall): void {
     .word(angles?.dims ?? 0)
     .word(angles ? LAYOUTS[angles.layout] : 0)
     .word(machine.scratch)
+    .word(machine.misfitWord)
     .end();
 }
 
@@ -100,5 +101,6 @@ export function rotatePages(machine: Machine, from: KvSlice, to: KvSlice, count:
     .word(angles.dims)
     .word(LAYOUTS[angles.layout])
     .word(machine.scratch)
+    .word(machine.misfitWord)
     .end();
 }

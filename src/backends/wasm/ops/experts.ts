@@ -105,9 +105,10 @@ export function route(machine: Machine, input: Tensor, used: number, weighting: 
     let total = 0;
     if (weighting === "chosen") for (const expert of chosen) total += Math.exp(row[expert] - most);
     else for (const logit of row) total += Math.exp(logit - most);
+    const finite = row.every(Number.isFinite);
     chosen.forEach((expert, j) => {
       experts[t * used + j] = expert;
-      weights[t * used + j] = Math.exp(row[expert] - most) / total;
+      weights[t * used + j] = finite ? Math.exp(row[expert] - most) / total : Number.NaN;
     });
   }
   return new WasmRouting(rows, used, experts, weights);
