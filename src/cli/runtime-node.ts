@@ -42,10 +42,10 @@ export const nodeRuntime: Runtime = {
   },
 
   async spec(checkpoint) {
-    const { specOf } = await import("../engine/load-local.js");
+    const { builtModel } = await import("../engine/load-local.js");
     const { SluiceError } = await import("../util/errors.js");
     try {
-      return { spec: await specOf(checkpoint) };
+      return await builtModel(checkpoint);
     } catch (error) {
       if (error instanceof SluiceError) return { reason: error.message };
       throw error;

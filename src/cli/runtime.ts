@@ -13,7 +13,7 @@ export interface FetchOptions {
 }
 
 export type SpecOrReason =
-  | { readonly spec: ModelSpec; readonly reason?: undefined }
+  | { readonly spec: ModelSpec; readonly notes: readonly string[]; readonly reason?: undefined }
   | { readonly spec?: undefined; readonly reason: string };
 
 /** What training needs, with ways to make its backend and to keep others out of its folder. */

@@ -81,13 +81,21 @@ export interface ModelInfo {
   readonly positions: number | null;
   /** Positions are added to the tokens (learned or sinusoidal): none can be moved, so distances are those of the text. */
   readonly fixedPositions: boolean;
+  /**
+   * LongRoPE: sessions whose context is longer than these tokens read all of their text with the factors for long texts,
+   * others with those for short ones. Null: the model has no LongRoPE.
+   */
+  readonly longRopeContext: number | null;
   readonly dtypes: Readonly<Partial<Record<DType, number>>>;
   readonly backend: "wasm" | "reference";
   readonly threads: number;
   readonly hasChatTemplate: boolean;
   /** Tells models apart: of the architecture, all sizes, and the beginning of every weight; 16 hexadecimal digits. */
   readonly fingerprint: string;
-  /** What one should know of how it was loaded, such as that the browser has no room to keep it. */
+  /**
+   * What one should know of how it was loaded and is run, such as metadata that nothing asks for, or that the browser has no
+   * room to keep it. Notes of sessions begin with these.
+   */
   readonly notes: readonly string[];
 }
 

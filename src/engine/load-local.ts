@@ -4,8 +4,8 @@ import type { Checkpoint } from "../formats/checkpoint.js";
 import { openCheckpoint } from "../formats/open.js";
 import { resolveReference } from "../formats/reference.js";
 import { requireTensor } from "../formats/require-tensor.js";
+import { type BuiltModel, buildModel } from "../models/build-model.js";
 import { architectureOf } from "../models/index.js";
-import { ModelMetadata } from "../models/metadata.js";
 import { Decoder } from "../nn/decoder.js";
 import { mixerShapes } from "../nn/mixer.js";
 import type { ModelSpec } from "../nn/spec.js";
@@ -82,7 +82,8 @@ async function loadCheckpoint(
   options: LoadOptions,
   { report, notes }: Told,
 ): Promise<LocalModel> {
-  const spec = await specOf(checkpoint);
+  const built = await builtModel(checkpoint);
+  const { spec } = built;
   const entries = matchWeights(checkpoint, weightUses(spec));
   const tokenizer = tokenizerOf(checkpoint, spec);
   if (options.signal?.aborted) throw new CancelledError("Loading was cancelled.");
@@ -103,9 +104,8 @@ async function loadCheckpoint(
     const decoder = new Decoder(spec, weights);
     report({ phase: "ready", doneBytes: bytes, totalBytes: bytes, plan });
     const info = {
-      ...infoOf(checkpoint, spec, entries, tokenizer, backend),
+      ...infoOf(checkpoint, { spec, notes: [...built.notes, ...notes] }, entries, tokenizer, backend),
       fingerprint: fingerprintOf(spec, checksum),
-      notes,
     };
     const endIds = endIdsOf(checkpoint, tokenizer);
     return new LocalModel({
@@ -137,6 +137,11 @@ function planMemory(checkpoint: Checkpoint, spec: ModelSpec, bytes: number, back
 
 /** The architecture's spec, with the numbers of the small tensors that are part of it. */
 export async function specOf(checkpoint: Checkpoint): Promise<ModelSpec> {
+  return (await builtModel(checkpoint)).spec;
+}
+
+/** The spec and what is to be said of it. @throws FormatError, UnsupportedError that name a key or a tensor */
+export async function builtModel(checkpoint: Checkpoint): Promise<BuiltModel> {
   const architecture = architectureOf(checkpoint.architecture);
   const embedding = requireTensor(checkpoint, "token_embd.weight");
   const auxiliary = new Map<string, Float32Array>();
@@ -144,7 +149,7 @@ export async function specOf(checkpoint: Checkpoint): Promise<ModelSpec> {
     const entry = checkpoint.tensors.get(name);
     if (entry) auxiliary.set(name, await readVector(entry));
   }
-  return architecture.build(new ModelMetadata(checkpoint), embedding.rows, auxiliary);
+  return buildModel(checkpoint, embedding.rows, auxiliary);
 }
 
 function tokenizerOf(checkpoint: Checkpoint, spec: ModelSpec): Tokenizer {
@@ -174,11 +179,11 @@ function fingerprintOf(spec: ModelSpec, weights: number): string {
 
 function infoOf(
   checkpoint: Checkpoint,
-  spec: ModelSpec,
+  { spec, notes }: BuiltModel,
   entries: readonly WeightEntry[],
   tokenizer: Tokenizer,
   backend: Backend,
-): Omit<ModelInfo, "fingerprint" | "notes"> {
+): Omit<ModelInfo, "fingerprint"> {
   const dtypes: Partial<Record<DType, number>> = {};
   for (const { dtype } of new Set(entries.map(({ entry }) => entry))) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
   const name = checkpoint.metadata.get("general.name");
@@ -186,7 +191,7 @@ function infoOf(
   return {
     location: checkpoint.location,
     format: checkpoint.format,
-    ...fitTraits(spec),
+    ...fitTraits(spec, notes),
     name: typeof name === "string" ? name : null,
     parameters: entries.reduce((sum, { use: { ref } }) => sum + ref.rows * ref.cols, 0),
     weightBytes: weightBytes(entries),
@@ -195,7 +200,6 @@ function infoOf(
     headWidth: attention.at(0)?.keyWidth ?? 0,
     width: spec.width,
     vocabulary: spec.vocabulary,
-    trainedContext: spec.contextLength,
     dtypes,
     backend: backend.name,
     threads: backend.threads,

@@ -7,10 +7,20 @@ import type { SessionSettings } from "./session-options.js";
 /** What of a model decides. */
 export type FitTraits = Pick<
   ModelInfo,
-  "architecture" | "layers" | "attentionLayers" | "encoderDecoder" | "positions" | "fixedPositions"
+  | "architecture"
+  | "layers"
+  | "attentionLayers"
+  | "encoderDecoder"
+  | "positions"
+  | "fixedPositions"
+  | "trainedContext"
+  | "longRopeContext"
+  | "notes"
 >;
 
-export function fitTraits({ architecture, layers, encoder, positions }: ModelSpec): FitTraits {
+/** `notes` are those of the model, which its sessions have too. */
+export function fitTraits(spec: ModelSpec, notes: readonly string[] = []): FitTraits {
+  const { architecture, layers, encoder, positions, contextLength } = spec;
   return {
     architecture,
     layers: layers.length,
@@ -18,7 +28,19 @@ export function fitTraits({ architecture, layers, encoder, positions }: ModelSpe
     encoderDecoder: encoder !== undefined,
     positions: positions?.kind === "learned" ? positions.positions : null,
     fixedPositions: positions !== undefined,
+    trainedContext: contextLength,
+    longRopeContext: longRopeContext(spec),
+    notes,
   };
+}
+
+/** The original context of LongRoPE; null where no layer has it. */
+function longRopeContext({ layers }: ModelSpec): number | null {
+  for (const { mixer } of layers) {
+    const scaling = mixer.body.kind === "attention" ? mixer.body.rope?.scaling : undefined;
+    if (scaling?.kind === "longrope") return scaling.originalContext;
+  }
+  return null;
 }
 
 /**
@@ -29,7 +51,29 @@ export function fitNotes(settings: SessionSettings, model: FitTraits): string[] 
   checkSource(settings, model);
   checkTable(settings, model);
   checkDistances(settings, model);
-  const { policy } = settings;
+  return [...model.notes, ...longRopeNotes(settings, model), ...partialNotes(settings, model)];
+}
+
+/** Which of its factors a text gets: it is the size of the context that decides, as in llama.cpp. */
+function longRopeNotes(settings: SessionSettings, { longRopeContext, trainedContext }: FitTraits): string[] {
+  if (longRopeContext === null) return [];
+  const { budget, distance, recompute } = settings.policy;
+  const size =
+    budget === undefined
+      ? (settings.contextLength ?? trainedContext)
+      : distance === "cache" || recompute
+        ? budget
+        : Number.POSITIVE_INFINITY;
+  const long = size > longRopeContext;
+  const room = Number.isFinite(size) ? `a context of ${size} tokens` : "a context without a limit";
+  return [
+    `LongRoPE: ${room} is ${long ? "longer than" : "within"} the original ${longRopeContext}, so all of the text gets the ` +
+      `factors for ${long ? "long" : "short"} texts (transformers goes by the length of the text, not by the context)`,
+  ];
+}
+
+/** What does not apply to all layers. */
+function partialNotes({ policy }: SessionSettings, model: FitTraits): string[] {
   const { attentionLayers, layers, architecture } = model;
   // The default says so once it evicts (default-context.ts).
   const evicts = policy.budget !== undefined && !policy.recompute && !policy.wholePrompts;

@@ -14,11 +14,16 @@ export interface HeadSizes {
 /** More than any model has: a file that says so is not believed, before anything is made for each. */
 const MOST_HEADS = 65536;
 
-/** @throws FormatError when the heads do not share the KV heads evenly, or are more than can be */
-export function headSizes(meta: ModelMetadata, layer = 0): HeadSizes {
-  const heads = meta.count("attention.head_count");
+/**
+ * The sizes that all layers have, or those of one, where an architecture has other KV heads by layer.
+ * @throws FormatError when the heads do not share the KV heads evenly, or are more than can be; UnsupportedError where layers
+ * differ
+ */
+export function headSizes(meta: ModelMetadata, layer?: number): HeadSizes {
+  const heads = meta.countOfAll("attention.head_count");
   if (heads > MOST_HEADS) throw new FormatError(`${meta.checkpoint.location}: ${heads} heads are more than can be.`);
-  const kvHeads = meta.countOfLayer("attention.head_count_kv", layer, heads);
+  const key = "attention.head_count_kv";
+  const kvHeads = layer === undefined ? meta.countOfAll(key, heads) : meta.countOfLayer(key, layer, heads);
   if (heads % kvHeads !== 0) {
     throw new FormatError(`${meta.checkpoint.location}: ${heads} heads cannot share ${kvHeads} KV heads evenly.`);
   }

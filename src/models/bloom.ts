@@ -7,6 +7,7 @@ import { denseMlp, layerNorm } from "./parts.js";
 
 export const bloom: Architecture = {
   auxiliary: [],
+  fixed: { "attention.max_alibi_bias": [0, 8] },
   build(meta, vocabulary) {
     const sizes = headSizes(meta);
     const slopes = alibi(sizes.heads);

@@ -10,9 +10,10 @@ import { ropeFromMetadata } from "./rope-metadata.js";
 
 export const falcon: Architecture = {
   auxiliary: [],
+  fixed: { use_parallel_residual: [true] },
   build(meta, vocabulary) {
     const sizes = headSizes(meta);
-    const rope = ropeFromMetadata(meta, "halves", sizes.keyWidth);
+    const rope = ropeFromMetadata(meta, { layout: "halves", headWidth: sizes.keyWidth });
     return decoder(meta, vocabulary, layerNorm, (block) => ({
       residual: "parallel",
       mixer: { ...attention(meta, block, sizes), rope },

@@ -1,7 +1,7 @@
 /**
  * Gemma 2 (2408.00118) and 3 (2503.19786): norms before and behind each branch (stored with the 1 added), a scaled
- * embedding, GeGLU. Gemma 2 has soft caps and a window in every other layer; gemma 3 has head norms, windows in five of six
- * layers, and another base of RoPE there.
+ * embedding, GeGLU. Gemma 2 has soft caps and a window in every other layer; gemma 3 has head norms and, where the checkpoint
+ * has a window, that in five of six layers, with another base of RoPE there and no scaling.
  */
 import type { AttentionSpec, ModelSpec } from "../nn/spec.js";
 import type { Architecture } from "./architecture.js";
@@ -9,21 +9,22 @@ import { attention, type HeadSizes, headNorms, headSizes } from "./attention-par
 import { decoder } from "./decoder-parts.js";
 import type { ModelMetadata } from "./metadata.js";
 import { gatedMlp, rmsNorm } from "./parts.js";
-import { plainRope, ropeFromMetadata } from "./rope-metadata.js";
+import { plainRope, ropeFromMetadata, windowedRope } from "./rope-metadata.js";
+import { windowOrNone, windowsOf } from "./windows.js";
 
 export const gemma2: Architecture = {
   auxiliary: [],
   build(meta, vocabulary) {
     const sizes = headSizes(meta);
-    const rope = ropeFromMetadata(meta, "halves", sizes.keyWidth);
-    const window = meta.count("attention.sliding_window", 4096);
+    const rope = ropeFromMetadata(meta, { layout: "halves", headWidth: sizes.keyWidth });
+    const windowed = windowedRope(meta, rope);
+    const windows = windowsOf(meta, { width: 4096, period: 2 });
     const softcap = meta.optional("attn_logit_softcapping", 50);
     const frame = gemma(meta, vocabulary, (block, index) => ({
       ...attention(meta, block, sizes),
       scale: scaleOf(meta, sizes, 46),
-      rope,
+      ...windowOrNone(windows(index), windowed, rope),
       ...(softcap !== undefined && { softcap }),
-      ...(index % 2 === 0 && { window }),
     }));
     return withSoftcap(frame, meta.optional("final_logit_softcapping", 30));
   },
@@ -31,17 +32,19 @@ export const gemma2: Architecture = {
 
 export const gemma3: Architecture = {
   auxiliary: [],
+  // The part for images of files that have both in one; the text model is run.
+  ignored: /^(v|mm)\./,
   build(meta, vocabulary) {
     const sizes = headSizes(meta);
-    const rope = ropeFromMetadata(meta, "halves", sizes.keyWidth, undefined, 1_000_000);
-    const local = plainRope(meta, rope, meta.number("rope.freq_base_swa", 10_000));
-    const window = meta.count("attention.sliding_window", 1024);
+    const rope = ropeFromMetadata(meta, { layout: "halves", headWidth: sizes.keyWidth });
+    const windowed = plainRope(meta, rope, meta.number("rope.freq_base_swa", 10_000));
+    const windows = windowsOf(meta, { period: 6 });
     const softcap = meta.optional("attn_logit_softcapping", 0);
     const frame = gemma(meta, vocabulary, (block, index) => ({
       ...attention(meta, block, sizes),
       ...headNorms(meta, block, sizes),
       scale: scaleOf(meta, sizes, 62),
-      ...(index % 6 < 5 ? { rope: local, window } : { rope }),
+      ...windowOrNone(windows(index), windowed, rope),
       ...(softcap !== undefined && { softcap }),
     }));
     return withSoftcap(frame, meta.optional("final_logit_softcapping", 0));

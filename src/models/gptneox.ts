@@ -9,7 +9,7 @@ export const gptneox: Architecture = {
   auxiliary: [],
   build(meta, vocabulary) {
     const sizes = headSizes(meta);
-    const rope = ropeFromMetadata(meta, "halves", sizes.keyWidth);
+    const rope = ropeFromMetadata(meta, { layout: "halves", headWidth: sizes.keyWidth });
     const residual = meta.flag("use_parallel_residual", true) ? "parallel" : "sequential";
     return decoder(meta, vocabulary, layerNorm, (block) => ({
       residual,

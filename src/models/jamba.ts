@@ -7,6 +7,7 @@ import { experts, gatedMlp, rmsNorm } from "./parts.js";
 
 export const jamba: Architecture = {
   auxiliary: [],
+  fixed: { expert_weights_norm: [false] },
   build: (meta, vocabulary) =>
     decoder(meta, vocabulary, rmsNorm, (block, index) => ({
       mixer: meta.hasTensor(`${block}.ssm_in.weight`)

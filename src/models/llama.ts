@@ -7,30 +7,30 @@ import type { Architecture } from "./architecture.js";
 import { attention, headNorms, headSizes } from "./attention-parts.js";
 import { decoder } from "./decoder-parts.js";
 import { experts, gatedMlp, rmsNorm } from "./parts.js";
-import { ropeFromMetadata } from "./rope-metadata.js";
+import { DIVISORS, LONG_DIVISORS, ropeFromMetadata, SHORT_DIVISORS } from "./rope-metadata.js";
+import { FOLDER, windowOrNone, windowsOf } from "./windows.js";
 
 export interface LlamaTraits {
   readonly rope: RopeLayout;
   /** RMSNorm of every head's query and key (qwen3). */
   readonly headNorms?: boolean;
-  /** Whether `attention.sliding_window` is meant (mistral); llama.cpp ignores it for `llama`. */
+  /** Whether `attention.sliding_window` is meant (mistral); llama.cpp ignores it for the others. */
   readonly window?: boolean;
 }
 
 export function llamaLike(traits: LlamaTraits): Architecture {
   return {
-    auxiliary: ["rope_freqs.weight"],
+    auxiliary: [DIVISORS, SHORT_DIVISORS, LONG_DIVISORS],
     build(meta, vocabulary, auxiliary) {
       const sizes = headSizes(meta);
-      const rope = ropeFromMetadata(meta, traits.rope, sizes.keyWidth, auxiliary.get("rope_freqs.weight"));
-      const window = traits.window && meta.has("attention.sliding_window") && meta.count("attention.sliding_window");
+      const rope = ropeFromMetadata(meta, { layout: traits.rope, headWidth: sizes.keyWidth, auxiliary });
+      const windows = windowsOf(meta, { period: 0 }, traits.window ? undefined : FOLDER);
       const mixture = meta.number("expert_count", 0) > 0;
-      return decoder(meta, vocabulary, rmsNorm, (block) => ({
+      return decoder(meta, vocabulary, rmsNorm, (block, index) => ({
         mixer: {
           ...attention(meta, block, sizes),
-          rope,
+          ...windowOrNone(windows(index), rope, rope),
           ...(traits.headNorms && headNorms(meta, block, sizes)),
-          ...(window && { window }),
         },
         feedForward: mixture
           ? experts(meta, block, { gating: "silu", weighting: "chosen" })

@@ -55,7 +55,7 @@ export function mamba2Mixer(meta: ModelMetadata, block: string): Mamba2Spec {
   const fused = linear(meta, `${block}.ssm_in`, width, 2 * channels + 2 * shared + heads);
   const [gate, input, b, c, timeStep] = linearSlices(fused, parts);
   const [convolution, bConvolution, cConvolution] = convolutions(meta, block, [channels, shared, shared]);
-  const epsilon = meta.number("attention.layer_norm_rms_epsilon");
+  const epsilon = meta.epsilon("attention.layer_norm_rms_epsilon");
   return {
     kind: "mamba2",
     heads,

@@ -3,7 +3,7 @@ import { alibi } from "../position/alibi.js";
 import type { Architecture } from "./architecture.js";
 import { attention, headSizes } from "./attention-parts.js";
 import { decoder } from "./decoder-parts.js";
-import { denseMlp, layerNorm, refuseTensors } from "./parts.js";
+import { denseMlp, layerNorm } from "./parts.js";
 
 export const mpt: Architecture = {
   auxiliary: [],
@@ -15,11 +15,9 @@ export const mpt: Architecture = {
       ...(most !== undefined && { alibi: alibi(sizes.heads, most) }),
       ...(clamp !== undefined && { clamp }),
     };
-    refuseTensors(meta, ["position_embd.weight"]);
-    return decoder(meta, vocabulary, layerNorm, (block) => {
-      refuseTensors(meta, [`${block}.attn_q_norm.weight`, `${block}.attn_k_norm.weight`, `${block}.ffn_act.scales`]);
-      const mixer = { ...attention(meta, block, sizes), ...traits };
-      return { mixer, feedForward: denseMlp(meta, block, "gelu") };
-    });
+    return decoder(meta, vocabulary, layerNorm, (block) => ({
+      mixer: { ...attention(meta, block, sizes), ...traits },
+      feedForward: denseMlp(meta, block, "gelu"),
+    }));
   },
 };

@@ -55,12 +55,12 @@ export function linearSlices(fused: LinearSpec, outputs: readonly number[]): Lin
 }
 
 export function rmsNorm(meta: ModelMetadata, name: string, width: number): NormSpec {
-  const epsilon = meta.number("attention.layer_norm_rms_epsilon");
+  const epsilon = meta.epsilon("attention.layer_norm_rms_epsilon");
   return { kind: "rms", gain: vector(`${name}.weight`, width), epsilon };
 }
 
 export function layerNorm(meta: ModelMetadata, name: string, width: number): NormSpec {
-  const epsilon = meta.number("attention.layer_norm_epsilon");
+  const epsilon = meta.epsilon("attention.layer_norm_epsilon");
   const norm = { kind: "layer", gain: vector(`${name}.weight`, width), epsilon } as const;
   return meta.hasTensor(`${name}.bias`) ? { ...norm, bias: vector(`${name}.bias`, width) } : norm;
 }
@@ -77,22 +77,9 @@ export function activationOf(meta: ModelMetadata, usual: Activation): Activation
   );
 }
 
-/** @throws UnsupportedError where the checkpoint has a tensor that would be left out in silence */
-export function refuseTensors(meta: ModelMetadata, names: readonly string[]): void {
-  const found = names.find((name) => meta.hasTensor(name));
-  if (found === undefined) return;
-  const { location, architecture } = meta.checkpoint;
-  throw new UnsupportedError(
-    `${location}: the tensor "${found}" is a variant of ${architecture} that is not supported.`,
-    {
-      tensor: found,
-    },
-  );
-}
-
 /** ffn_up and ffn_down of a block. */
 export function denseMlp(meta: ModelMetadata, block: string, activation: Activation): DenseMlpSpec {
-  const [width, hidden] = [meta.count("embedding_length"), meta.count("feed_forward_length")];
+  const [width, hidden] = [meta.count("embedding_length"), meta.countOfAll("feed_forward_length")];
   return {
     kind: "dense",
     activation: activationOf(meta, activation),
@@ -103,7 +90,7 @@ export function denseMlp(meta: ModelMetadata, block: string, activation: Activat
 
 /** ffn_gate, ffn_up and ffn_down of a block; without ffn_gate, ffn_up holds first the gate, then the values. */
 export function gatedMlp(meta: ModelMetadata, block: string, activation: Activation): GatedMlpSpec {
-  const [width, hidden] = [meta.count("embedding_length"), meta.count("feed_forward_length")];
+  const [width, hidden] = [meta.count("embedding_length"), meta.countOfAll("feed_forward_length")];
   const both = [hidden, hidden];
   const [gate, up] = meta.hasTensor(`${block}.ffn_gate.weight`)
     ? [linear(meta, `${block}.ffn_gate`, width, hidden), linear(meta, `${block}.ffn_up`, width, hidden)]
@@ -122,7 +109,9 @@ export function experts(
   { gating, weighting }: { readonly gating: Gating; readonly weighting: ExpertWeighting },
 ): ExpertsSpec {
   const width = meta.count("embedding_length");
-  const hidden = meta.count("expert_feed_forward_length", meta.count("feed_forward_length"));
+  const hidden = meta.has("expert_feed_forward_length")
+    ? meta.countOfAll("expert_feed_forward_length")
+    : meta.countOfAll("feed_forward_length");
   const count = meta.count("expert_count");
   const used = meta.count("expert_used_count");
   const blocks = meta.count("block_count");

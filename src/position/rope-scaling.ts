@@ -18,6 +18,8 @@ export type RopeScaling =
       readonly betaSlow?: number;
       /** Multiplies the magnitude 0.1 ln(factor) + 1; default 1. */
       readonly attentionFactor?: number;
+      /** The ramp begins and ends at whole pairs; default true. */
+      readonly truncate?: boolean;
     }
   | {
       readonly kind: "llama3";
@@ -89,12 +91,13 @@ export function scaledFrequencies(dims: number, base: number, scaling: RopeScali
 
 /** Blend of interpolated and original frequencies by a ramp over the pair index; cos and sin grow by 0.1 ln s + 1. */
 function yarn(dims: number, base: number, scaling: Extract<RopeScaling, { kind: "yarn" }>): RopeFrequencies {
-  const { factor, originalContext, betaFast = 32, betaSlow = 1, attentionFactor = 1 } = scaling;
+  const { factor, originalContext, betaFast = 32, betaSlow = 1, attentionFactor = 1, truncate = true } = scaling;
   // The (fractional) pair that turns `rotations` times within the original context.
   const pairOf = (rotations: number) =>
     (dims * Math.log(originalContext / (rotations * 2 * Math.PI))) / (2 * Math.log(base));
-  const low = Math.max(0, Math.floor(pairOf(betaFast)));
-  const high = Math.min(dims - 1, Math.ceil(pairOf(betaSlow)));
+  const [first, last] = [pairOf(betaFast), pairOf(betaSlow)];
+  const low = Math.max(0, truncate ? Math.floor(first) : first);
+  const high = Math.min(dims - 1, truncate ? Math.ceil(last) : last);
   const inverse = inverseFrequencies(dims, base).map((f, i) => {
     const interpolated = Math.min(1, Math.max(0, (i - low) / Math.max(0.001, high - low)));
     return (f / factor) * interpolated + f * (1 - interpolated);

@@ -13,12 +13,16 @@ export interface RopeSpec {
   readonly scaling: RopeScaling;
   /** Per-pair divisors of the angle (`rope_freqs.weight`); [dims/2]. */
   readonly divisors?: Float32Array;
+  /** Multiplies cosine and sine, beside what the scaling does; 1 when absent. */
+  readonly magnitude?: number;
 }
 
 /** Frequencies of a spec; `length` as in scaledFrequencies. */
 export function ropeFrequencies(spec: RopeSpec, length = 0): RopeFrequencies {
-  const { inverse, magnitude } = scaledFrequencies(spec.dims, spec.base, spec.scaling, length);
+  const scaled = scaledFrequencies(spec.dims, spec.base, spec.scaling, length);
+  const { inverse } = scaled;
   const { divisors } = spec;
+  const magnitude = scaled.magnitude * (spec.magnitude ?? 1);
   return divisors ? { inverse: inverse.map((f, i) => f / divisors[i]), magnitude } : { inverse, magnitude };
 }
 

@@ -42,6 +42,7 @@ export const INFO: ModelInfo = {
   encoderDecoder: false,
   positions: null,
   fixedPositions: false,
+  longRopeContext: null,
   heads: 1,
   kvHeads: 1,
   headWidth: 1,

@@ -219,3 +219,25 @@ it("a session that is being reset takes no other work", async () => {
   await reset;
   expect(await write(session, ids(3))).toHaveLength(3);
 });
+
+describe("LongRoPE", () => {
+  it("says which of its factors a session's text gets: the size of the context decides", async () => {
+    const model = await loaded("phi3 with long rope");
+    expect(model.info.longRopeContext).toBe(32);
+    const notes = (options: SessionOptions) => model.session(options).notes.join();
+    expect(notes({})).toMatch(/a context of 64 tokens is longer than the original 32, .* factors for long texts/);
+    expect(notes({ contextLength: 32 })).toMatch(
+      /a context of 32 tokens is within the original 32, .* for short texts/,
+    );
+    expect(notes({ context: "sinks:4,recent:28" })).toMatch(/a context of 32 tokens is within .* for short texts/);
+    expect(notes({ context: "recompute:40" })).toMatch(/a context of 40 tokens is longer .* for long texts/);
+    expect(notes({ context: "recent:28,distance=text" })).toMatch(/a context without a limit .* for long texts/);
+    expect(notes({})).toContain("transformers goes by the length of the text");
+  });
+
+  it("is no matter of other models", async () => {
+    const model = await loaded("llama");
+    expect(model.info.longRopeContext).toBeNull();
+    expect(model.session().notes).toEqual([]);
+  });
+});

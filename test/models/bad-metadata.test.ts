@@ -24,6 +24,15 @@ describe("refused", () => {
     ["bloom", { "attention.head_count": 2 ** 31 - 1, "attention.key_length": 4 }, "2147483647 heads"],
     ["mixtral", { expert_count: 50_000, block_count: 2 }, "2 of 50000 experts in 2 blocks"],
     ["mixtral", { expert_count: 5, expert_used_count: 6 }, "6 of 5 experts"],
+    ["llama", { "attention.layer_norm_rms_epsilon": -1e-5 }, "a number that is not negative"],
+    ["llama", { "attention.layer_norm_rms_epsilon": Number.NaN }, "must be a number"],
+    ["gpt2", { "attention.layer_norm_epsilon": -1 }, "a number that is not negative"],
+    ["llama", { feed_forward_length: [52] }, "one value or a list of 2"],
+    ["llama", { "attention.head_count": [3, 3, 3] }, "one value or a list of 2"],
+    ["llama", { "attention.head_count_kv": [0, 0] }, "a positive whole number for layer 0"],
+    ["jamba", { "attention.head_count_kv": [0, 1] }, "one value or a list of 3"],
+    ["sluice, relative with a window", { "attention.relative_maximum_distance": 2 ** 31 - 1 }, "distances"],
+    ["sluice, relative with a window", { "attention.relative_buckets_count": 1 }, "buckets"],
   ])("%s with %j", (name, keys, message) => {
     expect(() => familySpec(changed(name, keys))).toThrow(FormatError);
     expect(() => familySpec(changed(name, keys))).toThrow(message);
@@ -35,13 +44,37 @@ describe("refused", () => {
     expect(() => familySpec({ ...family, auxiliary: Object.fromEntries([short]) })).toThrow(FormatError);
   });
 
+  it.each([["mamba", { "ssm.dt_b_c_rms": true }, undefined, "FalconMamba"]])(
+    "the variant of %s with %j, %s",
+    (name, keys, has, message) => {
+      expect(() => familySpec(changed(name, keys, has))).toThrow(UnsupportedError);
+      expect(() => familySpec(changed(name, keys, has))).toThrow(message);
+    },
+  );
+});
+
+describe("numbers by layer", () => {
+  const keys = { feed_forward_length: [52, 52], "attention.head_count": Int32Array.of(3, 3) };
+
+  it.each(["llama", "qwen2", "gpt2", "bloom", "mistral"])(
+    "%s: lists with the same for all layers are one number",
+    (name) => {
+      const kv = familyNamed(name).keys["attention.head_count_kv"] === 1 ? [1, 1] : [3, 3];
+      const spec = familySpec(changed(name, { ...keys, "attention.head_count_kv": kv }));
+      expect(JSON.stringify(spec)).toBe(JSON.stringify(familySpec(familyNamed(name))));
+    },
+  );
+
   it.each([
-    ["mpt", {}, /attn_qkv|position_embd/, "position_embd.weight"],
-    ["mpt", {}, /attn_qkv|attn_q_norm/, "blk.0.attn_q_norm.weight"],
-    ["mamba", { "ssm.dt_b_c_rms": true }, undefined, "FalconMamba"],
-  ])("the variant of %s with %j, %s", (name, keys, has, message) => {
-    expect(() => familySpec(changed(name, keys, has))).toThrow(UnsupportedError);
-    expect(() => familySpec(changed(name, keys, has))).toThrow(message);
+    ["llama", "feed_forward_length", [52, 40], "(52, 40)"],
+    ["llama", "attention.head_count", [3, 6], "(3, 6)"],
+    ["gemma2", "attention.head_count_kv", [3, 1], "(3, 1)"],
+  ])("%s: %s %j is refused, as the layers differ", (name, key, list, shown) => {
+    const build = () => familySpec(changed(name, { [key]: list }));
+    expect(build).toThrow(UnsupportedError);
+    expect(build).toThrow(
+      `different numbers for the layers (${shown.replace("(", "[").replace(")", "]").replace(", ", ",")})`,
+    );
   });
 });
 

@@ -68,10 +68,19 @@ export async function inspect(args: InspectArguments, io: Io): Promise<number> {
 /** @throws PolicyError, ArgumentError for a policy that makes no sense for the model */
 async function inspection(checkpoint: Checkpoint, args: InspectArguments, io: Io): Promise<Inspection> {
   const summary = summarise(checkpoint);
-  const { spec, reason } = await io.runtime.spec(checkpoint);
-  if (!spec) return { summary, reason, figures: metadataFigures(checkpoint), model: null, cache: null };
+  const found = await io.runtime.spec(checkpoint);
+  if (!found.spec) {
+    return { summary, reason: found.reason, figures: metadataFigures(checkpoint), model: null, cache: null };
+  }
+  const { spec, notes } = found;
   const question = { context: args.context ?? "full", kv: args.kv ?? "f16", contextLength: args.contextLength };
-  return { summary, reason: null, figures: null, model: describeModel(spec), cache: cacheMemory(spec, question) };
+  return {
+    summary,
+    reason: null,
+    figures: null,
+    model: describeModel(spec),
+    cache: cacheMemory(spec, question, notes),
+  };
 }
 
 function document(checkpoint: Checkpoint, found: Inspection, args: InspectArguments): object {

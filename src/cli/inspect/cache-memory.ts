@@ -32,7 +32,7 @@ export interface CacheMemory {
   /** Keys and values of an encoder's source of `sourceTokens`, the trained length. */
   readonly sourceBytes: number;
   readonly sourceTokens: number;
-  /** What one should know of the policy with this model. */
+  /** What one should know of the model and of the policy with it. */
   readonly notes: readonly string[];
 }
 
@@ -47,9 +47,13 @@ export interface CacheQuestion {
 const PLACE = { kvPageBytes: pageBytes, placeOf: () => 0 };
 
 /** @throws PolicyError, ArgumentError, as a session with these options would */
-export function cacheMemory(spec: ModelSpec, { context, kv, contextLength }: CacheQuestion): CacheMemory {
+export function cacheMemory(
+  spec: ModelSpec,
+  { context, kv, contextLength }: CacheQuestion,
+  modelNotes: readonly string[] = [],
+): CacheMemory {
   const settings = sessionSettings({ context, kv, ...(contextLength !== undefined && { contextLength }) });
-  const notes = fitNotes(settings, fitTraits(spec));
+  const notes = fitNotes(settings, fitTraits(spec, modelNotes));
   const shapes = mixerShapes(spec);
   const tokens = cacheTokens(spec, settings);
   const extent = cacheExtent(settings, tokens);

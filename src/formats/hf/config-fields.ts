@@ -1,8 +1,13 @@
-/** Typed reading of the fields of a config.json: null counts as absent, and every error names the field. */
+/**
+ * Typed reading of the fields of a config.json: null counts as absent, and every error names the field. Remembers which were
+ * asked for.
+ */
 import { FormatError, UnsupportedError } from "../../util/errors.js";
 import { isObject, type JsonObject } from "../json-file.js";
 
 export class ConfigFields {
+  private readonly asked = new Set<string>();
+
   constructor(
     private readonly config: JsonObject,
     private readonly location: string,
@@ -12,7 +17,13 @@ export class ConfigFields {
 
   /** Whether the field is there, even as null. */
   has(name: string): boolean {
+    this.asked.add(name);
     return Object.hasOwn(this.config, name);
+  }
+
+  /** The value of a field that nobody asked for; undefined for others, absent ones and null. */
+  unasked(name: string): unknown {
+    return this.asked.has(name) || !Object.hasOwn(this.config, name) ? undefined : (this.config[name] ?? undefined);
   }
 
   /** Undefined for absent and null. */

@@ -4,7 +4,8 @@
  *
  * Keys of our own, which no GGUF file has: `<architecture>.hidden_act` (Sluice's name of the activation, where the class
  * leaves a choice), `<architecture>.tie_word_embeddings`, `tokenizer.ggml.eos_token_ids`, `t5.decoder_norm_scale`,
- * `phi3.attention.window`; and `attention.scale`, which llama.cpp has for other architectures than gemma.
+ * `<architecture>.attention.window` and `.window_pattern` (of architectures that have no window in GGUF),
+ * `<architecture>.rope.scaling.yarn_truncate`; and `attention.scale`, which llama.cpp has for other architectures than gemma.
  */
 import { UnsupportedError } from "../../util/errors.js";
 import type { MetadataValue } from "../checkpoint.js";
@@ -12,6 +13,7 @@ import type { JsonObject } from "../json-file.js";
 import type { HfArchitecture } from "./architecture.js";
 import { ConfigFields } from "./config-fields.js";
 import { HF_ARCHITECTURES } from "./index.js";
+import { refuseMeaningfulFields } from "./meaningful-fields.js";
 
 export interface HfConfig {
   readonly row: HfArchitecture;
@@ -39,6 +41,7 @@ export function readHfConfig(config: JsonObject, generationConfig: JsonObject | 
   for (const [key, value] of Object.entries(keys)) {
     if (value !== undefined) metadata.set(`${architecture}.${key}`, value);
   }
+  refuseMeaningfulFields(text);
   const generationLocation = location.replace(/config\.json$/, "generation_config.json");
   putTokenIds(metadata, [fields, text, new ConfigFields(generationConfig ?? {}, generationLocation)]);
   return { row, metadata, tied: tied && !row.keepsHead, vectors: row.vectors?.(text) ?? {} };
@@ -54,10 +57,11 @@ function rowOf(fields: ConfigFields, location: string): HfArchitecture {
 }
 
 function refuseQuantised(fields: ConfigFields, row: HfArchitecture, location: string): void {
-  const quantisation = fields.object("quantization_config");
+  // MLX writes the second.
+  const quantisation = fields.object("quantization_config") ?? fields.object("quantization");
   if (!quantisation || (row.quantisation !== undefined && quantisation.quant_method === row.quantisation)) return;
   throw new UnsupportedError(
-    `${location}: weights quantised with "${String(quantisation.quant_method)}" are not supported; ` +
+    `${location}: weights quantised with "${String(quantisation.quant_method ?? quantisation.mode ?? "an unnamed method")}" are not supported; ` +
       "take the unquantised safetensors or a GGUF file.",
   );
 }

@@ -10,6 +10,7 @@ import type { ConfigFields } from "./config-fields.js";
 import { headWidthOf, type LlamaDefaults, llamaKeys, llamaSizes, llamaTensorsWith } from "./llama.js";
 import { type RopeFields, ropeKeys } from "./rope.js";
 import type { TensorTable } from "./tensor-table.js";
+import { alternatingWindows } from "./windows.js";
 
 const DEFAULTS: LlamaDefaults = {
   heads: 8,
@@ -21,22 +22,10 @@ const DEFAULTS: LlamaDefaults = {
 };
 const DEFAULTS_3: LlamaDefaults = { ...DEFAULTS, vocabulary: 262208, context: 131072 };
 
-/** Every `period`-th layer sees everything, the others through the window. @throws UnsupportedError for other patterns */
-export function checkWindowPattern(config: ConfigFields, period: number): void {
-  const field = config.either("sliding_window_pattern", "_sliding_window_pattern");
-  config.only(field, period);
-  const types = config.value("layer_types");
-  if (types === undefined) return;
-  const expected = (layer: number) => ((layer + 1) % period === 0 ? "full_attention" : "sliding_attention");
-  if (Array.isArray(types) && types.every((type, layer) => type === expected(layer))) return;
-  throw config.unsupported("layer_types", `full attention in every ${period}th layer and a window in the others`);
-}
-
 function sharedKeys(config: ConfigFields): KeyValues {
   config.only("use_bidirectional_attention", false);
   return {
     "attention.scale": 1 / Math.sqrt(config.positive("query_pre_attn_scalar", 256)),
-    "attention.sliding_window": config.count("sliding_window", 4096),
     hidden_act: activationOf(config, "hidden_activation", "gelu_pytorch_tanh"),
   };
 }
@@ -61,7 +50,6 @@ export const gemma2: HfArchitecture = {
   architecture: "gemma2",
   tied: true,
   metadata: (config) => {
-    checkWindowPattern(config, 2);
     // GGUF cannot say "none": an absent key means the class's default there.
     const cap = (field: string, fallback: number) => {
       if (!config.has(field) || config.value(field) !== undefined) return config.positive(field, fallback);
@@ -70,6 +58,7 @@ export const gemma2: HfArchitecture = {
     return {
       ...llamaKeys(config, DEFAULTS),
       ...sharedKeys(config),
+      ...alternatingWindows(config, 4096, 2),
       attn_logit_softcapping: cap("attn_logit_softcapping", 50),
       final_logit_softcapping: cap("final_logit_softcapping", 30),
     };
@@ -92,12 +81,12 @@ export const gemma3Text: HfArchitecture = {
   architecture: "gemma3",
   tied: true,
   metadata: (config) => {
-    checkWindowPattern(config, 6);
     config.only("attn_logit_softcapping", null);
     const cap = "final_logit_softcapping";
     return {
       ...llamaSizes(config, DEFAULTS_3),
       ...sharedKeys(config),
+      ...alternatingWindows(config, 4096, 6),
       ...gemma3Rope(config),
       final_logit_softcapping: config.value(cap) === undefined ? undefined : config.positive(cap),
     };

@@ -6,12 +6,12 @@
 import { rowBytes } from "../../tensor/dtype.js";
 import type { HfArchitecture } from "./architecture.js";
 import { pickedInF32 } from "./computed.js";
-import { checkWindowPattern } from "./gemma.js";
 import { type LlamaDefaults, llamaKeys, llamaTensorsWith } from "./llama.js";
 import { mxfp4Experts } from "./mxfp4.js";
 import { columnsAsRows } from "./rearranged.js";
 import type { Target } from "./tensor-table.js";
 import { assembled, bytesOf, dtypeOf, type View, wrongShape } from "./views.js";
+import { alternatingWindows } from "./windows.js";
 
 const DEFAULTS: LlamaDefaults = { kvHeads: 8, headWidth: 64, epsilon: 1e-5 };
 
@@ -63,10 +63,9 @@ export const gptOss: HfArchitecture = {
     config.only("hidden_act", "silu");
     config.only("swiglu_alpha", 1.702);
     config.only("swiglu_limit", 7);
-    checkWindowPattern(config, 2);
     return {
       ...llamaKeys(config, DEFAULTS, { base: ["rope_theta", 150000] }),
-      "attention.sliding_window": config.count("sliding_window", 128),
+      ...alternatingWindows(config, 128, 2),
       expert_count: config.count(config.either("num_local_experts", "num_experts")),
       expert_used_count: config.count(config.either("num_experts_per_tok", "experts_per_token"), 4),
       expert_feed_forward_length: config.count("intermediate_size"),

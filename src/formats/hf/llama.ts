@@ -4,9 +4,11 @@
  */
 import type { HfArchitecture, KeyValues } from "./architecture.js";
 import type { ConfigFields } from "./config-fields.js";
+import { longRope, longRopeFactors, longRopeKeys } from "./long-rope.js";
 import { EXPERTS } from "./rearranged.js";
-import { type RopeFields, ropeKeys } from "./rope.js";
+import { type RopeFields, ropeKeys, unscaledRopeKeys } from "./rope.js";
 import type { TensorTable } from "./tensor-table.js";
+import { flaggedWindows, windowOfAll } from "./windows.js";
 
 /** What a class of `transformers` has where config.json is silent; without a default a field is required. */
 export interface LlamaDefaults {
@@ -93,26 +95,22 @@ interface Relative {
 }
 
 function relative({ architecture, defaults, more, rope, tensors = LLAMA_TENSORS }: Relative): HfArchitecture {
+  const headWidth = (config: ConfigFields) =>
+    headWidthOf(config, defaults, config.count("num_attention_heads", defaults.heads));
   const metadata = (config: ConfigFields) => {
     config.only("hidden_act", "silu");
-    return { ...llamaKeys(config, defaults, rope), ...more?.(config) };
+    const rotation = longRope(config, {})
+      ? { ...unscaledRopeKeys(config, headWidth(config), rope), ...longRopeKeys(config) }
+      : ropeKeys(config, headWidth(config), rope);
+    return { ...llamaSizes(config, defaults), ...rotation, ...more?.(config) };
   };
-  return { architecture, tied: false, metadata, tensors };
+  const vectors = (config: ConfigFields) => longRopeFactors(config, headWidth(config), rope ? { rope } : {});
+  return { architecture, tied: false, metadata, vectors, tensors };
 }
 
 function optionalWindow(config: ConfigFields): KeyValues {
   if (config.value("sliding_window") === undefined) return {};
   return { "attention.sliding_window": config.count("sliding_window") };
-}
-
-/** Windows on some layers only are not run, and on no layer is what the published models have. */
-function refuseFlaggedWindow(config: ConfigFields): KeyValues {
-  const layers = config.count("num_hidden_layers");
-  const none = config.value("sliding_window") === undefined || !config.flag("use_sliding_window");
-  if (!none && config.whole("max_window_layers", layers) < layers) {
-    throw config.unsupported("use_sliding_window", "false, or max_window_layers not below num_hidden_layers");
-  }
-  return {};
 }
 
 const QWEN3_TENSORS = llamaTensorsWith({
@@ -138,13 +136,13 @@ export const mistral = relative({
 export const qwen2 = relative({
   architecture: "qwen2",
   defaults: { kvHeads: 32, headWidth: "split" },
-  more: refuseFlaggedWindow,
+  more: flaggedWindows,
 });
 
 export const qwen3 = relative({
   architecture: "qwen3",
   defaults: { kvHeads: 32, headWidth: 128 },
-  more: refuseFlaggedWindow,
+  more: flaggedWindows,
   tensors: QWEN3_TENSORS,
 });
 
@@ -154,8 +152,8 @@ export const mixtral = relative({
   rope: { base: ["rope_theta", 1e6] },
   tensors: MIXTRAL_TENSORS,
   more: (config) => {
-    config.only("sliding_window", null);
     return {
+      ...windowOfAll(config),
       expert_count: config.count("num_local_experts", 8),
       expert_used_count: config.count("num_experts_per_tok", 2),
     };

@@ -15,8 +15,7 @@ export interface RopeFields {
 
 /** Base, rotated dims and scaling. @throws FormatError, UnsupportedError for other kinds of scaling */
 export function ropeKeys(config: ConfigFields, headWidth: number, fields: RopeFields = {}): KeyValues {
-  const parameters = ropeParameters(config);
-  const scaling = parameters ?? config.nested("rope_scaling");
+  const scaling = ropeScaling(config);
   return { ...unscaledRopeKeys(config, headWidth, fields), ...(scaling && scalingKeys(scaling, config)) };
 }
 
@@ -24,6 +23,11 @@ export function ropeKeys(config: ConfigFields, headWidth: number, fields: RopeFi
 export function ropeParameters(config: ConfigFields): ConfigFields | undefined {
   const parameters = config.nested("rope_parameters");
   return parameters?.nested("full_attention") ?? parameters;
+}
+
+/** The fields of the scaling, wherever they stand. */
+export function ropeScaling(config: ConfigFields): ConfigFields | undefined {
+  return ropeParameters(config) ?? config.nested("rope_scaling");
 }
 
 /** Base and rotated dims. */
@@ -78,6 +82,8 @@ const SPECIFIC: Readonly<Record<string, (scaling: ConfigFields, factor: number) 
     "rope.scaling.attn_factor": yarnMagnitude(scaling, factor) / (1 + 0.1 * Math.log(Math.max(1, factor))),
     "rope.scaling.yarn_beta_fast": scaling.positive("beta_fast", 32),
     "rope.scaling.yarn_beta_slow": scaling.positive("beta_slow", 1),
+    // A key of our own: GGUF's ramp begins and ends at whole pairs.
+    "rope.scaling.yarn_truncate": scaling.flag("truncate") === false ? false : undefined,
   }),
 };
 
@@ -85,6 +91,7 @@ const SPECIFIC: Readonly<Record<string, (scaling: ConfigFields, factor: number) 
 function yarnMagnitude(scaling: ConfigFields, factor: number): number {
   const magnitude = (scale: number) => 1 + 0.1 * scale * Math.log(Math.max(1, factor));
   if (scaling.value("attention_factor") !== undefined) return scaling.positive("attention_factor");
-  if (scaling.value("mscale") === undefined || scaling.value("mscale_all_dim") === undefined) return magnitude(1);
+  // Both or none; 0 is none.
+  if (!scaling.value("mscale") || !scaling.value("mscale_all_dim")) return magnitude(1);
   return magnitude(scaling.positive("mscale")) / magnitude(scaling.positive("mscale_all_dim"));
 }

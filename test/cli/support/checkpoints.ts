@@ -43,7 +43,7 @@ const STATES = { "ssm.inner_size": 128, "ssm.state_size": 16, "ssm.conv_kernel":
 
 interface Family {
   readonly keys: Record<string, MetadataValue>;
-  /** Beside the embedding, those whose presence tells something; `*` stands for each of the 4 layers. */
+  /** Beside the embedding, those whose presence tells something; `*` stands for each layer. */
   readonly tensors: readonly string[];
 }
 
@@ -66,6 +66,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
       block_count: 3,
       "attention.sliding_window": 32,
       "attention.key_length": 32,
+      "attention.value_length": 32,
       attn_logit_softcapping: 8,
     },
     tensors: ["blk.*.ffn_gate.weight"],
@@ -87,7 +88,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
     keys: { ...HEADS, ...EXPERTS, ...STATES, "attention.head_count_kv": Int32Array.of(0, 2, 0, 0) },
     tensors: [0, 2, 3]
       .map((at) => `blk.${at}.ssm_in.weight`)
-      .concat("blk.3.ffn_gate_inp.weight", "blk.*.ffn_gate.weight"),
+      .concat("blk.3.ffn_gate_inp.weight", ...[0, 1, 2].map((at) => `blk.${at}.ffn_gate.weight`)),
   },
   t5: { keys: { ...HEADS, "attention.head_count_kv": 4 }, tensors: ["enc.blk.*.attn_q.weight"] },
 };
@@ -95,7 +96,8 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
 /** @param more keys beside the family's */
 export function familyCheckpoint(architecture: string, more: Family["keys"] = {}): Checkpoint {
   const { keys, tensors } = FAMILIES[architecture];
-  const names = tensors.flatMap((name) => [0, 1, 2, 3].map((layer) => name.replace("*", String(layer))));
+  const layers = Array.from({ length: Number(keys.block_count ?? COMMON.block_count) }, (_, layer) => layer);
+  const names = tensors.flatMap((name) => layers.map((layer) => name.replace("*", String(layer))));
   const all = Object.entries({ ...COMMON, ...keys, ...more }).map(([key, value]) => [`${architecture}.${key}`, value]);
   const metadata = { "general.architecture": architecture, ...Object.fromEntries(all) };
   const entries = ["token_embd.weight", ...names].map((name) => tensor(name, "f32", 100, 64, 25_600));

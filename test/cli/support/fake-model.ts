@@ -48,6 +48,7 @@ const INFO: ModelInfo = {
   encoderDecoder: false,
   positions: null,
   fixedPositions: false,
+  longRopeContext: null,
   heads: 4,
   kvHeads: 2,
   headWidth: 8,

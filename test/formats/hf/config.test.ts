@@ -80,9 +80,21 @@ describe("metadata", () => {
     for (const change of silent) {
       expect(Object.keys(convert(change)).filter((key) => key.includes("window"))).toEqual([]);
     }
-    expect(() =>
-      convert({ model_type: "qwen2", sliding_window: 64, use_sliding_window: true, max_window_layers: 0 }),
-    ).toThrow(UnsupportedError);
+    // GGUF has no window for Qwen, so a folder's has a key of its own.
+    const qwen = { model_type: "qwen2", sliding_window: 64, use_sliding_window: true };
+    expect(convert({ ...qwen, max_window_layers: 0 })).toMatchObject({
+      "qwen2.attention.window": 64,
+      "qwen2.attention.window_pattern": [true],
+    });
+    expect(convert({ ...qwen, num_hidden_layers: 3, max_window_layers: 2 })).toMatchObject({
+      "qwen2.attention.window_pattern": [false, false, true],
+    });
+    // The class's default: from the 28th layer on.
+    expect(convert(qwen)["qwen2.attention.window"]).toBeUndefined();
+    const types = ["sliding_attention", "full_attention"];
+    expect(convert({ ...qwen, num_hidden_layers: 2, layer_types: types })).toMatchObject({
+      "qwen2.attention.window_pattern": [true, false],
+    });
   });
 });
 
@@ -129,6 +141,9 @@ describe("RoPE scaling", () => {
       yarn_beta_fast: 32,
       yarn_beta_slow: 1,
     });
+    expect(scaling({ ...yarn, truncate: false }).yarn_truncate).toBe(false);
+    expect(scaling({ ...yarn, truncate: true }).yarn_truncate).toBeUndefined();
+    expect(scaling({ ...yarn, mscale: 0, mscale_all_dim: 1 }).attn_factor).toBe(1);
     expect(scaling({ ...yarn, attention_factor: 1, beta_fast: 16 })).toMatchObject({
       attn_factor: 1 / (1 + 0.1 * Math.log(4)),
       yarn_beta_fast: 16,
@@ -136,6 +151,25 @@ describe("RoPE scaling", () => {
     expect(scaling({ ...yarn, mscale: 1, mscale_all_dim: 1 }).attn_factor).toBeCloseTo(1 / (1 + 0.1 * Math.log(4)), 12);
     // No factor: the trained context over the original one.
     expect(scaling({ ...yarn, factor: null }).factor).toBe(4);
+  });
+
+  test("longrope: original context, magnitude and both lists", () => {
+    const lists = { long_factor: [4], short_factor: [2] };
+    const long = { rope_type: "longrope", ...lists, original_max_position_embeddings: 32 };
+    expect(scaling(long)).toEqual({
+      type: "longrope",
+      original_context_length: 32,
+      // sqrt(1 + ln(128 / 32) / ln(32))
+      attn_factor: expect.closeTo(Math.sqrt(1.4), 12),
+    });
+    expect(scaling({ ...long, attention_factor: 1.5 }).attn_factor).toBe(1.5);
+    // Without an original context the factor stretches the trained one.
+    expect(scaling({ type: "su", ...lists, factor: 4 })).toMatchObject({
+      original_context_length: 128,
+      attn_factor: expect.closeTo(Math.sqrt(1 + Math.log(4) / Math.log(128)), 12),
+    });
+    const { vectors } = readHfConfig({ ...CONFIG, rope_scaling: long }, undefined, "m/config.json");
+    expect(vectors).toEqual({ "rope_factors_long.weight": [4], "rope_factors_short.weight": [2] });
   });
 
   test("rope_parameters of newer files", () => {
@@ -146,7 +180,11 @@ describe("RoPE scaling", () => {
   });
 
   test("bad ones", () => {
-    expect(() => scaling({ rope_type: "longrope", factor: 2 })).toThrow(UnsupportedError);
+    expect(() => scaling({ rope_type: "proportional", factor: 2 })).toThrow(UnsupportedError);
+    const long = { rope_type: "longrope", long_factor: [1, 2], short_factor: [1] };
+    expect(() => readHfConfig({ ...CONFIG, rope_scaling: long }, undefined, "m/config.json")).toThrow(
+      /"rope_scaling.long_factor" must be a list of 1 numbers/,
+    );
     expect(() => scaling({ rope_type: "linear" })).toThrow(/"rope_scaling.factor"/);
     expect(() => scaling({ rope_type: "linear", factor: -1 })).toThrow(/"rope_scaling.factor"/);
     expect(() => scaling("linear")).toThrow(/"rope_scaling" must be an object/);
