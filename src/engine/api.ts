@@ -2,6 +2,7 @@
  * The public face of the engine: what `load` returns. The same interfaces are implemented in place (`local`) and by the
  * proxy of the engine's own thread (`remote`).
  */
+import "./async-dispose.js";
 import type { DType } from "../tensor/dtype.js";
 import type { ChatMessage, EncodeOptions } from "../tokenizer/tokenizer.js";
 
@@ -35,7 +36,9 @@ export interface LoadOptions {
    * true where there is such storage. `storedModels` lists what is kept, `deleteStored` removes it. Node keeps none.
    */
   readonly store?: boolean;
+  /** What it throws ends loading and is what `load` rejects with. */
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Cancels: `load` then rejects with CancelledError, and nothing stays behind. */
   readonly signal?: AbortSignal;
 }
 
@@ -99,6 +102,10 @@ export interface ModelInfo {
   readonly notes: readonly string[];
 }
 
+/**
+ * A loaded model. Wrong arguments are ArgumentErrors at the call, before anything is done. Calls that give a promise reject
+ * with CancelledError when their signal cancels them; iterations end with a last part whose `finish` is "cancelled".
+ */
 export interface Model {
   readonly info: ModelInfo;
   /** A new empty session. @throws PolicyError, ArgumentError at once */
@@ -107,16 +114,45 @@ export interface Model {
    * A session from what `Session.save` gave: it writes on as the saved one would have, bit for bit with the same options of
    * `load`. @throws SnapshotError for damaged bytes, another model, backend or version; MemoryError
    */
-  restore(saved: Uint8Array): Promise<Session>;
-  encode(text: string, options?: EncodeOptions): Promise<Int32Array>;
-  decode(ids: ArrayLike<number>, options?: { readonly special?: boolean }): Promise<string>;
+  restore(saved: ArrayBufferView | ArrayBufferLike): Promise<Session>;
+  encode(text: string, options?: EncodeTextOptions): Promise<Int32Array>;
+  decode(ids: ArrayLike<number>, options?: DecodeTextOptions): Promise<string>;
   /** Each token as the vocabulary writes it. */
   tokenTexts(ids: ArrayLike<number>): Promise<string[]>;
-  renderChat(messages: readonly ChatMessage[]): Promise<string>;
+  renderChat(messages: readonly ChatMessageInput[], options?: RenderChatOptions): Promise<string>;
   /** Bytes that a session with these options takes at most, and the weights. */
   plan(options?: SessionOptions): Promise<MemoryPlan>;
-  /** Frees weights, sessions and threads. */
+  /**
+   * Frees weights, sessions and threads; never rejects, and may be called again. Calls that are under way end with an
+   * ArgumentError ("The model was disposed of"), as do all later ones. A thread that is busy and does not answer is ended after
+   * two seconds.
+   */
   dispose(): Promise<void>;
+  /** As `dispose`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Options of `encode`. `signal` ends the encoding of a long text with CancelledError, also while the engine's thread is at it,
+ * where threads may share memory; in place (`thread: false`) nothing can abort a signal before the call is done.
+ */
+export interface EncodeTextOptions extends Omit<EncodeOptions, "check"> {
+  readonly signal?: AbortSignal;
+}
+
+export interface DecodeTextOptions {
+  /** Show special tokens; default false. */
+  readonly special?: boolean;
+}
+
+export interface RenderChatOptions {
+  /** As of `encode`. */
+  readonly signal?: AbortSignal;
+}
+
+/** A message as it may be given: content null counts as "". Further fields are plain data for the chat template. */
+export interface ChatMessageInput extends Omit<ChatMessage, "content"> {
+  readonly content: string | null;
 }
 
 export interface SessionOptions {
@@ -163,14 +199,18 @@ export interface GenerateOptions {
   readonly logitBias?: Readonly<Record<number, number>>;
   /** Same seed, same text; default: drawn at random. */
   readonly seed?: number;
-  /** Ends before the first of these; the string itself is not given out. */
-  readonly stop?: readonly string[];
+  /**
+   * Ends before the first of these (one, or at most 1,024); the string itself is not given out. The texts of special tokens,
+   * which are never given out, match too: "<|im_end|>".
+   */
+  readonly stop?: string | readonly string[];
   /** Keep going at end tokens. Default false. */
   readonly ignoreEnd?: boolean;
   /** Give each part its log-probability and this many alternatives; undefined = none. */
   readonly logprobs?: number;
+  /** Cancels: the last part then has finish "cancelled". What was read and written stays in the session. */
   readonly signal?: AbortSignal;
-  /** Prefill progress: tokens of the prompt read so far and in all. */
+  /** Prefill progress: tokens of the prompt read so far and in all. What it throws ends the iteration. */
   readonly onPrefill?: (done: number, total: number) => void;
 }
 
@@ -228,6 +268,8 @@ export interface ScorePart {
   /** Time for the stretch. */
   readonly elapsedMs: number;
   readonly usage: Usage;
+  /** Only in the last part: whether all of the text was scored. A sum over a cancelled run is that of its beginning alone. */
+  readonly finish?: "end" | "cancelled";
 }
 
 export interface ScoreOptions {
@@ -235,6 +277,7 @@ export interface ScoreOptions {
   readonly batch?: number;
   /** Parts are given out every so many tokens; default 64. */
   readonly every?: number;
+  /** Cancels: the last part then has finish "cancelled". */
   readonly signal?: AbortSignal;
 }
 
@@ -250,12 +293,19 @@ export interface Session {
   /**
    * Reads the prompt (text or ids) after what the session already holds and writes on. An empty session puts the start
    * token first, where the vocabulary has one. Cancelling ends the iteration with finish "cancelled"; what was read and
-   * written stays in the session. @throws ContextFullError before anything is read, when the prompt cannot fit
+   * written stays in the session. Wrong arguments throw at the call; that the session is busy or was disposed of, with the
+   * first `next`. @throws ContextFullError before anything is read, when the prompt cannot fit
    */
   generate(prompt: string | ArrayLike<number>, options?: GenerateOptions): AsyncGenerator<Part, void, undefined>;
   /** Adds messages to the conversation, renders the chat template, and writes the assistant's answer. */
-  chat(messages: string | readonly ChatMessage[], options?: GenerateOptions): AsyncGenerator<Part, void, undefined>;
-  /** Reads a text and tells how well each token was predicted: perplexity, cost, memory. */
+  chat(
+    messages: string | readonly ChatMessageInput[],
+    options?: GenerateOptions,
+  ): AsyncGenerator<Part, void, undefined>;
+  /**
+   * Reads a text and tells how well each token was predicted: perplexity, cost, memory. The last part says whether all was
+   * read.
+   */
   score(text: string | ArrayLike<number>, options?: ScoreOptions): AsyncGenerator<ScorePart, void, undefined>;
   /** The conversation of `chat` so far. */
   readonly messages: readonly ChatMessage[];
@@ -266,5 +316,8 @@ export interface Session {
   save(): Promise<Uint8Array>;
   /** Empties it; options stay. */
   reset(): Promise<void>;
+  /** Gives its memory back; never rejects, and may be called again. Later calls are ArgumentErrors. */
   dispose(): Promise<void>;
+  /** As `dispose`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }

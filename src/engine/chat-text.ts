@@ -18,8 +18,8 @@ export class ChatText {
   constructor(private readonly tokenizer: Tokenizer) {}
 
   /** The text that `next` messages add after `past`, up to the opening of the assistant's turn. */
-  turn(past: readonly ChatMessage[], next: readonly ChatMessage[]): Turn {
-    const whole = this.tokenizer.renderChat([...past, ...next], { guard: true });
+  turn(past: readonly ChatMessage[], next: readonly ChatMessage[], check?: () => void): Turn {
+    const whole = this.tokenizer.renderChat([...past, ...next], { guard: true, check });
     // Many templates trim what the assistant wrote; the model has read it as it was.
     const held = [this.held, this.held?.trimEnd()].find((text) => text !== undefined && whole.startsWith(text));
     this.held = whole;

@@ -6,9 +6,10 @@ import type { TokenStream } from "../tokenizer/tokenizer.js";
 import { ArgumentError, CancelledError, ContextFullError } from "../util/errors.js";
 import type { FinishReason, GenerateOptions, Part, TokenLogprob } from "./api.js";
 import { requireRoom } from "./default-context.js";
+import { CANCELLED, type Cancel } from "./leaving.js";
 import type { LocalSession } from "./local-session.js";
 import { logprobsOf, Sampler } from "./sampling.js";
-import { StopStrings } from "./stop-strings.js";
+import { type StopPush, StopStrings } from "./stop-strings.js";
 
 /** What one look at the logits yields. */
 interface Drawn {
@@ -26,6 +27,7 @@ export class Generation {
   constructor(
     private readonly session: LocalSession,
     private readonly options: GenerateOptions,
+    private readonly cancel: Cancel,
     private readonly prompt: Int32Array,
   ) {
     const { tokenizer, info } = session.model;
@@ -36,9 +38,6 @@ export class Generation {
       session.text.seen > 0 || session.waiting !== undefined || prompt.some((id) => id !== tokenizer.bosId);
     this.decoded = tokenizer.stream({ continues });
     this.maxTokens = options.maxTokens ?? Number.POSITIVE_INFINITY;
-    if (!(this.maxTokens >= 0) || (Number.isFinite(this.maxTokens) && !Number.isInteger(this.maxTokens))) {
-      throw new ArgumentError(`maxTokens must be a whole number of at least 0; found ${options.maxTokens}.`);
-    }
   }
 
   async *run(): AsyncGenerator<Part, void, undefined> {
@@ -47,7 +46,7 @@ export class Generation {
       drawn = await this.readPrompt();
     } catch (error) {
       if (!(error instanceof CancelledError)) throw error;
-      yield { text: "", id: undefined, finish: "cancelled" };
+      yield CANCELLED;
       return;
     }
     for (let made = 1; drawn; made++) {
@@ -77,12 +76,13 @@ export class Generation {
         "There is nothing to start from: the prompt is empty and the vocabulary has no start token.",
       );
     }
+    this.cancel.check();
     const draws = this.maxTokens > 0;
     if (ids.length === 0) return draws && session.nextLogits ? this.draw(session.nextLogits) : undefined;
     const before = ids.length - prompt.length;
     let drawn: Drawn | undefined;
     for (let done = 0; done < ids.length; ) {
-      if (this.options.signal?.aborted) throw new CancelledError();
+      this.cancel.check();
       const count = session.text.limit(Math.min(session.settings.chunk, ids.length - done));
       const last = done + count === ids.length;
       const started = performance.now();
@@ -157,15 +157,25 @@ export class Generation {
   private part(drawn: Drawn, made: number): Part {
     const { endIds } = this.session.model;
     const ended = !this.options.ignoreEnd && endIds.has(drawn.id);
-    const { text, stopped } = this.stops.push(ended ? "" : this.decoded.push(drawn.id));
+    const { text, stopped } = this.taken(drawn.id, ended);
     const finish = this.finish(ended || stopped, made);
     if (!finish) return { ...drawn, text };
     return { ...drawn, text: stopped ? text : text + this.rest(), finish };
   }
 
+  /** What a token adds to the text. A special one adds nothing, but its text may be a stop string, or the end of one. */
+  private taken(id: number, ended: boolean): StopPush {
+    const { tokenizer } = this.session.model;
+    const text = ended ? "" : this.decoded.push(id);
+    const isHidden = ended || (text === "" && this.stops.active && tokenizer.decode([id]) === "");
+    if (!isHidden || !this.stops.active) return this.stops.push(text);
+    const hidden = tokenizer.decode([id], { special: true, continues: true });
+    return this.stops.push(hidden, "hidden");
+  }
+
   private finish(stopped: boolean, made: number): FinishReason | undefined {
     if (stopped) return "stop";
-    if (this.options.signal?.aborted) return "cancelled";
+    if (this.cancel.aborted) return "cancelled";
     return made >= this.maxTokens ? "length" : undefined;
   }
 

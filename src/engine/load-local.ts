@@ -18,8 +18,9 @@ import { CancelledError, FormatError } from "../util/errors.js";
 import { type Platform, platform } from "../util/platform.js";
 import { xxhash32 } from "../util/xxhash32.js";
 import type { LoadOptions, LoadProgress, ModelInfo } from "./api.js";
+import { loadOptions } from "./arguments/calls.js";
 import { withContext } from "./default-context.js";
-import { checkLoadOptions, checkMemoryOfThreads } from "./load-options.js";
+import { checkMemoryOfThreads, ownReference } from "./load-options.js";
 import {
   loadWeights,
   matchWeights,
@@ -41,8 +42,9 @@ const MOST_DEFAULT_THREADS = 64;
  * Loads a model from a file, a folder, or `hf:user/repo[:quant]`.
  * @throws ArgumentError, NotFoundError, FormatError, UnsupportedError, MemoryError, CancelledError; nothing stays behind
  */
-export async function loadLocal(reference: string, options: LoadOptions = {}): Promise<LocalModel> {
-  checkLoadOptions(reference, options);
+export async function loadLocal(model: string | URL, given?: LoadOptions): Promise<LocalModel> {
+  const reference = ownReference(model);
+  const options = loadOptions(given);
   checkMemoryOfThreads(options, threadsOf(options));
   const report = (progress: LoadProgress) => options.onProgress?.(progress);
   report({ phase: "resolve", doneBytes: 0, totalBytes: 0 });

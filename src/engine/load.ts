@@ -2,7 +2,9 @@
 
 import { platform } from "../util/platform.js";
 import type { LoadOptions, Model } from "./api.js";
-import { checkLoadOptions } from "./load-options.js";
+import { loadOptions } from "./arguments/calls.js";
+import { Caller } from "./caller.js";
+import { ownReference } from "./load-options.js";
 import { loadRemote } from "./remote/remote-model.js";
 
 /**
@@ -10,15 +12,20 @@ import { loadRemote } from "./remote/remote-model.js";
  * relative), or the hub (`hf:user/repo[:quant]`, `hf:user/repo/file.gguf`).
  * @throws NotFoundError, FormatError, UnsupportedError, MemoryError, NetworkError, ArgumentError, CancelledError
  */
-export async function load(model: string | URL, options: LoadOptions = {}): Promise<Model> {
-  const reference = model instanceof URL ? model.href : model;
-  checkLoadOptions(reference, options);
-  await prepare(options);
-  const location = platform().absolute?.(reference) ?? reference;
-  if (options.thread ?? true) return loadRemote(platform().spawnEngine(), location, options);
-  // Not needed by a program whose models have threads of their own.
-  const { loadLocal } = await import("./load-local.js");
-  return loadLocal(location, options);
+export async function load(model: string | URL, options?: LoadOptions): Promise<Model> {
+  const caller = new Caller(load);
+  try {
+    const reference = ownReference(model);
+    const own = loadOptions(options);
+    await prepare(own);
+    const location = platform().absolute?.(reference) ?? reference;
+    if (own.thread ?? true) return await loadRemote(platform().spawnEngine(), location, own, caller);
+    // Not needed by a program whose models have threads of their own.
+    const { loadLocal } = await import("./load-local.js");
+    return await loadLocal(location, own);
+  } catch (error) {
+    throw caller.tell(error);
+  }
 }
 
 /**

@@ -1,13 +1,27 @@
 /** A loaded model in the engine's own thread: weights in a backend, tokenizer, sessions. */
 import type { Decoder } from "../nn/decoder.js";
 import type { ModelSpec } from "../nn/spec.js";
-import type { ChatMessage, EncodeOptions, Tokenizer } from "../tokenizer/tokenizer.js";
-import { ArgumentError } from "../util/errors.js";
-import type { MemoryPlan, Model, ModelInfo, SessionOptions } from "./api.js";
-import { withContext } from "./default-context.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { viewBytes } from "../util/bytes.js";
+import type {
+  ChatMessageInput,
+  DecodeTextOptions,
+  EncodeTextOptions,
+  MemoryPlan,
+  Model,
+  ModelInfo,
+  RenderChatOptions,
+  SessionOptions,
+} from "./api.js";
+import { decodeOptions, encodeOptions, renderOptions } from "./arguments/calls.js";
+import { ownIds, ownMessages, ownText } from "./arguments/values.js";
+import { ASYNC_DISPOSE } from "./async-dispose.js";
+import { Caller } from "./caller.js";
+import { modelDisposed } from "./ended.js";
+import { Cancel } from "./leaving.js";
 import { LocalSession } from "./local-session.js";
 import { memoryPlan, requireMemory, requirePlaces } from "./memory-plan.js";
-import { type SessionSettings, sessionSettings } from "./session-options.js";
+import { type SessionSettings, settingsFor } from "./session-options.js";
 import { restoreSession } from "./session-snapshot.js";
 import type { StepRunner } from "./step-runner.js";
 
@@ -27,7 +41,7 @@ export class LocalModel implements Model {
   /** Ids that end an answer. */
   readonly endIds: ReadonlySet<number>;
   readonly runner: StepRunner;
-  private disposed = false;
+  private disposing: Promise<void> | undefined;
   private readonly sessions = new Set<LocalSession>();
 
   constructor(private readonly parts: LocalModelParts) {
@@ -43,50 +57,75 @@ export class LocalModel implements Model {
 
   session(options?: SessionOptions): LocalSession {
     this.requireLive();
-    const session = new LocalSession(this, this.settings(options));
+    const session = new LocalSession(this, settingsFor(this.info, options));
     this.sessions.add(session);
     return session;
   }
 
-  async restore(bytes: Uint8Array): Promise<LocalSession> {
-    this.requireLive();
-    return this.runner.inTurn(() => {
-      this.requireLive();
-      return restoreSession(this, bytes);
+  restore(saved: ArrayBufferView | ArrayBufferLike): Promise<LocalSession> {
+    const caller = new Caller(this.restore);
+    return this.call(caller, () => {
+      const bytes = viewBytes(saved, "A saved session");
+      return this.runner.inTurn(() => {
+        this.requireLive();
+        return restoreSession(this, bytes);
+      });
     });
-  }
-
-  /** What a session's options mean with this model. @throws PolicyError, ArgumentError */
-  private settings(options?: SessionOptions): SessionSettings {
-    return withContext(sessionSettings(options), this.info);
   }
 
   forgetSession(session: LocalSession): void {
     this.sessions.delete(session);
   }
 
+  get isDisposed(): boolean {
+    return this.disposing !== undefined;
+  }
+
   private requireLive(): void {
-    if (this.disposed) throw new ArgumentError("The model was disposed of; load it again.");
+    if (this.isDisposed) throw modelDisposed();
   }
 
-  async encode(text: string, options?: EncodeOptions): Promise<Int32Array> {
-    return this.tokenizer.encode(text, options);
+  /** A call of a model that is there; what goes wrong says where it was made. */
+  private async call<R>(caller: Caller, work: () => R | Promise<R>): Promise<R> {
+    try {
+      this.requireLive();
+      return await work();
+    } catch (error) {
+      throw caller.tell(error);
+    }
   }
 
-  async decode(ids: ArrayLike<number>, options?: { readonly special?: boolean }): Promise<string> {
-    return this.tokenizer.decode(ids, options);
+  encode(text: string, options?: EncodeTextOptions): Promise<Int32Array> {
+    return this.call(new Caller(this.encode), () => {
+      const { signal, ...others } = encodeOptions(options);
+      const { check } = new Cancel(signal);
+      check();
+      return this.tokenizer.encode(ownText("encode", text), { ...others, check });
+    });
   }
 
-  async tokenTexts(ids: ArrayLike<number>): Promise<string[]> {
-    return Array.from(ids, (id) => this.tokenizer.tokenText(id));
+  decode(ids: ArrayLike<number>, options?: DecodeTextOptions): Promise<string> {
+    return this.call(new Caller(this.decode), () =>
+      this.tokenizer.decode(ownIds("decode", ids), decodeOptions(options)),
+    );
   }
 
-  async renderChat(messages: readonly ChatMessage[]): Promise<string> {
-    return this.tokenizer.renderChat(messages);
+  tokenTexts(ids: ArrayLike<number>): Promise<string[]> {
+    return this.call(new Caller(this.tokenTexts), () =>
+      Array.from(ownIds("tokenTexts", ids), (id) => this.tokenizer.tokenText(id)),
+    );
   }
 
-  async plan(options?: SessionOptions): Promise<MemoryPlan> {
-    return this.planFor(this.settings(options));
+  renderChat(messages: readonly ChatMessageInput[], options?: RenderChatOptions): Promise<string> {
+    return this.call(new Caller(this.renderChat), () => {
+      const { check } = new Cancel(renderOptions(options).signal);
+      check();
+      return this.tokenizer.renderChat(ownMessages("renderChat", messages), { check });
+    });
+  }
+
+  plan(options?: SessionOptions): Promise<MemoryPlan> {
+    return this.call(new Caller(this.plan), () => this.planFor(settingsFor(this.info, options, "plan")));
   }
 
   private planFor(settings: SessionSettings): MemoryPlan {
@@ -107,9 +146,19 @@ export class LocalModel implements Model {
     requirePlaces(backend, decoder.spec, decoder.shapes, settings, plan, advice);
   }
 
-  async dispose(): Promise<void> {
-    this.disposed = true;
-    for (const session of [...this.sessions]) await session.dispose();
+  dispose(): Promise<void> {
+    this.disposing ??= this.giveBack();
+    return this.disposing;
+  }
+
+  [ASYNC_DISPOSE](): Promise<void> {
+    return this.dispose();
+  }
+
+  private async giveBack(): Promise<void> {
+    // Not before `disposing` is set, which says why what is under way ends.
+    await undefined;
+    await Promise.all([...this.sessions].map((session) => session.dispose()));
     await this.runner.idle();
     await this.runner.backend.dispose();
   }

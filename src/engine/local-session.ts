@@ -1,14 +1,20 @@
 /**
  * A session in the engine's own thread: one text without end, read and written under a policy.
  */
-import type { ChatMessage } from "../tokenizer/tokenizer.js";
-import { ArgumentError, ContextFullError } from "../util/errors.js";
+import type { ChatMessage, EncodeOptions } from "../tokenizer/tokenizer.js";
+import { ArgumentError, CancelledError, ContextFullError, SluiceError } from "../util/errors.js";
 import { platform } from "../util/platform.js";
-import type { GenerateOptions, Part, ScoreOptions, ScorePart, Session, Usage } from "./api.js";
+import type { ChatMessageInput, GenerateOptions, Part, ScoreOptions, ScorePart, Session, Usage } from "./api.js";
+import { generateOptions, scoreOptions } from "./arguments/calls.js";
+import { ownMessages, ownPrompt } from "./arguments/values.js";
+import { ASYNC_DISPOSE } from "./async-dispose.js";
+import { Caller } from "./caller.js";
 import { ChatText } from "./chat-text.js";
 import { type ContextReader, contextReader } from "./context-reader.js";
 import { contextNotes } from "./default-context.js";
+import { modelDisposed, sessionDisposed } from "./ended.js";
 import { Generation, prepend } from "./generation.js";
+import { CANCELLED, Cancel, leaving } from "./leaving.js";
 import type { LocalModel } from "./local-model.js";
 import { fitNotes } from "./policy-fit.js";
 import { RecentIds } from "./recent-ids.js";
@@ -42,6 +48,7 @@ export class LocalSession implements Session {
   readonly chatText: ChatText;
   private busy = false;
   private disposed = false;
+  private disposing: Promise<void> | undefined;
   private lastBreath = 0;
 
   constructor(
@@ -89,71 +96,81 @@ export class LocalSession implements Session {
     };
   }
 
-  async *generate(
-    prompt: string | ArrayLike<number>,
-    options: GenerateOptions = {},
+  generate(prompt: string | ArrayLike<number>, options?: GenerateOptions): AsyncGenerator<Part, void, undefined> {
+    const caller = new Caller(this.generate);
+    const { vocabulary } = this.model.info;
+    const own = ownPrompt("generate", prompt, vocabulary);
+    const settings = generateOptions("generate", options, vocabulary);
+    return this.exclusively(caller, settings.signal, (cancel) => this.writeOn(own, settings, cancel));
+  }
+
+  chat(
+    messages: string | readonly ChatMessageInput[],
+    options?: GenerateOptions,
   ): AsyncGenerator<Part, void, undefined> {
-    yield* this.exclusively(() => this.writeOn(prompt, options));
+    const caller = new Caller(this.chat);
+    const own = ownMessages("chat", messages);
+    const settings = generateOptions("chat", options, this.model.info.vocabulary);
+    return this.exclusively(caller, settings.signal, (cancel) => this.answer(own, settings, cancel));
+  }
+
+  score(text: string | ArrayLike<number>, options?: ScoreOptions): AsyncGenerator<ScorePart, void, undefined> {
+    const caller = new Caller(this.score);
+    const own = ownPrompt("score", text, this.model.info.vocabulary);
+    const settings = scoreOptions(options);
+    return this.exclusively(caller, settings.signal, (cancel) => this.scored(own, settings, cancel));
   }
 
   private async *writeOn(
-    prompt: string | ArrayLike<number>,
+    prompt: string | Int32Array,
     options: GenerateOptions,
+    cancel: Cancel,
   ): AsyncGenerator<Part, void, undefined> {
-    if (options.signal?.aborted && this.awaitsSource) {
-      yield { text: "", id: undefined, finish: "cancelled" };
-      return;
-    }
-    const ids = await this.promptIds(prompt);
-    yield* new Generation(this, options, ids).run();
-  }
-
-  async *chat(
-    next: string | readonly ChatMessage[],
-    options: GenerateOptions = {},
-  ): AsyncGenerator<Part, void, undefined> {
-    const added: readonly ChatMessage[] = typeof next === "string" ? [{ role: "user", content: next }] : next;
-    yield* this.exclusively(() => this.answer(added, options));
-  }
-
-  async *score(
-    text: string | ArrayLike<number>,
-    options: ScoreOptions = {},
-  ): AsyncGenerator<ScorePart, void, undefined> {
-    yield* this.exclusively(() => this.scored(text, options));
+    const ids = await this.unlessCancelled(cancel, () => this.promptIds(prompt, cancel));
+    if (ids) yield* new Generation(this, options, cancel, ids).run();
+    else yield CANCELLED;
   }
 
   private async *scored(
-    text: string | ArrayLike<number>,
+    text: string | Int32Array,
     options: ScoreOptions,
+    cancel: Cancel,
   ): AsyncGenerator<ScorePart, void, undefined> {
     if (this.model.info.encoderDecoder && this.settings.source === undefined) {
       throw new ArgumentError("An encoder-decoder model scores what follows a source: give the session's source.", {
         option: "source",
       });
     }
-    if (options.signal?.aborted && this.awaitsSource) return;
     const empty = this.text.seen === 0;
-    const ids = await this.promptIds(text);
-    const opening = typeof text === "string" && empty && ids[0] === this.openingId ? 1 : 0;
-    yield* scoreText(this, ids, opening, options);
+    const ids = await this.unlessCancelled(cancel, () => this.promptIds(text, cancel));
+    const opening = typeof text === "string" && empty && ids?.at(0) === this.openingId ? 1 : 0;
+    yield* scoreText(this, ids, opening, options, cancel);
   }
 
   private async *answer(
     added: readonly ChatMessage[],
     options: GenerateOptions,
+    cancel: Cancel,
   ): AsyncGenerator<Part, void, undefined> {
     const { held } = this.chatText;
     const { waiting } = this;
     const seen = this.reader?.seen ?? 0;
-    const { text, startOver } = this.chatText.turn(this.messages, added);
+    let startOver = false;
     let answer: string | undefined;
     try {
+      const ids = await this.unlessCancelled(cancel, () => {
+        const turn = this.chatText.turn(this.messages, added, cancel.check);
+        startOver = turn.startOver;
+        return this.encode(turn.text, { guarded: true, check: cancel.check });
+      });
+      if (!ids) {
+        yield CANCELLED;
+        return;
+      }
       if (startOver) this.forget();
-      const ids = this.opened(this.model.tokenizer.encode(text, { addSpecial: false, guarded: true }));
       // The template closes the answer before with its own end token.
       if (this.waiting !== undefined && this.model.endIds.has(this.waiting)) this.waiting = undefined;
-      for await (const part of new Generation(this, options, ids).run()) {
+      for await (const part of new Generation(this, options, cancel, this.opened(ids)).run()) {
         if (part.id !== undefined || answer !== undefined) answer = (answer ?? "") + part.text;
         yield part;
       }
@@ -161,7 +178,7 @@ export class LocalSession implements Session {
       if (answer !== undefined) {
         this.chatText.answered(answer);
         this.messages.push(...added, { role: "assistant", content: answer });
-      } else if (!startOver && (this.reader?.seen ?? 0) === seen) {
+      } else if ((this.reader?.seen ?? 0) === seen) {
         this.chatText.unread(held);
         this.waiting = waiting;
       } else {
@@ -171,8 +188,20 @@ export class LocalSession implements Session {
     }
   }
 
-  private encode(text: string): Int32Array {
-    return this.model.tokenizer.encode(text, { addSpecial: false });
+  /** What `work` gives; undefined when it was cancelled before or meanwhile. */
+  private async unlessCancelled<R>(cancel: Cancel, work: () => R | Promise<R>): Promise<R | undefined> {
+    if (cancel.aborted) return undefined;
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof CancelledError) return undefined;
+      throw error;
+    }
+  }
+
+  /** A text without what the vocabulary puts around it. */
+  private encode(text: string, options: EncodeOptions): Int32Array {
+    return this.model.tokenizer.encode(text, { ...options, addSpecial: false });
   }
 
   /** An encoder is to read the source before anything else. */
@@ -181,27 +210,27 @@ export class LocalSession implements Session {
   }
 
   /** What the prompt adds to the text. An encoder first reads the source, which may be the first prompt. */
-  private async promptIds(prompt: string | ArrayLike<number>): Promise<Int32Array> {
+  private async promptIds(prompt: string | Int32Array, { check }: Cancel): Promise<Int32Array> {
     const { source } = this.settings;
-    if (!this.model.info.encoderDecoder) return this.decoderIds(prompt);
+    if (!this.model.info.encoderDecoder) return this.decoderIds(prompt, check);
     if (!this.awaitsSource) {
-      if (source !== undefined || prompt.length === 0) return this.decoderIds(prompt);
+      if (source !== undefined || prompt.length === 0) return this.decoderIds(prompt, check);
       throw new ArgumentError(
         "The encoder has read its source. Go on with an empty prompt, reset the session for another source, or give " +
           "the source as a session option and prompts to the decoder.",
       );
     }
-    await this.text.encode(this.sourceIds(source ?? prompt));
-    return this.decoderIds(source === undefined ? "" : prompt);
+    await this.text.encode(this.sourceIds(source ?? prompt, check));
+    return this.decoderIds(source === undefined ? "" : prompt, check);
   }
 
-  private decoderIds(prompt: string | ArrayLike<number>): Int32Array {
-    return typeof prompt === "string" ? this.opened(this.encode(prompt)) : this.checked(prompt);
+  private decoderIds(prompt: string | Int32Array, check: () => void): Int32Array {
+    return typeof prompt === "string" ? this.opened(this.encode(prompt, { check })) : prompt;
   }
 
   /** @throws ContextFullError when the source is longer than the model reads at once */
-  private sourceIds(source: string | ArrayLike<number>): Int32Array {
-    const ids = typeof source === "string" ? this.model.tokenizer.encode(source) : this.checked(source);
+  private sourceIds(source: string | ArrayLike<number>, check: () => void): Int32Array {
+    const ids = typeof source === "string" ? this.model.tokenizer.encode(source, { check }) : Int32Array.from(source);
     const most = this.model.info.trainedContext;
     if (ids.length === 0) throw new ArgumentError("The source is empty: there is nothing for the encoder to read.");
     if (ids.length <= most) return ids;
@@ -226,34 +255,51 @@ export class LocalSession implements Session {
     return prepend(openingId, ids);
   }
 
-  /** One text cannot be written by two at once. */
-  private async *exclusively<T>(work: () => AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
-    this.requireIdle();
-    this.busy = true;
+  /**
+   * Work that gives parts, once the first is asked for: one text cannot be written by two at once. Whatever ends it, the
+   * session is free afterwards.
+   */
+  private exclusively<T>(
+    caller: Caller,
+    signal: AbortSignal | undefined,
+    work: (cancel: Cancel) => AsyncGenerator<T, void, undefined>,
+  ): AsyncGenerator<T, void, undefined> {
+    const cancel = new Cancel(signal);
+    return leaving(
+      this.parts(caller, () => work(cancel)),
+      () => cancel.leave(),
+    );
+  }
+
+  private async *parts<T>(
+    caller: Caller,
+    work: () => AsyncGenerator<T, void, undefined>,
+  ): AsyncGenerator<T, void, undefined> {
+    let began = false;
     try {
+      this.begin();
+      began = true;
       yield* work();
+    } catch (error) {
+      throw caller.tell(this.disposed && error instanceof SluiceError ? this.gone() : error);
     } finally {
-      this.busy = false;
+      if (began) this.busy = false;
     }
+  }
+
+  /** One thing at a time. @throws ArgumentError when it was disposed of or is at work */
+  private begin(): void {
+    this.requireLive();
+    if (this.busy) throw new ArgumentError("The session is busy: finish or cancel the running generation first.");
+    this.busy = true;
   }
 
   private requireLive(): void {
-    if (this.disposed) throw new ArgumentError("The session was disposed of; make a new one.");
+    if (this.disposed) throw this.gone();
   }
 
-  private requireIdle(): void {
-    if (this.busy) throw new ArgumentError("The session is busy: finish or cancel the running generation first.");
-  }
-
-  private checked(ids: ArrayLike<number>): Int32Array {
-    const { vocabulary } = this.model.info;
-    for (let i = 0; i < ids.length; i++) {
-      if (Number.isInteger(ids[i]) && ids[i] >= 0 && ids[i] < vocabulary) continue;
-      throw new ArgumentError(
-        `Token id ${ids[i]} at index ${i} is not in the vocabulary: expected 0 to ${vocabulary - 1}.`,
-      );
-    }
-    return Int32Array.from(ids);
+  private gone(): ArgumentError {
+    return this.model.isDisposed ? modelDisposed() : sessionDisposed();
   }
 
   /** Lets cancel messages, signals and timers through, if they have waited for a while. */
@@ -280,37 +326,48 @@ export class LocalSession implements Session {
     this.waiting = undefined;
   }
 
-  async save(): Promise<Uint8Array<ArrayBuffer>> {
-    this.requireLive();
-    this.requireIdle();
-    this.busy = true;
+  save(): Promise<Uint8Array<ArrayBuffer>> {
+    return this.alone(new Caller(this.save), () => saveSession(this));
+  }
+
+  reset(): Promise<void> {
+    return this.alone(new Caller(this.reset), async () => {
+      this.forget();
+      this.chatText.clear();
+      this.messages.length = 0;
+      this.promptTokens = 0;
+      this.generatedTokens = 0;
+      this.prefillSpeed.clear();
+      this.decodeSpeed.clear();
+    });
+  }
+
+  /** Work of its own between two steps. */
+  private async alone<R>(caller: Caller, work: () => Promise<R>): Promise<R> {
+    let began = false;
     try {
-      return await this.model.runner.inTurn(() => saveSession(this));
+      this.begin();
+      began = true;
+      return await this.model.runner.inTurn(() => {
+        this.requireLive();
+        return work();
+      });
+    } catch (error) {
+      throw caller.tell(error);
     } finally {
-      this.busy = false;
+      if (began) this.busy = false;
     }
   }
 
-  async reset(): Promise<void> {
-    this.requireIdle();
-    this.busy = true;
-    await this.model.runner.idle();
-    this.busy = false;
-    this.forget();
-    this.chatText.clear();
-    this.messages.length = 0;
-    this.promptTokens = 0;
-    this.generatedTokens = 0;
-    this.prefillSpeed.clear();
-    this.decodeSpeed.clear();
-  }
-
-  async dispose(): Promise<void> {
-    if (this.disposed) return;
+  dispose(): Promise<void> {
     // From here on a generation that is under way ends with a typed error at its next step.
     this.disposed = true;
-    await this.model.runner.idle();
-    this.abandon();
+    this.disposing ??= this.model.runner.idle().then(() => this.abandon());
+    return this.disposing;
+  }
+
+  [ASYNC_DISPOSE](): Promise<void> {
+    return this.dispose();
   }
 
   /** Gives everything back at once. No step may be running. */

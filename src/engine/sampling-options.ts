@@ -3,6 +3,7 @@
  */
 import { ArgumentError } from "../util/errors.js";
 import type { GenerateOptions } from "./api.js";
+import { shown } from "./arguments/kinds.js";
 
 /** What a Sampler reads of GenerateOptions. */
 export type SamplingOptions = Pick<
@@ -62,7 +63,7 @@ export const SAMPLING_RANGES = {
 export function samplingSettings(options: SamplingOptions, vocabulary: number): SamplingSettings {
   const { seed } = options;
   if (seed !== undefined && (!Number.isSafeInteger(seed) || seed < 0)) {
-    throw new ArgumentError(`seed must be an integer from 0 to 2^53 - 1; found ${seed}.`, { option: "seed" });
+    throw new ArgumentError(`seed must be an integer from 0 to 2^53 - 1; found ${shown(seed)}.`, { option: "seed" });
   }
   return {
     temperature: inRange("temperature", options.temperature),
@@ -89,7 +90,7 @@ function inRange(option: keyof typeof SAMPLING_RANGES, value: number | undefined
   if (fits) return value;
   const kind = range.integer ? "an integer" : "a number";
   const bounds = `${range.above ? "above" : "from"} ${range.least} to ${range.most}`;
-  throw new ArgumentError(`${option} must be ${kind} ${bounds}; found ${String(value)}.`, { option });
+  throw new ArgumentError(`${option} must be ${kind} ${bounds}; found ${shown(value)}.`, { option });
 }
 
 function biasEntries(bias: Readonly<Record<number, number>>, vocabulary: number): { id: number; value: number }[] {
@@ -102,7 +103,7 @@ function biasEntries(bias: Readonly<Record<number, number>>, vocabulary: number)
     }
     // -Infinity bans a token; the sum of +Infinity and a logit would be no number to compare with.
     if (typeof value !== "number" || Number.isNaN(value) || value === Number.POSITIVE_INFINITY) {
-      throw new ArgumentError(`logitBias of id ${id} must be a finite number or -Infinity; found ${String(value)}.`, {
+      throw new ArgumentError(`logitBias of id ${id} must be a finite number or -Infinity; found ${shown(value)}.`, {
         option: "logitBias",
         id,
       });

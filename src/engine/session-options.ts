@@ -4,7 +4,10 @@ import type { ContextPolicy } from "../context/policy.js";
 import { parsePolicy } from "../context/policy-text.js";
 import { KV_TYPES, type KvType } from "../tensor/dtype.js";
 import { ArgumentError } from "../util/errors.js";
-import type { SessionOptions } from "./api.js";
+import type { ModelInfo, SessionOptions } from "./api.js";
+import { sessionOptions } from "./arguments/calls.js";
+import { ownIds } from "./arguments/values.js";
+import { withContext } from "./default-context.js";
 
 export interface SessionSettings {
   readonly policy: ContextPolicy;
@@ -17,15 +20,20 @@ export interface SessionSettings {
   readonly source: SessionOptions["source"];
 }
 
-const MOST_CHUNK = 4096;
-
 /** @throws PolicyError, ArgumentError */
-export function sessionSettings(options: SessionOptions = {}): SessionSettings {
+export function sessionSettings(given?: SessionOptions, call = "session"): SessionSettings {
+  const options = sessionOptions(call, given);
   const { contextLength, chunk = 256, source } = options;
   const policy = parsePolicy(options.context ?? "auto");
-  if (contextLength !== undefined) whole("contextLength", contextLength, 2 ** 31 - 1);
-  whole("chunk", chunk, MOST_CHUNK);
   return { policy, ...kvTypes(options.kv ?? "f16"), contextLength, chunk, source };
+}
+
+/** What the options mean with this model. @throws PolicyError, ArgumentError */
+export function settingsFor(info: ModelInfo, options: SessionOptions | undefined, call = "session"): SessionSettings {
+  const settings = withContext(sessionSettings(options, call), info);
+  const { source } = settings;
+  if (source !== undefined && typeof source !== "string") ownIds("source", source, info.vocabulary);
+  return settings;
 }
 
 /** Options that give these settings again. */
@@ -60,9 +68,4 @@ function kvTypes(text: string): { keyType: KvType; valueType: KvType } {
     );
   }
   return { keyType, valueType };
-}
-
-function whole(option: string, value: number, most: number): void {
-  if (Number.isInteger(value) && value >= 1 && value <= most) return;
-  throw new ArgumentError(`${option} must be a whole number from 1 to ${most}; found ${value}.`, { option });
 }

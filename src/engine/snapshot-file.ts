@@ -3,7 +3,8 @@
  * lengths follow from the header. Everything is little-endian, as the machines are that Sluice runs on.
  */
 import type { ByteSink, ByteTap } from "../context/snapshot.js";
-import { ArgumentError, SnapshotError } from "../util/errors.js";
+import { viewBytes } from "../util/bytes.js";
+import { SnapshotError } from "../util/errors.js";
 import { xxhash32 } from "../util/xxhash32.js";
 
 const MAGIC = "SLUICESS";
@@ -53,11 +54,15 @@ export class SnapshotReader implements ByteTap {
   readonly header: unknown;
   private at: number;
 
+  private readonly bytes: Uint8Array;
+
   /** @throws SnapshotError for anything but a whole snapshot of this version */
-  constructor(private readonly bytes: Uint8Array) {
-    if (!(bytes instanceof Uint8Array)) throw new ArgumentError("A saved session is a Uint8Array.");
+  constructor(given: Uint8Array) {
+    // A Buffer's `slice` is no copy.
+    const bytes = viewBytes(given, "A saved session");
+    this.bytes = bytes;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const magic = new TextDecoder("latin1").decode(bytes.subarray(0, MAGIC.length));
+    const magic = new TextDecoder("latin1").decode(bytes.slice(0, MAGIC.length));
     if (bytes.length < HEADER_AT || magic !== MAGIC) throw new SnapshotError("This is not a saved session.");
     const version = view.getUint32(VERSION_AT, true);
     if (version !== VERSION) {
@@ -71,7 +76,7 @@ export class SnapshotReader implements ByteTap {
     }
     this.at = HEADER_AT + view.getUint32(HEADER_BYTES_AT, true);
     if (this.at > bytes.length) throw new SnapshotError("The saved session ends within its header.");
-    this.header = parse(bytes.subarray(HEADER_AT, this.at));
+    this.header = parse(bytes.slice(HEADER_AT, this.at));
   }
 
   /** Bytes of the blocks that were not taken yet. */

@@ -3,7 +3,8 @@
  * stop string is held back until it is decided. One Knuth-Morris-Pratt automaton per string, so the cost per character
  * does not depend on the strings' length.
  */
-import { ArgumentError } from "../util/errors.js";
+import type { Range } from "../util/ranges.js";
+import { isStop } from "./arguments/kinds.js";
 
 export interface StopPush {
   /** Text that became certain. */
@@ -23,45 +24,78 @@ interface Matcher {
 export class StopStrings {
   readonly #matchers: readonly Matcher[];
   #held = "";
+  /** Parts of the held text that never come out. */
+  #hidden: Range[] = [];
   #stopped = false;
 
   /** @throws ArgumentError for an empty string: it would end every text at once */
-  constructor(stops: readonly string[] = []) {
-    this.#matchers = stops.map((stop) => {
-      if (typeof stop !== "string" || stop === "") {
-        throw new ArgumentError("A stop string must be a string with at least one character.", { option: "stop" });
-      }
+  constructor(stops: string | readonly string[] = []) {
+    isStop(stops, "stop");
+    const list = typeof stops === "string" ? [stops] : stops;
+    this.#matchers = list.map((stop) => {
       return { stop, fallback: fallbacks(stop), matched: 0 };
     });
   }
 
+  /** Whether there is anything to look for. */
+  get active(): boolean {
+    return this.#matchers.length > 0;
+  }
+
   /**
    * Takes the next piece of text. The string that is complete first ends the text; of several that are complete at the
-   * same character, the longest.
+   * same character, the longest. Text of kind "hidden", that of a special token, is looked at but never comes out.
    */
-  push(text: string): StopPush {
+  push(text: string, kind: "shown" | "hidden" = "shown"): StopPush {
     if (this.#stopped) return { text: "", stopped: true };
-    if (this.#matchers.length === 0) return { text, stopped: false };
+    if (!this.active) return { text: kind === "shown" ? text : "", stopped: false };
+    const before = this.#held.length;
     const all = this.#held + text;
-    for (let at = this.#held.length; at < all.length; at++) {
+    if (kind === "hidden" && text !== "") this.#hidden.push({ start: before, end: all.length });
+    for (let at = before; at < all.length; at++) {
       const found = this.#step(all.charAt(at));
       if (found > 0) {
-        this.#held = "";
+        const given = this.#shownUpTo(all, at + 1 - found);
+        this.#hold("", 0);
         this.#stopped = true;
-        return { text: all.slice(0, at + 1 - found), stopped: true };
+        return { text: given, stopped: true };
       }
     }
-    const held = Math.max(...this.#matchers.map((matcher) => matcher.matched));
-    this.#held = all.slice(all.length - held);
-    return { text: all.slice(0, all.length - held), stopped: false };
+    let held = 0;
+    for (const { matched } of this.#matchers) held = Math.max(held, matched);
+    const certain = all.length - held;
+    const given = this.#shownUpTo(all, certain);
+    this.#hold(all, certain);
+    return { text: given, stopped: false };
   }
 
   /** The text ended: what was held back, as no stop string was completed. */
   end(): string {
-    const rest = this.#held;
-    this.#held = "";
+    const rest = this.#shownUpTo(this.#held, this.#held.length);
+    this.#hold("", 0);
     for (const matcher of this.#matchers) matcher.matched = 0;
     return rest;
+  }
+
+  /** The beginning of the text, without what is hidden. */
+  #shownUpTo(all: string, end: number): string {
+    let given = "";
+    let at = 0;
+    for (const hidden of this.#hidden) {
+      if (hidden.start >= end) break;
+      given += all.slice(at, hidden.start);
+      at = Math.min(end, hidden.end);
+    }
+    return given + all.slice(at, end);
+  }
+
+  /** Holds back what follows `certain` characters. */
+  #hold(all: string, certain: number): void {
+    this.#held = all.slice(certain);
+    if (this.#hidden.length === 0) return;
+    this.#hidden = this.#hidden
+      .filter(({ end }) => end > certain && certain < all.length)
+      .map(({ start, end }) => ({ start: Math.max(0, start - certain), end: end - certain }));
   }
 
   /** Takes one character; returns the length of the longest stop string that it completes, or 0. */

@@ -69,8 +69,8 @@ export class MemoryError extends SluiceError {
 /** A wrong argument of a call or an option. */
 export class ArgumentError extends SluiceError {
   override readonly name = "ArgumentError";
-  constructor(message: string, details?: ErrorDetails) {
-    super("bad_argument", message, details);
+  constructor(message: string, details?: ErrorDetails, options?: ErrorOptions) {
+    super("bad_argument", message, details, options);
   }
 }
 

@@ -17,6 +17,7 @@ import type {
 } from "../../src/engine/api.js";
 import { sessionSettings } from "../../src/engine/session-options.js";
 import type { ChatMessage } from "../../src/tokenizer/tokenizer.js";
+import { viewBytes } from "../../src/util/bytes.js";
 import { CancelledError, ContextFullError, MemoryError, NotFoundError, SnapshotError } from "../../src/util/errors.js";
 
 /** What happened on the engine's side. */
@@ -88,7 +89,8 @@ function fakeModel(log: FakeLog): Model {
   return {
     info: INFO,
     session: (options) => new FakeSession(options ?? {}, log),
-    restore: async (saved) => {
+    restore: async (given) => {
+      const saved = viewBytes(given, "A saved session");
       if (saved[0] !== 7) throw new SnapshotError("This is not a saved session.");
       const session = new FakeSession({ context: "recent:8" }, log);
       session.usage = { ...ZERO, seen: saved[1] };
@@ -104,6 +106,7 @@ function fakeModel(log: FakeLog): Model {
     dispose: async () => {
       log.modelDisposed++;
     },
+    [Symbol.asyncDispose]: async () => {},
   };
 }
 
@@ -181,10 +184,14 @@ class FakeSession implements Session {
     options: ScoreOptions = {},
   ): AsyncGenerator<ScorePart, void, undefined> {
     const all = new Float32Array(new SharedArrayBuffer(4 * text.length)).fill(-1);
-    for (let start = 0; start < text.length && !options.signal?.aborted; start += 2) {
+    const { usage } = this;
+    let start = 0;
+    for (; start < text.length && !options.signal?.aborted; start += 2) {
       this.log.parts++;
-      yield { start, count: 2, logprobs: all.subarray(start, start + 2), elapsedMs: 1, usage: this.usage };
+      yield { start, count: 2, logprobs: all.subarray(start, start + 2), elapsedMs: 1, usage };
     }
+    const finish = start < text.length ? "cancelled" : "end";
+    yield { start, count: 0, logprobs: new Float32Array(0), elapsedMs: 0, usage, finish };
   }
 
   /** A view of a larger buffer: only its own bytes may cross. */
@@ -200,4 +207,6 @@ class FakeSession implements Session {
   async dispose(): Promise<void> {
     this.log.sessionsDisposed++;
   }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
 }

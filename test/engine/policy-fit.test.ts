@@ -206,7 +206,9 @@ describe("a source", () => {
     const parts = [];
     for await (const part of session.generate("", { signal })) parts.push(part);
     expect(parts).toEqual([{ text: "", id: undefined, finish: "cancelled" }]);
-    expect((await session.score(ids(3), { signal }).next()).done).toBe(true);
+    const scored = [];
+    for await (const { count, finish } of session.score(ids(3), { signal })) scored.push({ count, finish });
+    expect(scored).toEqual([{ count: 0, finish: "cancelled" }]);
     expect(session.usage).toMatchObject({ seen: 0, cacheBytes: 0 });
   });
 });

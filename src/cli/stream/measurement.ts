@@ -117,6 +117,8 @@ export class Measurement {
 
   /** @param part with `start` counted in the text, without a start token */
   add(part: ScorePart): void {
+    // Says only that the run was cancelled.
+    if (part.finish === "cancelled" && part.count === 0) return;
     const logprobSum = part.logprobs.reduce((sum, value) => sum + value, 0);
     const { start, count, elapsedMs, usage } = part;
     if (this.#usage === undefined) this.#scoredFrom = start;

@@ -5,9 +5,10 @@
 import { InternalError } from "../../util/errors.js";
 import type { ThreadPort } from "../../util/platform.js";
 import type { LoadOptions, Model, Session } from "../api.js";
+import { type CancelFlag, watched } from "./cancel-flag.js";
 import { asToHost, type FromHost, type ReplyBody, type Request, type SessionView } from "./wire.js";
 import { toWireError } from "./wire-error.js";
-import { ownBytes, ownIds } from "./wire-values.js";
+import { ownBytes, ownNumbers } from "./wire-values.js";
 import { startWork, type Work } from "./work.js";
 
 /** Loads a model in place, in the thread that calls it. */
@@ -28,6 +29,8 @@ class Host {
   readonly #works = new Map<number, Work>();
   /** Signals by the id of the request that they cancel. */
   readonly #aborts = new Map<number, AbortController>();
+  /** Raised when the model is disposed of. */
+  #ended: CancelFlag | undefined;
 
   constructor(port: ThreadPort, loadLocal: LoadLocal) {
     this.#port = port;
@@ -62,13 +65,19 @@ class Host {
       case "load":
         return this.#load(request);
       case "encode":
-        return { type: "ids", ids: ownIds(await this.#loaded().encode(request.text, request.options)) };
+        return this.#cancellable(request, async (signal) => {
+          const ids = await this.#loaded().encode(request.text, { ...request.options, signal });
+          return { type: "ids", ids: ownNumbers(ids) };
+        });
       case "decode":
         return { type: "text", text: await this.#loaded().decode(request.ids, { special: request.special }) };
       case "tokenTexts":
         return { type: "texts", texts: await this.#loaded().tokenTexts(request.ids) };
       case "renderChat":
-        return { type: "text", text: await this.#loaded().renderChat(request.messages) };
+        return this.#cancellable(request, async (signal) => ({
+          type: "text",
+          text: await this.#loaded().renderChat(request.messages, { signal }),
+        }));
       case "plan":
         return { type: "plan", plan: await this.#loaded().plan(request.options) };
       case "dispose":
@@ -79,6 +88,20 @@ class Host {
         return this.#stop(request.work);
       default:
         return this.#serveSession(request);
+    }
+  }
+
+  /** Work that its flag, the end of the model, or a cancel message ends. */
+  async #cancellable(
+    { id, flag }: { readonly id: number; readonly flag?: CancelFlag },
+    work: (signal: AbortSignal) => Promise<ReplyBody>,
+  ): Promise<ReplyBody> {
+    const abort = new AbortController();
+    this.#aborts.set(id, abort);
+    try {
+      return await work(watched(abort, [flag, this.#ended]));
+    } finally {
+      this.#aborts.delete(id);
     }
   }
 
@@ -113,7 +136,8 @@ class Host {
     const abort = new AbortController();
     if (request.cancelled) abort.abort();
     const onPrefill = (done: number, total: number) => this.#post({ type: "prefill", id, done, total });
-    const steps = startWork(session, request.work, abort.signal, request.prefill ? onPrefill : undefined);
+    const signal = watched(abort, [request.flag, this.#ended]);
+    const steps = startWork(session, request.work, signal, request.prefill ? onPrefill : undefined);
     this.#aborts.set(id, abort);
     this.#works.set(id, { ...steps, session: request.session });
     return this.#nextPart(id);
@@ -121,6 +145,7 @@ class Host {
 
   async #load(request: Extract<Request, { readonly type: "load" }>): Promise<ReplyBody> {
     const abort = new AbortController();
+    this.#ended = request.ended;
     this.#aborts.set(request.id, abort);
     try {
       this.#model = await this.#loadLocal(request.reference, {

@@ -4,16 +4,20 @@
  */
 import { ArgumentError, InternalError, MemoryError, SluiceError } from "../../util/errors.js";
 import type { Thread } from "../../util/platform.js";
+import type { Caller } from "../caller.js";
 import { asFromHost, type FromHost, type Notice, type Reply, type RequestBody, type SessionView } from "./wire.js";
 import { fromWireError } from "./wire-error.js";
 
 interface Pending {
   resolve(reply: Reply): void;
   reject(error: unknown): void;
+  /** Where the call was made that this is a request of. */
+  readonly caller: Caller | undefined;
   readonly onNotice: ((notice: Notice) => void) | undefined;
 }
 
 export interface RequestOptions {
+  readonly caller?: Caller;
   readonly transfer?: readonly ArrayBuffer[];
   /** Progress while the request is pending. What it throws fails the request; whoever made it then stops the work. */
   readonly onNotice?: ((notice: Notice) => void) | undefined;
@@ -30,24 +34,21 @@ export class EngineLine {
   readonly #pending = new Map<number, Pending>();
   readonly #views = new Map<number, (view: SessionView) => void>();
   #lastId = 0;
-  /** Why nothing can be asked any more. */
-  #ended: SluiceError | undefined;
+  /** Why nothing can be asked any more; an error of its own for each call. */
+  #ended: (() => SluiceError) | undefined;
 
   constructor(thread: Thread) {
     this.#thread = thread;
     thread.onMessage((message) => this.#take(asFromHost(message)));
-    thread.onFailure((error) => this.#end(threadDied(error)));
+    thread.onFailure((error) => this.#end(() => threadDied(error)));
     thread.keepAlive(false);
   }
 
-  /** The thread has died or the model was disposed. */
-  get hasEnded(): boolean {
-    return this.#ended !== undefined;
-  }
-
   /** @throws SluiceError when the thread has died or the model was disposed */
-  check(): void {
-    if (this.#ended) throw this.#ended;
+  check(caller?: Caller): void {
+    if (!this.#ended) return;
+    const error = this.#ended();
+    throw caller ? caller.begin(error) : error;
   }
 
   /** Rejects with the typed error that the request failed with. */
@@ -56,13 +57,13 @@ export class EngineLine {
   }
 
   /** As `request`, and tells the id, to cancel it by. */
-  send(body: RequestBody, { transfer, onNotice }: RequestOptions = {}): Sent {
+  send(body: RequestBody, { transfer, onNotice, caller }: RequestOptions = {}): Sent {
     const id = ++this.#lastId;
     const reply = new Promise<Reply>((resolve, reject) => {
-      this.check();
+      this.check(caller);
       this.#post({ ...body, id }, transfer);
       if (this.#pending.size === 0) this.#thread.keepAlive(true);
-      this.#pending.set(id, { resolve, reject, onNotice });
+      this.#pending.set(id, { resolve, reject, onNotice, caller });
     });
     return { id, reply };
   }
@@ -79,9 +80,34 @@ export class EngineLine {
   }
 
   /** Ends the thread; what is pending fails with `reason`. */
-  async close(reason: SluiceError): Promise<void> {
+  async close(reason: () => SluiceError): Promise<void> {
     this.#end(reason);
-    await this.#thread.terminate();
+    await this.#thread.terminate().catch(() => undefined);
+  }
+
+  /**
+   * Ends the thread as `close` does, but first lets it give back what it has, if it does so within `patienceMs`: a thread
+   * that is busy in a template or an expression hears nothing.
+   */
+  async shutDown(reason: () => SluiceError, patienceMs: number): Promise<void> {
+    const hadEnded = this.#ended !== undefined;
+    this.#end(reason);
+    if (!hadEnded) await this.#farewell(patienceMs);
+    await this.close(reason);
+  }
+
+  #farewell(patienceMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, patienceMs);
+      const done = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      const id = ++this.#lastId;
+      this.#pending.set(id, { resolve: done, reject: done, onNotice: undefined, caller: undefined });
+      this.#thread.keepAlive(true);
+      this.#thread.post({ type: "dispose", id });
+    });
   }
 
   #post(message: unknown, transfer: readonly ArrayBuffer[] | undefined): void {
@@ -100,8 +126,8 @@ export class EngineLine {
     }
     if (message.view) this.#views.get(message.view.session)?.(message.view);
     const pending = this.#settle(message.id);
-    if (message.type === "error") pending?.reject(fromWireError(message.error));
-    else pending?.resolve(message);
+    if (message.type !== "error") pending?.resolve(message);
+    else if (pending) this.#fail(pending, fromWireError(message.error));
   }
 
   #notify(notice: Notice): void {
@@ -118,9 +144,16 @@ export class EngineLine {
     return pending;
   }
 
-  #end(reason: SluiceError): void {
+  #fail({ reject, caller }: Pending, error: SluiceError): void {
+    reject(caller ? caller.begin(error) : error);
+  }
+
+  #end(reason: () => SluiceError): void {
     this.#ended ??= reason;
-    for (const id of [...this.#pending.keys()]) this.#settle(id)?.reject(reason);
+    for (const id of [...this.#pending.keys()]) {
+      const pending = this.#settle(id);
+      if (pending) this.#fail(pending, this.#ended());
+    }
   }
 }
 

@@ -1,90 +1,175 @@
 /**
  * A model that runs in the engine's own thread, so that the caller's event loop stays free: the same face as in place.
  */
-import type { ChatMessage, EncodeOptions } from "../../tokenizer/tokenizer.js";
-import { ArgumentError, CancelledError } from "../../util/errors.js";
+import { copyBytes } from "../../util/bytes.js";
+import { CancelledError, type SluiceError } from "../../util/errors.js";
 import type { Thread } from "../../util/platform.js";
-import type { LoadOptions, MemoryPlan, Model, ModelInfo, Session, SessionOptions } from "../api.js";
-import { withContext } from "../default-context.js";
+import type {
+  ChatMessageInput,
+  DecodeTextOptions,
+  EncodeTextOptions,
+  LoadOptions,
+  MemoryPlan,
+  Model,
+  ModelInfo,
+  RenderChatOptions,
+  Session,
+  SessionOptions,
+} from "../api.js";
+import { decodeOptions, encodeOptions, loadOptions, renderOptions } from "../arguments/calls.js";
+import { ownIds, ownMessages, ownText } from "../arguments/values.js";
+import { ASYNC_DISPOSE } from "../async-dispose.js";
+import { Caller } from "../caller.js";
+import { modelDisposed } from "../ended.js";
 import { fitNotes } from "../policy-fit.js";
-import { sessionSettings } from "../session-options.js";
-import { EngineLine } from "./line.js";
+import { settingsFor } from "../session-options.js";
+import { type CancelFlag, cancelFlag, raise } from "./cancel-flag.js";
+import { EngineLine, type RequestOptions } from "./line.js";
 import { RemoteSession } from "./remote-session.js";
-import { expectReply } from "./wire.js";
-import { ownIds } from "./wire-values.js";
+import { expectReply, type Reply, type RequestBody } from "./wire.js";
+
+/** How long a thread that was asked to end, or to stop loading, may take before it is ended. */
+const PATIENCE_MS = 2000;
+const LOADING_PATIENCE_MS = 1000;
+
+const loadingCancelled = () => new CancelledError("Loading was cancelled.");
 
 /**
  * Loads a model in `thread`, which must serve the engine (host.ts). The thread belongs to the model: it ends with
  * `dispose`, or when loading fails.
  * @throws what loading in place throws
  */
-export async function loadRemote(thread: Thread, reference: string, options: LoadOptions = {}): Promise<Model> {
+export async function loadRemote(
+  thread: Thread,
+  reference: string,
+  options?: LoadOptions,
+  caller = new Caller(loadRemote),
+): Promise<Model> {
   const line = new EngineLine(thread);
-  const { signal, onProgress, thread: _, ...plain } = options;
-  let cancel: (() => void) | undefined;
+  let stopWaiting = () => {};
   try {
-    if (signal?.aborted) throw new CancelledError("Loading was cancelled.");
+    const { signal, onProgress, thread: _, ...plain } = loadOptions(options);
+    if (signal?.aborted) throw loadingCancelled();
+    const ended = cancelFlag();
     const { id, reply } = line.send(
-      { type: "load", reference, options: plain },
-      { onNotice: (notice) => notice.type === "progress" && onProgress?.(notice.progress) },
+      { type: "load", reference, options: plain, ...(ended && { ended }) },
+      { caller, onNotice: (notice) => notice.type === "progress" && onProgress?.(notice.progress) },
     );
-    cancel = () => line.cancel(id);
-    signal?.addEventListener("abort", cancel);
-    return new RemoteModel(line, expectReply(await reply, "loaded").info);
+    if (signal) stopWaiting = cancelLoading(line, id, signal);
+    return new RemoteModel(line, expectReply(await reply, "loaded").info, ended);
   } catch (error) {
-    await line.close(new CancelledError("Loading failed."));
+    await line.close(loadingCancelled);
     throw error;
   } finally {
-    if (cancel) signal?.removeEventListener("abort", cancel);
+    stopWaiting();
   }
+}
+
+/** Asks the thread to stop once the signal is aborted, and ends it when it does not. Returns how to stop watching. */
+function cancelLoading(line: EngineLine, id: number, signal: AbortSignal): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const cancel = () => {
+    line.cancel(id);
+    timer = setTimeout(() => void line.close(loadingCancelled), LOADING_PATIENCE_MS);
+  };
+  signal.addEventListener("abort", cancel);
+  return () => {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", cancel);
+  };
 }
 
 class RemoteModel implements Model {
   readonly #line: EngineLine;
+  /** Raised when the model is disposed of: what the thread is at then ends by itself. */
+  readonly #ended: CancelFlag | undefined;
   #sessions = 0;
   #disposed: Promise<void> | undefined;
 
   constructor(
     line: EngineLine,
     readonly info: ModelInfo,
+    ended: CancelFlag | undefined,
   ) {
     this.#line = line;
+    this.#ended = ended;
   }
 
-  session(options: SessionOptions = {}): Session {
+  session(options?: SessionOptions): Session {
     this.#line.check();
-    const settings = withContext(sessionSettings(options), this.info);
-    const notes = fitNotes(settings, this.info);
-    return RemoteSession.open(this.#line, ++this.#sessions, options, { policy: settings.policy, notes });
+    const settings = settingsFor(this.info, options);
+    const opening = { settings, info: this.info, notes: fitNotes(settings, this.info) };
+    return RemoteSession.open(this.#line, ++this.#sessions, opening);
   }
 
-  restore(saved: Uint8Array): Promise<Session> {
-    return RemoteSession.restore(this.#line, ++this.#sessions, saved);
+  async restore(saved: ArrayBufferView | ArrayBufferLike): Promise<Session> {
+    const caller = new Caller(this.restore);
+    this.#line.check(caller);
+    const bytes = copyBytes(saved, "A saved session");
+    return RemoteSession.restore(this.#line, ++this.#sessions, { bytes, info: this.info, caller });
   }
 
-  async encode(text: string, options: EncodeOptions = {}): Promise<Int32Array> {
-    return expectReply(await this.#line.request({ type: "encode", text, options }), "ids").ids;
+  async encode(text: string, options?: EncodeTextOptions): Promise<Int32Array> {
+    const caller = new Caller(this.encode);
+    this.#line.check(caller);
+    const { signal, ...plain } = encodeOptions(options);
+    const body = { type: "encode", text: ownText("encode", text), options: plain } as const;
+    return expectReply(await this.#cancellable(body, caller, signal), "ids").ids;
   }
 
-  async decode(ids: ArrayLike<number>, options: { readonly special?: boolean } = {}): Promise<string> {
-    const own = ownIds(ids);
-    const { special = false } = options;
-    const reply = await this.#line.request({ type: "decode", ids: own, special }, { transfer: [own.buffer] });
+  async decode(ids: ArrayLike<number>, options?: DecodeTextOptions): Promise<string> {
+    const caller = new Caller(this.decode);
+    this.#line.check(caller);
+    const own = ownIds("decode", ids);
+    const { special = false } = decodeOptions(options);
+    const reply = await this.#line.request({ type: "decode", ids: own, special }, { transfer: [own.buffer], caller });
     return expectReply(reply, "text").text;
   }
 
   async tokenTexts(ids: ArrayLike<number>): Promise<string[]> {
-    const own = ownIds(ids);
-    const reply = await this.#line.request({ type: "tokenTexts", ids: own }, { transfer: [own.buffer] });
+    const caller = new Caller(this.tokenTexts);
+    this.#line.check(caller);
+    const own = ownIds("tokenTexts", ids);
+    const reply = await this.#line.request({ type: "tokenTexts", ids: own }, { transfer: [own.buffer], caller });
     return expectReply(reply, "texts").texts;
   }
 
-  async renderChat(messages: readonly ChatMessage[]): Promise<string> {
-    return expectReply(await this.#line.request({ type: "renderChat", messages }), "text").text;
+  async renderChat(messages: readonly ChatMessageInput[], options?: RenderChatOptions): Promise<string> {
+    const caller = new Caller(this.renderChat);
+    this.#line.check(caller);
+    const { signal } = renderOptions(options);
+    const body = { type: "renderChat", messages: ownMessages("renderChat", messages) } as const;
+    return expectReply(await this.#cancellable(body, caller, signal), "text").text;
   }
 
-  async plan(options: SessionOptions = {}): Promise<MemoryPlan> {
-    return expectReply(await this.#line.request({ type: "plan", options }), "plan").plan;
+  async plan(options?: SessionOptions): Promise<MemoryPlan> {
+    const caller = new Caller(this.plan);
+    this.#line.check(caller);
+    settingsFor(this.info, options, "plan");
+    return expectReply(await this.#line.request({ type: "plan", options: options ?? {} }, { caller }), "plan").plan;
+  }
+
+  /** A request that a signal ends, also while the thread is at it. */
+  async #cancellable(
+    body: Extract<RequestBody, { readonly type: "encode" | "renderChat" }>,
+    caller: Caller,
+    signal: AbortSignal | undefined,
+  ): Promise<Reply> {
+    const options: RequestOptions = { caller };
+    if (!signal) return this.#line.request(body, options);
+    if (signal.aborted) throw new CancelledError();
+    const flag = cancelFlag();
+    const { id, reply } = this.#line.send({ ...body, ...(flag && { flag }) }, options);
+    const cancel = () => {
+      raise(flag);
+      this.#line.cancel(id);
+    };
+    signal.addEventListener("abort", cancel);
+    try {
+      return await reply;
+    } finally {
+      signal.removeEventListener("abort", cancel);
+    }
   }
 
   dispose(): Promise<void> {
@@ -92,12 +177,13 @@ class RemoteModel implements Model {
     return this.#disposed;
   }
 
+  [ASYNC_DISPOSE](): Promise<void> {
+    return this.dispose();
+  }
+
   async #dispose(): Promise<void> {
-    try {
-      // A thread that died has freed everything already.
-      if (!this.#line.hasEnded) await this.#line.request({ type: "dispose" });
-    } finally {
-      await this.#line.close(new ArgumentError("The model was disposed; load it again."));
-    }
+    raise(this.#ended);
+    const reason = (): SluiceError => modelDisposed();
+    await this.#line.shutDown(reason, PATIENCE_MS);
   }
 }

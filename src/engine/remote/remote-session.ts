@@ -2,27 +2,41 @@
  * A session in the engine's thread. Parts are pulled: each `next` of the consumer asks for one. What the session shows
  * synchronously (usage, messages) is a mirror that every message brings up to date.
  */
-import type { ContextPolicy } from "../../context/policy.js";
 import type { ChatMessage } from "../../tokenizer/tokenizer.js";
-import { ArgumentError } from "../../util/errors.js";
-import type { GenerateOptions, Part, ScoreOptions, ScorePart, Session, SessionOptions, Usage } from "../api.js";
+import type {
+  ChatMessageInput,
+  GenerateOptions,
+  ModelInfo,
+  Part,
+  ScoreOptions,
+  ScorePart,
+  Session,
+  Usage,
+} from "../api.js";
+import { generateOptions, scoreOptions } from "../arguments/calls.js";
+import { ownMessages, ownPrompt } from "../arguments/values.js";
+import { ASYNC_DISPOSE } from "../async-dispose.js";
+import { Caller } from "../caller.js";
+import { sessionDisposed } from "../ended.js";
+import { leaving } from "../leaving.js";
+import { optionsOf, type SessionSettings } from "../session-options.js";
+import { cancelFlag, raise } from "./cancel-flag.js";
 import type { EngineLine } from "./line.js";
 import { expectReply, type Notice, type Reply, type WireWork } from "./wire.js";
-import { ownBytes, ownPrompt } from "./wire-values.js";
 
 /** Work ready to be sent. */
-interface Outgoing {
+interface Outgoing<P> {
   readonly work: WireWork;
-  readonly transfer?: readonly ArrayBuffer[];
-}
-
-interface PullOptions {
+  readonly transfer: readonly ArrayBuffer[];
+  readonly partOf: (reply: Reply) => P;
+  readonly caller: Caller;
   readonly signal?: AbortSignal | undefined;
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
 }
 
 /** What the proxy of a session begins with. */
 interface Opening {
+  readonly info: ModelInfo;
   readonly context: string;
   readonly notes: readonly string[];
   readonly opened: Promise<unknown>;
@@ -32,6 +46,7 @@ interface Opening {
 
 export class RemoteSession implements Session {
   readonly context: string;
+  readonly #info: ModelInfo;
   readonly #line: EngineLine;
   readonly #id: number;
   /** Whether the other side has the session; rejects with why not. */
@@ -42,8 +57,9 @@ export class RemoteSession implements Session {
   #messages: readonly ChatMessage[];
   #disposed: Promise<void> | undefined;
 
-  constructor(line: EngineLine, id: number, { context, notes, opened, usage, messages }: Opening) {
+  constructor(line: EngineLine, id: number, { info, context, notes, opened, usage, messages }: Opening) {
     this.context = context;
+    this.#info = info;
     this.#notes = notes;
     this.#line = line;
     this.#id = id;
@@ -59,30 +75,38 @@ export class RemoteSession implements Session {
     this.#opened.catch(() => {});
   }
 
-  /**
-   * Asks the other side for a session.
-   * @param options checked by the caller: `policy` is what their context means, `notes` what is to be said of them
-   */
+  /** Asks the other side for a session with settings that the caller has checked, and what is to be said of them. */
   static open(
     line: EngineLine,
     id: number,
-    options: SessionOptions,
-    { policy, notes }: { readonly policy: ContextPolicy; readonly notes: readonly string[] },
+    {
+      settings,
+      notes,
+      info,
+    }: { readonly settings: SessionSettings; readonly notes: readonly string[]; readonly info: ModelInfo },
   ): RemoteSession {
-    const { source } = options;
-    const crossing = source === undefined ? options : { ...options, source: ownPrompt(source).value };
-    const opened = line.request({ type: "open", session: id, options: crossing });
+    const { policy, source } = settings;
+    // Ids in a buffer of their own.
+    const options = optionsOf({ ...settings, source: typeof source === "object" ? Int32Array.from(source) : source });
+    const opened = line.request({ type: "open", session: id, options });
     const usage = { ...UNUSED, sinks: policy.sinks };
-    return new RemoteSession(line, id, { context: policy.text, notes, opened, usage, messages: [] });
+    return new RemoteSession(line, id, { info, context: policy.text, notes, opened, usage, messages: [] });
   }
 
   /** Lets the other side restore a session. @throws SnapshotError, MemoryError */
-  static async restore(line: EngineLine, id: number, saved: Uint8Array): Promise<RemoteSession> {
-    const own = ownBytes(saved);
-    const request = line.request({ type: "restore", session: id, saved: own }, { transfer: [own.buffer] });
+  static async restore(
+    line: EngineLine,
+    id: number,
+    {
+      bytes,
+      info,
+      caller,
+    }: { readonly bytes: Uint8Array<ArrayBuffer>; readonly info: ModelInfo; readonly caller: Caller },
+  ): Promise<RemoteSession> {
+    const request = line.request({ type: "restore", session: id, saved: bytes }, { transfer: [bytes.buffer], caller });
     const reply = expectReply(await request, "restored");
     const { usage = UNUSED, messages = [] } = reply.view ?? {};
-    return new RemoteSession(line, id, { ...reply, opened: Promise.resolve(), usage, messages });
+    return new RemoteSession(line, id, { ...reply, info, opened: Promise.resolve(), usage, messages });
   }
 
   get notes(): readonly string[] {
@@ -97,50 +121,45 @@ export class RemoteSession implements Session {
     return this.#messages;
   }
 
-  generate(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): AsyncGenerator<Part, void, undefined> {
-    const { signal, onPrefill, ...plain } = options;
-    return this.#pull(
-      () => {
-        const { value, transfer } = ownPrompt(prompt);
-        return { work: { kind: "generate", prompt: value, options: plain }, transfer };
-      },
-      (reply) => expectReply(reply, "part").part,
-      { signal, onPrefill },
-    );
+  generate(prompt: string | ArrayLike<number>, options?: GenerateOptions): AsyncGenerator<Part, void, undefined> {
+    const caller = new Caller(this.generate);
+    const { vocabulary } = this.#info;
+    const own = ownPrompt("generate", prompt, vocabulary);
+    const { signal, onPrefill, ...plain } = generateOptions("generate", options, vocabulary);
+    const work = { kind: "generate", prompt: own, options: plain } as const;
+    return this.#pull({ work, transfer: buffersOf(own), partOf: partOfReply, caller, signal, onPrefill });
   }
 
   chat(
-    messages: string | readonly ChatMessage[],
-    options: GenerateOptions = {},
+    messages: string | readonly ChatMessageInput[],
+    options?: GenerateOptions,
   ): AsyncGenerator<Part, void, undefined> {
-    const { signal, onPrefill, ...plain } = options;
-    return this.#pull(
-      () => ({ work: { kind: "chat", messages, options: plain } }),
-      (reply) => expectReply(reply, "part").part,
-      { signal, onPrefill },
-    );
+    const caller = new Caller(this.chat);
+    const own = ownMessages("chat", messages);
+    const { signal, onPrefill, ...plain } = generateOptions("chat", options, this.#info.vocabulary);
+    const work = { kind: "chat", messages: own, options: plain } as const;
+    return this.#pull({ work, transfer: [], partOf: partOfReply, caller, signal, onPrefill });
   }
 
-  score(text: string | ArrayLike<number>, options: ScoreOptions = {}): AsyncGenerator<ScorePart, void, undefined> {
-    const { signal, ...plain } = options;
-    return this.#pull(
-      () => {
-        const { value, transfer } = ownPrompt(text);
-        return { work: { kind: "score", text: value, options: plain }, transfer };
-      },
-      (reply) => expectReply(reply, "scorePart").part,
-      { signal },
-    );
+  score(text: string | ArrayLike<number>, options?: ScoreOptions): AsyncGenerator<ScorePart, void, undefined> {
+    const caller = new Caller(this.score);
+    const own = ownPrompt("score", text, this.#info.vocabulary);
+    const { signal, ...plain } = scoreOptions(options);
+    const work = { kind: "score", text: own, options: plain } as const;
+    const partOf = (reply: Reply) => expectReply(reply, "scorePart").part;
+    return this.#pull({ work, transfer: buffersOf(own), partOf, caller, signal });
   }
 
   async save(): Promise<Uint8Array> {
-    await this.#ready();
-    return expectReply(await this.#line.request({ type: "save", session: this.#id }), "saved").saved;
+    const caller = new Caller(this.save);
+    await this.#ready(caller);
+    return expectReply(await this.#line.request({ type: "save", session: this.#id }, { caller }), "saved").saved;
   }
 
   async reset(): Promise<void> {
-    await this.#ready();
-    await this.#line.request({ type: "reset", session: this.#id });
+    const caller = new Caller(this.reset);
+    await this.#ready(caller);
+    await this.#line.request({ type: "reset", session: this.#id }, { caller });
   }
 
   dispose(): Promise<void> {
@@ -148,47 +167,48 @@ export class RemoteSession implements Session {
     return this.#disposed;
   }
 
+  [ASYNC_DISPOSE](): Promise<void> {
+    return this.dispose();
+  }
+
   async #dispose(): Promise<void> {
-    // What never opened needs no closing.
-    const isOpen = await this.#opened.then(
-      () => true,
-      () => false,
-    );
-    if (isOpen) await this.#line.request({ type: "close", session: this.#id });
+    try {
+      await this.#opened;
+      await this.#line.request({ type: "close", session: this.#id });
+    } catch {
+      // What never opened needs no closing, and a thread that has ended has given everything back.
+    }
     this.#stopMirror();
   }
 
-  async #ready(): Promise<void> {
-    if (this.#disposed) throw new ArgumentError("The session was disposed; open a new one.");
-    await this.#opened;
+  async #ready(caller: Caller): Promise<void> {
+    this.#line.check(caller);
+    if (this.#disposed) throw caller.begin(sessionDisposed());
+    try {
+      await this.#opened;
+    } catch (error) {
+      throw caller.tell(error);
+    }
   }
 
   /** The parts of work on the other side. Nothing is sent until the first `next`. */
-  #pull<P>(
-    begin: () => Outgoing,
-    partOf: (reply: Reply) => P,
-    { signal, onPrefill }: PullOptions,
-  ): AsyncGenerator<P, void, undefined> {
+  #pull<P>({ work, transfer, partOf, caller, signal, onPrefill }: Outgoing<P>): AsyncGenerator<P, void, undefined> {
     const line = this.#line;
+    const flag = cancelFlag();
     let started: number | undefined;
     const cancel = () => {
+      raise(flag);
       if (started !== undefined) line.cancel(started);
     };
     const start = async () => {
-      await this.#ready();
-      const { work, transfer = [] } = begin();
+      await this.#ready(caller);
+      signal?.addEventListener("abort", cancel);
+      const cancelled = signal?.aborted ?? false;
       const { id, reply } = line.send(
-        {
-          type: "start",
-          session: this.#id,
-          work,
-          cancelled: signal?.aborted ?? false,
-          prefill: onPrefill !== undefined,
-        },
-        { transfer, onNotice: onPrefill && prefillListener(onPrefill) },
+        { type: "start", session: this.#id, work, cancelled, prefill: onPrefill !== undefined, ...(flag && { flag }) },
+        { transfer, caller, onNotice: onPrefill && prefillListener(onPrefill) },
       );
       started = id;
-      signal?.addEventListener("abort", cancel);
       return reply;
     };
     async function* parts(): AsyncGenerator<P, void, undefined> {
@@ -198,34 +218,28 @@ export class RemoteSession implements Session {
         while (reply.type !== "done") {
           yield partOf(reply);
           if (started === undefined) return;
-          reply = await line.request({ type: "next", work: started });
+          reply = await line.request({ type: "next", work: started }, { caller });
         }
         hasEnded = true;
       } finally {
         signal?.removeEventListener("abort", cancel);
         // After an error the other side has cleaned up or is gone; then there is nothing more to learn.
-        if (!hasEnded && started !== undefined) await line.request({ type: "stop", work: started }).catch(() => {});
+        if (!hasEnded && started !== undefined) {
+          raise(flag);
+          await line.request({ type: "stop", work: started }).catch(() => {});
+        }
       }
     }
-    return cancellingReturn(parts(), cancel);
+    return leaving(parts(), cancel);
   }
 }
 
-/**
- * A generator whose `return` takes effect at once. An async generator queues it behind a pending `next`, which may be
- * a long prefill; so the work is cancelled first.
- */
-function cancellingReturn<P>(
-  generator: AsyncGenerator<P, void, undefined>,
-  cancel: () => void,
-): AsyncGenerator<P, void, undefined> {
-  const plainReturn = generator.return.bind(generator);
-  return Object.assign(generator, {
-    return: (value: void | PromiseLike<void>) => {
-      cancel();
-      return plainReturn(value);
-    },
-  });
+function partOfReply(reply: Reply): Part {
+  return expectReply(reply, "part").part;
+}
+
+function buffersOf(prompt: string | Int32Array<ArrayBuffer>): readonly ArrayBuffer[] {
+  return typeof prompt === "string" ? [] : [prompt.buffer];
 }
 
 function prefillListener(onPrefill: (done: number, total: number) => void): (notice: Notice) => void {

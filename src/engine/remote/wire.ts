@@ -2,9 +2,10 @@
  * The messages between the engine's thread (host) and the one that uses it (proxy). Every request has an id and gets one
  * reply; work that gives parts is pulled, one request for each part, so nothing runs ahead unseen.
  */
-import type { ChatMessage, EncodeOptions } from "../../tokenizer/tokenizer.js";
+import type { ChatMessage } from "../../tokenizer/tokenizer.js";
 import { InternalError } from "../../util/errors.js";
 import type {
+  EncodeTextOptions,
   GenerateOptions,
   LoadOptions,
   LoadProgress,
@@ -16,27 +17,41 @@ import type {
   SessionOptions,
   Usage,
 } from "../api.js";
+import type { CancelFlag } from "./cancel-flag.js";
 import type { WireError } from "./wire-error.js";
 
 /** Options that can be cloned: functions and signals become messages. */
 type Plain<Options, Live extends keyof Options> = Omit<Options, Live>;
 export type WireLoadOptions = Plain<LoadOptions, "onProgress" | "signal" | "thread">;
 export type WireGenerateOptions = Plain<GenerateOptions, "onPrefill" | "signal">;
+export type WireEncodeOptions = Plain<EncodeTextOptions, "signal">;
 export type WireScoreOptions = Plain<ScoreOptions, "signal">;
 
 /** Work that gives parts. */
 export type WireWork =
   | { readonly kind: "generate"; readonly prompt: string | Int32Array; readonly options: WireGenerateOptions }
-  | { readonly kind: "chat"; readonly messages: string | readonly ChatMessage[]; readonly options: WireGenerateOptions }
+  | { readonly kind: "chat"; readonly messages: readonly ChatMessage[]; readonly options: WireGenerateOptions }
   | { readonly kind: "score"; readonly text: string | Int32Array; readonly options: WireScoreOptions };
 
 /** Requests of the proxy, without their id. */
 export type RequestBody =
-  | { readonly type: "load"; readonly reference: string; readonly options: WireLoadOptions }
-  | { readonly type: "encode"; readonly text: string; readonly options: EncodeOptions }
+  | {
+      readonly type: "load";
+      readonly reference: string;
+      readonly options: WireLoadOptions;
+      /** Raised when the model is disposed of. */
+      readonly ended?: CancelFlag;
+    }
+  | {
+      readonly type: "encode";
+      readonly text: string;
+      readonly options: WireEncodeOptions;
+      /** Raised when the request is cancelled; here and below. */
+      readonly flag?: CancelFlag;
+    }
   | { readonly type: "decode"; readonly ids: Int32Array; readonly special: boolean }
   | { readonly type: "tokenTexts"; readonly ids: Int32Array }
-  | { readonly type: "renderChat"; readonly messages: readonly ChatMessage[] }
+  | { readonly type: "renderChat"; readonly messages: readonly ChatMessage[]; readonly flag?: CancelFlag }
   | { readonly type: "plan"; readonly options: SessionOptions }
   | { readonly type: "open"; readonly session: number; readonly options: SessionOptions }
   /** Opens a session from what `save` gave. */
@@ -48,6 +63,7 @@ export type RequestBody =
       readonly session: number;
       readonly work: WireWork;
       readonly cancelled: boolean;
+      readonly flag?: CancelFlag;
       /** Whether prefill progress is wanted. */
       readonly prefill: boolean;
     }

@@ -18,6 +18,7 @@ import type {
 import { fitNotes } from "../../../src/engine/policy-fit.js";
 import { sessionSettings } from "../../../src/engine/session-options.js";
 import type { ChatMessage, EncodeOptions } from "../../../src/tokenizer/tokenizer.js";
+import { viewBytes } from "../../../src/util/bytes.js";
 
 export interface FakeScript {
   readonly info?: Partial<ModelInfo>;
@@ -77,8 +78,8 @@ export class FakeModel implements Model {
     this.sessions.push(session);
     return session;
   }
-  async restore(saved: Uint8Array): Promise<FakeSession> {
-    return this.session({ context: new TextDecoder().decode(saved) });
+  async restore(saved: ArrayBufferView | ArrayBufferLike): Promise<FakeSession> {
+    return this.session({ context: new TextDecoder().decode(viewBytes(saved, "A saved session")) });
   }
   async encode(text: string, options: EncodeOptions = {}): Promise<Int32Array> {
     const ids = Array.from(text, (character) => character.codePointAt(0) ?? 0);
@@ -100,6 +101,9 @@ export class FakeModel implements Model {
   }
   async dispose(): Promise<void> {
     this.disposed = true;
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
   }
 }
 
@@ -196,13 +200,17 @@ export class FakeSession implements Session {
     const end = text.length + first;
     for (let start = first, index = 0; start < end; start += every, index++) {
       await beforePart?.(index, this);
-      if (options.signal?.aborted) return;
+      if (options.signal?.aborted) {
+        yield { start, count: 0, logprobs: new Float32Array(0), elapsedMs: 0, usage: this.usage, finish: "cancelled" };
+        return;
+      }
       const count = Math.min(every, text.length - start);
       this.seen += Math.min(every, end - start);
       const position = start - opening;
       const logprobs = Float32Array.from({ length: count }, (_, at) => logprob(this.context, position + at));
       const elapsedMs = Math.max(1, count) * msPerToken(this.context, position);
-      yield { start, count, logprobs, elapsedMs, usage: this.usage };
+      const last = start + every >= end && { finish: "end" as const };
+      yield { start, count, logprobs, elapsedMs, usage: this.usage, ...last };
     }
   }
 
@@ -216,5 +224,8 @@ export class FakeSession implements Session {
   }
   async dispose(): Promise<void> {
     this.disposed = true;
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
   }
 }
