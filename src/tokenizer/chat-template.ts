@@ -1,147 +1,148 @@
 /**
- * Chat templates: Jinja as models ship it, rendered by @huggingface/jinja with the variables and functions that
- * Transformers gives them. Templates come from model files, so a render has a budget of steps and sizes.
+ * Chat templates: Jinja as models ship it, rendered by the engine in jinja/ with the variables and functions that
+ * Transformers gives them. Templates come from model files, so a render has a budget of steps, sizes and time.
  */
-/// <reference path="./huggingface-modules.d.ts" />
-import { Environment, Interpreter, type Program, parse, type RuntimeValue, tokenize } from "@huggingface/jinja";
 import { ArgumentError, FormatError, SluiceError, UnsupportedError } from "../util/errors.js";
 import { formatTime } from "./format-time.js";
+import type { Budget } from "./jinja/budget.js";
+import { Fault, Interrupt } from "./jinja/fault.js";
+import { fromJavaScript } from "./jinja/from-javascript.js";
+import { parseTemplate } from "./jinja/parser.js";
+import { type RenderSettings, renderTemplate } from "./jinja/renderer.js";
+import type { Template } from "./jinja/syntax.js";
+import type { Value } from "./jinja/values.js";
+import { withoutGuard } from "./message-guard.js";
 import type { ChatMessage, RenderOptions } from "./tokenizer.js";
 
-/** A thousand messages take some ten thousand steps; at this many a render has taken seconds. */
-const MOST_STEPS = 1_000_000;
+/** A thousand messages take some fifty thousand steps; at this many a render has taken seconds. */
+const MOST_STEPS = 4_000_000;
 /** An endless chat may need more: no known template takes a tenth of this for a message. */
-const STEPS_PER_MESSAGE = 1000;
-const MOST_ITEMS = 1_000_000;
-const LONGEST_TEXT = 1 << 26;
+const STEPS_PER_MESSAGE = 4000;
+/** Characters of all texts that a render makes, beside so many times what it was given. */
+const MOST_CHARACTERS = 1 << 27;
+const CHARACTERS_PER_GIVEN = 32;
+const MOST_MILLISECONDS = 10_000;
+
+/** What a render needs beside messages and options. */
+export interface RenderSurroundings {
+  /** Marks what is made of guarded texts again; for messages that the guard has marked. */
+  readonly remark?: ((text: string) => string) | undefined;
+  /** What `strftime_now` takes for now. */
+  readonly now?: Date;
+}
 
 export class ChatTemplate {
   readonly #source: string | undefined;
   readonly #tokens: Readonly<Record<string, string>>;
-  #program: Program | undefined;
-
   readonly #mostSteps: number;
+  readonly #mostMilliseconds: number;
+  #template: Template | undefined;
 
   /** @param tokens `bos_token` and `eos_token`, as templates know them */
-  constructor(source: string | undefined, tokens: Readonly<Record<string, string>>, mostSteps = MOST_STEPS) {
+  constructor(
+    source: string | undefined,
+    tokens: Readonly<Record<string, string>>,
+    mostSteps = MOST_STEPS,
+    mostMilliseconds = MOST_MILLISECONDS,
+  ) {
     this.#source = source;
     this.#tokens = tokens;
     this.#mostSteps = mostSteps;
+    this.#mostMilliseconds = mostMilliseconds;
   }
 
-  /** @throws UnsupportedError without a template, FormatError for a broken one, ArgumentError for refused messages */
-  render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
-    const program = this.#parsed();
-    const variables: Record<string, unknown> = {
-      ...GLOBALS,
+  /**
+   * @throws UnsupportedError without a template or for what the engine can't do, FormatError for a broken template,
+   * ArgumentError for messages that it refuses, and what `options.check` throws
+   */
+  render(messages: readonly ChatMessage[], options: RenderOptions = {}, surroundings: RenderSurroundings = {}): string {
+    const given: Record<string, unknown> = {
       ...this.#tokens,
-      messages: messages.map((message) => ({ ...message })),
+      messages,
       add_generation_prompt: options.addGenerationPrompt ?? true,
-      ...options.variables,
     };
-    try {
-      return this.#run(program, variables, messages.length);
-    } catch (error) {
-      if (error instanceof SluiceError) throw error;
-    }
-    try {
-      return this.#run(program, { ...TOOL_DEFAULTS, ...variables }, messages.length);
-    } catch (error) {
-      throw error instanceof SluiceError ? error : unrenderable(error);
-    }
+    const settings = this.#settings(messages, options, surroundings);
+    const render = (defaults: Readonly<Record<string, unknown>>) => {
+      this.#template ??= parseTemplate(this.#found());
+      const variables = { ...given, ...defaults, ...options.variables };
+      return renderTemplate(this.#template, (budget) => valuesOf(variables, budget), settings);
+    };
+    return typed(() => {
+      try {
+        return render(DEFAULTS);
+      } catch (error) {
+        if (!(error instanceof Fault) || error.kind !== "broken" || !this.#template) throw error;
+        return secondTry(() => render(toolDefaults(settings.now)), error);
+      }
+    });
   }
 
-  #run(program: Program, variables: Readonly<Record<string, unknown>>, messages: number): string {
-    const environment = new Environment();
-    for (const [name, value] of Object.entries(variables)) if (name !== "namespace") environment.set(name, value);
-    return String(
-      new BudgetInterpreter(environment, Math.max(this.#mostSteps, messages * STEPS_PER_MESSAGE)).run(program).value,
+  #found(): string {
+    if (this.#source !== undefined) return this.#source;
+    throw new UnsupportedError(
+      "The model has no chat template, so there is no telling how it wants to be talked to. Write the prompt yourself.",
     );
   }
 
-  #parsed(): Program {
-    if (this.#source === undefined) {
-      throw new UnsupportedError(
-        "The model has no chat template, so there is no telling how it wants to be talked to. Write the prompt yourself.",
-      );
-    }
-    if (this.#program) return this.#program;
-    try {
-      this.#program = parse(tokenize(this.#source, { lstrip_blocks: true, trim_blocks: true }));
-    } catch (error) {
-      throw new FormatError(`The model's chat template can't be parsed: ${messageOf(error)}`, {}, { cause: error });
-    }
-    return this.#program;
+  #settings(
+    messages: readonly ChatMessage[],
+    options: RenderOptions,
+    surroundings: RenderSurroundings,
+  ): RenderSettings {
+    const given = messages.reduce((sum, { content }) => sum + (content?.length ?? 0), 0);
+    return {
+      mostSteps: Math.max(this.#mostSteps, messages.length * STEPS_PER_MESSAGE),
+      mostCharacters: MOST_CHARACTERS + CHARACTERS_PER_GIVEN * given,
+      mostMilliseconds: this.#mostMilliseconds,
+      check: options.check,
+      now: surroundings.now ?? new Date(),
+      remark: surroundings.remark,
+    };
   }
 }
 
-function unrenderable(error: unknown): UnsupportedError {
-  return new UnsupportedError(`The model's chat template can't be rendered: ${messageOf(error)}`);
+/** What Transformers gives every template, unless it is told otherwise. */
+const DEFAULTS: Readonly<Record<string, unknown>> = { tools: null, documents: null };
+
+/** Templates made for tool use fail without tools; with these in their place they render a conversation that has none. */
+function toolDefaults(now: Date): Readonly<Record<string, unknown>> {
+  return { functions: "[]", datetime: formatTime(now, "%Y-%m-%d %H:%M:%S") };
 }
 
-/** What Transformers gives every template. */
-const GLOBALS: Readonly<Record<string, unknown>> = {
-  true: true,
-  True: true,
-  false: false,
-  False: false,
-  none: null,
-  None: null,
-  raise_exception: (message: unknown) => {
-    throw new ArgumentError(`The model's chat template refuses these messages: ${String(message)}`);
-  },
-  strftime_now: (format: unknown) => formatTime(new Date(), String(format)),
-  range,
-};
-
-/**
- * Templates made for tool use take these for granted, and fail without. Others ask whether there are tools at all, so
- * this is the second try.
- */
-const TOOL_DEFAULTS: Readonly<Record<string, unknown>> = {
-  tools: [],
-  functions: "[]",
-  get datetime() {
-    return formatTime(new Date(), "%Y-%m-%d %H:%M:%S");
-  },
-};
-
-function range(start: unknown, stop?: unknown, step: unknown = 1): number[] {
-  const [from, to] = typeof stop === "number" ? [Number(start), stop] : [0, Number(start)];
-  const by = Number(step);
-  const count = Math.ceil((to - from) / by);
-  if (by === 0 || !(count <= MOST_ITEMS)) {
-    throw new FormatError(`The model's chat template asks for a range of ${count} numbers; at most ${MOST_ITEMS}.`);
-  }
-  return Array.from({ length: Math.max(0, count) }, (_, i) => from + i * by);
-}
-
-/** An interpreter that ends: steps and the sizes of values are limited. */
-class BudgetInterpreter extends Interpreter {
-  readonly #mostSteps: number;
-  #steps = 0;
-
-  constructor(environment: Environment, mostSteps: number) {
-    super(environment);
-    this.#mostSteps = mostSteps;
-  }
-
-  override evaluate(statement: unknown, environment: Environment): RuntimeValue {
-    if (++this.#steps > this.#mostSteps) {
-      throw new FormatError(`The model's chat template takes more than ${this.#mostSteps} steps; it may never end.`);
-    }
-    const value = super.evaluate(statement, environment);
-    if (sizeOf(value) > (typeof value.value === "string" ? LONGEST_TEXT : MOST_ITEMS)) {
-      throw new FormatError("The model's chat template makes a value that is too large.");
-    }
-    return value;
+/** What went wrong first says more than what goes wrong with other variables. */
+function secondTry(render: () => string, first: Fault): string {
+  try {
+    return render();
+  } catch (error) {
+    throw error instanceof Fault ? first : error;
   }
 }
 
-function sizeOf({ value: content }: RuntimeValue): number {
-  return typeof content === "string" || Array.isArray(content) ? content.length : 0;
+function* valuesOf(variables: Readonly<Record<string, unknown>>, budget: Budget): Generator<readonly [string, Value]> {
+  for (const [name, given] of Object.entries(variables)) {
+    const value = fromJavaScript(given, name, budget);
+    if (value !== undefined) yield [name, value];
+  }
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** Runs the engine and makes its errors ones of Sluice. */
+function typed(run: () => string): string {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof Interrupt) throw error.reason;
+    if (error instanceof Fault) throw typedFault(error);
+    if (error instanceof SluiceError || !(error instanceof RangeError)) throw error;
+    throw new UnsupportedError(`The model's chat template can't be rendered: it nests too deep (${error.message}).`);
+  }
+}
+
+function typedFault({ kind, message: marked, line }: Fault): SluiceError {
+  const message = withoutGuard(marked);
+  const details = line === undefined ? {} : { line };
+  const place = line === undefined ? "" : ` (line ${line})`;
+  if (kind === "refused")
+    return new ArgumentError(`The model's chat template refuses these messages: ${message}`, details);
+  const text = `The model's chat template can't be rendered${place}: ${message}`;
+  return kind === "unsupported" ? new UnsupportedError(text, details) : new FormatError(text, details);
 }

@@ -1,31 +1,7 @@
 /**
- * What Sluice uses of two libraries whose own declarations import files without extensions, which NodeNext resolution
+ * What Sluice uses of a library whose own declarations import files without extensions, which NodeNext resolution
  * can't follow. Checked by the tests that run them.
  */
-declare module "@huggingface/jinja" {
-  /** A parsed template. */
-  export interface Program {
-    readonly type: string;
-  }
-  export interface RuntimeValue {
-    readonly type: string;
-    readonly value: unknown;
-  }
-  export class Environment {
-    set(name: string, value: unknown): void;
-  }
-  export class Interpreter {
-    constructor(environment: Environment);
-    run(program: Program): RuntimeValue;
-    evaluate(statement: unknown, environment: Environment): RuntimeValue;
-  }
-  export function tokenize(
-    source: string,
-    options: { lstrip_blocks: boolean; trim_blocks: boolean },
-  ): readonly unknown[];
-  export function parse(tokens: readonly unknown[]): Program;
-}
-
 declare module "@huggingface/tokenizers" {
   /** Entries are normalizers of tokenizer.json; unknown types throw. */
   export class SequenceNormalizer {

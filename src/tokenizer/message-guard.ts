@@ -1,22 +1,54 @@
 /**
  * Keeps messages from forging special tokens. A rendered chat is one text, in which a user's `<|im_end|>` looks like the
- * template's. So special tokens in messages are broken up by a mark before rendering; the mark lives through whatever
- * the template does to the text, and is taken out when the template's own special tokens have been found.
+ * template's. So texts of messages are marked before rendering, inside every special token and at their beginning; the
+ * template engine takes marked texts for what they are without the marks, and marks anew what it makes of them; and the
+ * marks are taken out when the template's own special tokens have been found.
  */
 import type { AddedTokens } from "./added-tokens.js";
 import type { ChatMessage } from "./tokenizer.js";
 
 /** A noncharacter of Unicode: never part of a text that is interchanged. */
-const MARK = "\uFDD0";
+export const MARK = "\uFDD0";
 
 export function guardMessages(messages: readonly ChatMessage[], addedTokens: AddedTokens): readonly ChatMessage[] {
-  return messages.map((message) => ({ ...message, content: breakUp(message.content, addedTokens) }));
+  return messages.map((message) => {
+    const guarded: Record<string, unknown> = {};
+    for (const [key, value] of Object.entries(message)) guarded[key] = guard(value, addedTokens);
+    // A template may make a special token of a role (`<|user|>`), but a role holds none.
+    return { ...message, ...guarded, role: breakUp(message.role, addedTokens) } as ChatMessage;
+  });
+}
+
+/** A text of a user, so marked that it shows in whatever is made of it. */
+export function markText(text: string, addedTokens: AddedTokens): string {
+  const broken = breakUp(text, addedTokens);
+  const first = /\S/u.exec(broken);
+  if (!first || broken.startsWith(MARK, first.index)) return broken;
+  const inside = first.index + String.fromCodePoint(broken.codePointAt(first.index) ?? 0).length;
+  return broken.startsWith(MARK, inside) ? broken : broken.slice(0, inside) + MARK + broken.slice(inside);
 }
 
 /** Plain text of a guarded rendering as it was written. */
 export function withoutGuard(text: string): string {
-  return text.replaceAll(MARK, "");
+  return text.includes(MARK) ? text.replaceAll(MARK, "") : text;
 }
+
+/** Texts inside other fields too: parts of content, arguments of calls, reasoning. */
+function guard(value: unknown, addedTokens: AddedTokens, depth = 0): unknown {
+  if (typeof value === "string") return markText(value, addedTokens);
+  // What nests deeper is refused by the engine, unread.
+  if (typeof value !== "object" || value === null || depth > DEEPEST) return value;
+  if (Array.isArray(value)) return value.map((item) => guard(item, addedTokens, depth + 1));
+  const entries = value instanceof Map ? [...value] : Object.entries(value);
+  return new Map(
+    entries.map(([key, item]) => [
+      typeof key === "string" ? breakUp(key, addedTokens) : key,
+      guard(item, addedTokens, depth + 1),
+    ]),
+  );
+}
+
+const DEEPEST = 250;
 
 function breakUp(text: string, addedTokens: AddedTokens): string {
   let broken = "";

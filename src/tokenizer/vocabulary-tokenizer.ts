@@ -2,7 +2,7 @@
 import type { AddedTokens } from "./added-tokens.js";
 import { ChatTemplate } from "./chat-template.js";
 import { IdList } from "./id-list.js";
-import { guardMessages, withoutGuard } from "./message-guard.js";
+import { guardMessages, markText, withoutGuard } from "./message-guard.js";
 import type { TextModel } from "./text-model.js";
 import { decodeIds, type TokenBytes, Utf8TokenStream } from "./token-stream.js";
 import type { ChatMessage, DecodeOptions, EncodeOptions, RenderOptions, Tokenizer, TokenStream } from "./tokenizer.js";
@@ -77,7 +77,9 @@ export class VocabularyTokenizer implements Tokenizer {
 
   renderChat(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
     const { addedTokens } = this.#parts;
-    return this.#template.render(options.guard ? guardMessages(messages, addedTokens) : messages, options);
+    if (!options.guard) return this.#template.render(messages, options);
+    const remark = (text: string) => markText(text, addedTokens);
+    return this.#template.render(guardMessages(messages, addedTokens), options, { remark });
   }
 
   encodeChat(messages: readonly ChatMessage[], options?: RenderOptions): Int32Array {

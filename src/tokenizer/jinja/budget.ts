@@ -1,0 +1,97 @@
+/**
+ * What a render may cost. Templates come from model files, so steps, sizes (of each value and of all together), nesting
+ * and time are limited; the clock and the caller's `check` are asked every few hundred steps and inside long work.
+ */
+import { Fault, Interrupt } from "./fault.js";
+
+export interface BudgetOptions {
+  readonly mostSteps: number;
+  /** Characters that all values together may have; a value may have half. */
+  readonly mostCharacters: number;
+  readonly mostMilliseconds: number;
+  readonly check?: (() => void) | undefined;
+}
+
+/** Items that all lists together may have. */
+const MOST_ITEMS = 4_000_000;
+/** Values inside values, and macros inside macros, stay clear of the end of JavaScript's stack. */
+const DEEPEST = 600;
+/** A step is as much work as so many characters. */
+const WORK_OF_STEP = 512;
+const WORK_BETWEEN_CHECKS = 1 << 18;
+
+export class Budget {
+  readonly #options: BudgetOptions;
+  readonly #deadline: number;
+  #steps = 0;
+  #characters = 0;
+  #items = 0;
+  #depth = 0;
+  #work = 0;
+
+  constructor(options: BudgetOptions) {
+    this.#options = options;
+    this.#deadline = performance.now() + options.mostMilliseconds;
+  }
+
+  step(): void {
+    if (++this.#steps > this.#options.mostSteps) {
+      throw new Fault("limit", `it takes more than ${this.#options.mostSteps} steps; it may never end.`);
+    }
+    this.work(WORK_OF_STEP);
+  }
+
+  /** Looking at `amount` characters or items. */
+  work(amount: number): void {
+    this.#work += amount;
+    if (this.#work >= WORK_BETWEEN_CHECKS) this.#lookUp();
+  }
+
+  /** Call before a text of so many characters is made. */
+  characters(count: number): void {
+    this.#characters += count;
+    const most = this.#options.mostCharacters;
+    if (count > most / 2 || this.#characters > most) {
+      throw new Fault("limit", `it makes a text that is too large, or too many (${most} characters altogether).`);
+    }
+    this.work(count);
+  }
+
+  /** Call before so many items are added to a list. */
+  items(count: number): void {
+    this.#items += count;
+    if (!(this.#items <= MOST_ITEMS)) {
+      throw new Fault("limit", `it makes a list that is too large, or too many (${MOST_ITEMS} items altogether).`);
+    }
+    this.work(count * 8);
+  }
+
+  /** A text that was made: counted, and given back. */
+  text(made: string): string {
+    this.characters(made.length);
+    return made;
+  }
+
+  enter(): void {
+    if (++this.#depth > DEEPEST) throw new Fault("unsupported", `it nests more than ${DEEPEST} deep.`);
+  }
+
+  leave(): void {
+    this.#depth--;
+  }
+
+  #lookUp(): void {
+    this.#work = 0;
+    if (performance.now() > this.#deadline) {
+      throw new Fault(
+        "limit",
+        `it takes more than ${this.#options.mostMilliseconds / 1000} seconds; it may never end.`,
+      );
+    }
+    try {
+      this.#options.check?.();
+    } catch (reason) {
+      throw new Interrupt(reason);
+    }
+  }
+}
