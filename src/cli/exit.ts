@@ -19,7 +19,7 @@ export class UsageError extends ArgumentError {}
 const HINTS: Readonly<Record<string, string>> = {
   bad_transcript: "/load reads what /save wrote",
   bad_snapshot: "a saved session goes on with the model file and the --backend that it was saved with",
-  bad_format: "the file may be incomplete or of another kind: fetch it again",
+  bad_format: "the file seems to be incomplete: fetch it again",
   unsupported: "`sluice inspect MODEL` shows what the file contains",
   not_found: "check the name; a model is a file, a folder, hf:user/repo, hf:user/repo:QUANT or hf:user/repo/file.gguf",
   context_full: "--context sinks:4,recent:N lets old tokens go; --context-length N gives more room",
@@ -72,6 +72,9 @@ function hintOf(error: unknown, command: string): string | undefined {
   if (error instanceof ContextFullError && (positions !== undefined || option === "source")) return undefined;
   // What stands in the way of a file is said in the message; only with room the same command goes on.
   if (error instanceof WriteError && !OUT_OF_ROOM.has(String(error.details.code))) return undefined;
+  // Another fetch brings back a file of another kind, or one that was written wrongly, just as it is.
+  if (error.code === "bad_format" && error.details.truncated !== true && !Object.hasOwn(HINTS_OF, command))
+    return undefined;
   return (Object.hasOwn(HINTS_OF, command) ? HINTS_OF[command] : HINTS)[error.code];
 }
 

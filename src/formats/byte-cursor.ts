@@ -9,8 +9,11 @@ import type { ByteSource } from "../util/platform.js";
 const FIRST_WINDOW = 64 * 1024;
 const LARGEST_WINDOW = 4 * 1024 * 1024;
 
-/** GGUF and safetensors are UTF-8 without exceptions; a byte order mark is a character like any other. */
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/**
+ * GGUF is UTF-8, but there are files with other bytes in names and tokens, which other runtimes take as they are: such bytes
+ * become U+FFFD. A byte order mark is a character like any other.
+ */
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export class ByteCursor {
   private window = new Uint8Array(0);
@@ -44,7 +47,7 @@ export class ByteCursor {
   async fill(count: number, what: string): Promise<void> {
     if (this.buffered >= count) return;
     if (count > this.remaining) {
-      throw this.error(
+      throw this.truncated(
         `the file ends at byte ${this.source.size}, but ${what} needs ${count} bytes here; it seems to be truncated`,
       );
     }
@@ -108,26 +111,26 @@ export class ByteCursor {
     const start = this.position;
     const count = this.u64();
     if (typeof count === "number" && count <= max) return count;
-    throw this.error(
+    throw this.truncated(
       `${what} is ${count}, but there is room for at most ${max}; the file seems to be truncated or damaged`,
       start,
     );
   }
 
   /** A string that is entirely in the window, or undefined without moving. */
-  bufferedText(what: string): string | undefined {
+  bufferedText(): string | undefined {
     if (this.buffered < 8) return undefined;
     const length = this.view.getBigUint64(this.at, true);
     if (length > BigInt(this.buffered - 8)) return undefined;
     this.at += 8;
-    return this.decode(Number(length), what);
+    return utf8.decode(this.bytes(Number(length)));
   }
 
   /** A u64 length and as many bytes of UTF-8. */
   async text(what: string, maxBytes: number): Promise<string> {
     const length = await this.count(`the length of ${what}`, Math.min(maxBytes, Math.max(0, this.remaining - 8)));
     await this.fill(length, what);
-    return this.decode(length, what);
+    return utf8.decode(this.bytes(length));
   }
 
   /** A FormatError that names the file and the place. */
@@ -135,13 +138,9 @@ export class ByteCursor {
     return new FormatError(`${this.source.name}, byte ${position}: ${problem}.`, { offset: position });
   }
 
-  private decode(length: number, what: string): string {
-    const start = this.position;
-    try {
-      return utf8.decode(this.bytes(length));
-    } catch {
-      throw this.error(`${what} is not valid UTF-8`, start);
-    }
+  /** The same for a file that lacks bytes, so that it helps to fetch it again. */
+  truncated(problem: string, position = this.position): FormatError {
+    return new FormatError(`${this.source.name}, byte ${position}: ${problem}.`, { offset: position, truncated: true });
   }
 
   private advance(count: number): number {

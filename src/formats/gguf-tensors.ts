@@ -70,7 +70,7 @@ export function placeTensors(
   for (const info of infos) {
     const { name, rows, cols, type } = info;
     if (tensors.has(name) || unsupported.has(name)) {
-      throw cursor.error(`the tensor "${name}" appears twice`);
+      throw cursor.error(`the tensor ${quoted(name)} appears twice`);
     }
     if (info.offset % alignment !== 0) {
       throw cursor.error(`tensor "${name}" starts at offset ${info.offset}, not a multiple of ${alignment}`);
@@ -81,6 +81,11 @@ export function placeTensors(
   }
   refuseOverlaps(cursor, [...tensors.values()]);
   return { tensors, unsupported };
+}
+
+/** A name in a message; where bytes of it were replaced, two may have become one. */
+export function quoted(name: string): string {
+  return name.includes("\ufffd") ? `"${name}" (with U+FFFD for bytes that are not UTF-8)` : `"${name}"`;
 }
 
 /** Undefined for types that Sluice does not read: their size is not known. */
@@ -96,7 +101,7 @@ function entryOf(cursor: ByteCursor, info: TensorInfo, dataOffset: number): Stor
   const bytes = rows * rowBytes(dtype, cols);
   const offset = dataOffset + info.offset;
   if (offset + bytes > source.size) {
-    throw cursor.error(
+    throw cursor.truncated(
       `tensor "${name}" (${dtype}, ${rows} x ${cols}) takes bytes ${offset} to ${offset + bytes}, ` +
         `but the file ends at ${source.size}; it seems to be truncated`,
     );

@@ -97,7 +97,7 @@ async function readTexts(cursor: ByteCursor, count: number, what: string): Promi
   const texts: string[] = [];
   for (let i = 0; i < count; i++) {
     // Almost every string is in the window: no await for each of a vocabulary's tokens.
-    texts.push(cursor.bufferedText(what) ?? (await cursor.text(`${what}[${i}]`, MAX_TEXT_BYTES)));
+    texts.push(cursor.bufferedText() ?? (await cursor.text(`${what}[${i}]`, MAX_TEXT_BYTES)));
   }
   return texts;
 }

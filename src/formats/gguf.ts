@@ -6,8 +6,8 @@ import { FormatError, UnsupportedError } from "../util/errors.js";
 import type { ByteSource } from "../util/platform.js";
 import { ByteCursor } from "./byte-cursor.js";
 import type { Metadata, MetadataValue, UnsupportedTensor } from "./checkpoint.js";
-import { describeForeign, SIGNATURE_BYTES } from "./foreign-file.js";
-import { placeTensors, readTensorInfo, type TensorInfo } from "./gguf-tensors.js";
+import { describeForeign, foreignDetails, SIGNATURE_BYTES } from "./foreign-file.js";
+import { placeTensors, quoted, readTensorInfo, type TensorInfo } from "./gguf-tensors.js";
 import { MAX_ARRAY_ELEMENTS, readValue } from "./gguf-values.js";
 import type { StoredTensor } from "./stored-tensor.js";
 
@@ -70,7 +70,7 @@ async function checkMagic(cursor: ByteCursor): Promise<void> {
   const first = new Uint8Array(Math.min(SIGNATURE_BYTES, source.size));
   await source.read(0, first);
   if (!isGguf(first)) {
-    throw new FormatError(`${source.name} is not a GGUF file: ${describeForeign(first)}.`, { offset: 0 });
+    throw new FormatError(`${source.name} is not a GGUF file: ${describeForeign(first)}.`, foreignDetails(first));
   }
   await cursor.fill(4, "the magic number");
   cursor.bytes(4);
@@ -95,7 +95,7 @@ async function readMetadata(cursor: ByteCursor, count: number): Promise<Map<stri
   for (let i = 0; i < count; i++) {
     const start = cursor.position;
     const key = await cursor.text(`metadata key ${i}`, MAX_KEY_BYTES);
-    if (metadata.has(key)) throw cursor.error(`the metadata key "${key}" appears twice`, start);
+    if (metadata.has(key)) throw cursor.error(`the metadata key ${quoted(key)} appears twice`, start);
     metadata.set(key, await readValue(cursor, `the value of "${key}"`, budget));
   }
   return metadata;

@@ -2,7 +2,7 @@
 import { FormatError, NotFoundError } from "../util/errors.js";
 import type { Platform } from "../util/platform.js";
 import type { Checkpoint } from "./checkpoint.js";
-import { describeForeign, SIGNATURE_BYTES } from "./foreign-file.js";
+import { describeForeign, foreignDetails, SIGNATURE_BYTES } from "./foreign-file.js";
 import { isGguf } from "./gguf.js";
 import { openGguf } from "./gguf-checkpoint.js";
 import { INDEX_FILE, openHfFolder, readIndex } from "./hf/checkpoint.js";
@@ -42,7 +42,7 @@ async function openFile(location: string, platform: Files): Promise<Checkpoint> 
   throw new FormatError(
     `${location} is neither a GGUF nor a .safetensors file: ${describeForeign(first)}. For a Hugging Face model, ` +
       "give its folder.",
-    { offset: 0 },
+    foreignDetails(first),
   );
 }
 
@@ -70,8 +70,13 @@ async function openFolder(location: string, entries: readonly string[], platform
     candidates.length > 1
       ? `${candidates.length} GGUF models; name one of them: ${list(candidates)}`
       : `neither a .gguf file nor config.json with .safetensors files, but ${list(entries) || "nothing"}`;
-  throw new NotFoundError(`The folder ${location} has ${found}.`, { location });
+  const foreign = entries.find((name) => FOREIGN_WEIGHTS.test(name));
+  const hint =
+    foreign === undefined ? "" : ` ${foreign} has weights of another format: convert them to safetensors or GGUF.`;
+  throw new NotFoundError(`The folder ${location} has ${found}.${hint}`, { location });
 }
+
+const FOREIGN_WEIGHTS = /\.(bin|pt|pth|ckpt|h5|msgpack|onnx|tflite|npz|nemo|ggml)$/;
 
 /** GGUF files of a folder in order, sets of shards as their first one that is there. */
 function ggufModels(entries: readonly string[]): string[] {

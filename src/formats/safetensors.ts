@@ -7,7 +7,7 @@ import { FormatError } from "../util/errors.js";
 import type { ByteSource } from "../util/platform.js";
 import { ByteCursor } from "./byte-cursor.js";
 import type { UnsupportedTensor } from "./checkpoint.js";
-import { describeForeign, SIGNATURE_BYTES } from "./foreign-file.js";
+import { describeForeign, foreignDetails, SIGNATURE_BYTES } from "./foreign-file.js";
 import { isObject, parseJson } from "./json-file.js";
 import type { StoredTensor } from "./stored-tensor.js";
 
@@ -95,7 +95,10 @@ async function readHeader(cursor: ByteCursor): Promise<Readonly<Record<string, u
   await source.read(0, first);
   // The JSON must begin with an opening brace right after the length.
   if (first.length >= 9 && first[8] !== 0x7b) {
-    throw new FormatError(`${source.name} is not a safetensors file: ${describeForeign(first)}.`, { offset: 0 });
+    throw new FormatError(
+      `${source.name} is not a safetensors file: ${describeForeign(first)}.`,
+      foreignDetails(first),
+    );
   }
   const most = Math.min(MAX_HEADER_BYTES, Math.max(0, source.size - 8));
   const length = await cursor.count("the length of the header", most);
@@ -135,7 +138,7 @@ function checkTiling(cursor: ByteCursor, declared: readonly Declared[], dataByte
   let expected = 0;
   for (const { name, start, end } of declared.toSorted((a, b) => a.start - b.start || a.end - b.end)) {
     if (end > dataBytes) {
-      throw cursor.error(
+      throw cursor.truncated(
         `tensor "${name}" takes bytes ${start} to ${end} of the data, but the file has only ${dataBytes}; it seems to be truncated`,
         8,
       );

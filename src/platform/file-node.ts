@@ -74,7 +74,7 @@ class FileSource implements ByteSource {
     return new FormatError(
       `'${this.name}' ends too early: expected ${into.length} bytes at offset ${offset}, the file has ${this.size}. ` +
         "It may be truncated: download or copy it again.",
-      { offset, expectedBytes: into.length, fileBytes: this.size },
+      { offset, expectedBytes: into.length, fileBytes: this.size, truncated: true },
     );
   }
 }

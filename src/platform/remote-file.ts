@@ -298,6 +298,6 @@ function changed(url: string, offset: number): NetworkError {
 export function endsEarly(file: { readonly url: string; readonly size: number }, offset: number, length: number) {
   return new FormatError(
     `'${file.url}' ends too early: expected ${length} bytes at offset ${offset}; it has ${file.size}.`,
-    { offset, expectedBytes: length, fileBytes: file.size },
+    { offset, expectedBytes: length, fileBytes: file.size, truncated: true },
   );
 }

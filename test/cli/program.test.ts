@@ -57,6 +57,12 @@ describe("errors", () => {
     expect(err).toMatch(/^error: m\.gguf cannot be read\.\nhint: .*\n$/);
   });
 
+  test("advise another fetch only where a file lacks bytes", async () => {
+    const told = async (error: Error) => (await cli(argv, failing(error))).err;
+    expect(await told(new FormatError("m.gguf ends.", { truncated: true }))).toContain("fetch it again");
+    expect(await told(new FormatError("m.gguf is a JPEG image."))).toBe("error: m.gguf is a JPEG image.\n");
+  });
+
   test("of other kinds are told as well", async () => {
     const { code, err } = await cli(argv, failing(new TypeError("x is not a function")));
     expect(code).toBe(1);

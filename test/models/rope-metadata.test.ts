@@ -76,6 +76,12 @@ it("attn_factor multiplies cosine and sine, whatever the scaling", () => {
   expect(magnitude(yarn)).toBeCloseTo(1.3 * (1 + 0.1 * Math.log(4)), 12);
 });
 
+it("yarn_truncate, which folders of gpt-oss have, reaches the scaling", () => {
+  const yarn = { "rope.scaling.type": "yarn", "rope.scaling.factor": 4 };
+  expect(ropeOf(yarn).scaling).not.toHaveProperty("truncate");
+  expect(ropeOf({ ...yarn, "rope.scaling.yarn_truncate": false }).scaling).toMatchObject({ truncate: false });
+});
+
 describe("LongRoPE", () => {
   const keys = { "rope.scaling.type": "longrope", "rope.scaling.original_context_length": 32 };
 

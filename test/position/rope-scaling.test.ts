@@ -150,3 +150,27 @@ describe("scalings of rotary positions", () => {
     }
   });
 });
+
+describe("YaRN whose ramp does not begin and end at whole pairs", () => {
+  // Worked out by hand for 64 dims of base 150000 and an original context of 4096, as gpt-oss has them: the pair that turns
+  // r times is 64 ln(4096 / (2 pi r)) / (2 ln 150000), so 8.0928 for r = 32 and 17.3980 for r = 1.
+  const scaling: RopeScaling = { kind: "yarn", factor: 32, originalContext: 4096 };
+  const share = (truncate: boolean, pair: number) => {
+    const plain = 150_000 ** (-pair / 32);
+    const { inverse } = scaledFrequencies(64, 150_000, { ...scaling, truncate });
+    // f (1 - m) + f m / 32 = f (1 - 31 m / 32)
+    return ((1 - inverse[pair] / plain) * 32) / 31;
+  };
+
+  it("is the share (pair - 8.0928) / 9.3051 of the interpolated angle", () => {
+    for (const pair of [9, 12, 17]) expect(share(false, pair)).toBeCloseTo((pair - 8.0928) / 9.3051, 3);
+    expect(share(false, 8)).toBeCloseTo(0, 12);
+    expect(share(false, 18)).toBeCloseTo(1, 12);
+  });
+
+  it("and by default (pair - 8) / 10", () => {
+    for (const pair of [9, 12, 17]) expect(share(true, pair)).toBeCloseTo((pair - 8) / 10, 12);
+    const plain = scaledFrequencies(64, 150_000, scaling);
+    expect([...plain.inverse]).toEqual([...scaledFrequencies(64, 150_000, { ...scaling, truncate: true }).inverse]);
+  });
+});

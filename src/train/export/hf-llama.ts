@@ -69,6 +69,7 @@ function ropeFields(rope: RopeSpec, context: number): JsonObject {
         attention_factor: (1 + 0.1 * Math.log(scaling.factor)) * (scaling.attentionFactor ?? 1),
         beta_fast: scaling.betaFast ?? 32,
         beta_slow: scaling.betaSlow ?? 1,
+        ...(scaling.truncate === false && { truncate: false }),
       });
     case "llama3":
       return scaled({
