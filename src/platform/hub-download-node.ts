@@ -9,6 +9,7 @@ import { downloadFile, type FileDownloadInfoOutput } from "@huggingface/hub";
 import { FormatError, NetworkError } from "../util/errors.js";
 import type { HubFetchOptions } from "../util/platform.js";
 import type { PartialFile, RepoCache } from "./hub-cache-node.js";
+import { withinIdle } from "./hub-fetch-node.js";
 
 /** Progress is told every so many bytes. */
 const PROGRESS_BYTES = 2 ** 20;
@@ -21,7 +22,9 @@ export interface BlobRequest {
   /** The content's name; its SHA-256 where it has 64 hexadecimal digits. */
   readonly etag: string;
   readonly info: FileDownloadInfoOutput;
-  readonly access: { readonly hubUrl: string; readonly accessToken?: string; readonly fetch: typeof fetch };
+  readonly access: { readonly hubUrl: string; readonly accessToken?: string };
+  /** So long without a byte the server is given up. */
+  readonly idleMs: number;
 }
 
 /** @throws NetworkError when the connection ends early, FormatError when the content is not what the hub announced */
@@ -74,13 +77,13 @@ async function append(
   let told = done;
   onProgress?.(done, size);
   if (done === size) return done;
-  const reader = (await contentFrom(request, done)).getReader();
+  const reader = (await contentFrom(request, done, signal)).getReader();
   // The reader is cancelled as well: not every way to download watches the signal.
   const cancel = () => void reader.cancel().catch(() => {});
   signal?.addEventListener("abort", cancel, { once: true });
   try {
     while (done <= size) {
-      const { value } = await reader.read();
+      const { value } = await withinIdle(reader.read(), request.idleMs);
       signal?.throwIfAborted();
       if (!value) break;
       await file.appendFile(value);
@@ -97,11 +100,16 @@ async function append(
   return done;
 }
 
-async function contentFrom(request: BlobRequest, offset: number): Promise<ReadableStream<Uint8Array>> {
+async function contentFrom(
+  request: BlobRequest,
+  offset: number,
+  signal: AbortSignal | undefined,
+): Promise<ReadableStream<Uint8Array>> {
   const { access, repo, path, revision, info } = request;
-  const { fetch: fetchWithSignal, ...rest } = access;
+  const fetchWithSignal: typeof fetch = (input, init) => fetch(input, { ...init, ...(signal ? { signal } : {}) });
   const blob = await downloadFile({
-    ...rest,
+    hubUrl: access.hubUrl,
+    ...(access.accessToken !== undefined && { accessToken: access.accessToken }),
     repo,
     path,
     revision,

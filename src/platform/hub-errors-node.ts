@@ -4,6 +4,7 @@
 import { HubApiError } from "@huggingface/hub";
 import { CancelledError, NetworkError, NotFoundError, SluiceError } from "../util/errors.js";
 import { systemCode } from "./file-node.js";
+import { ANSWERED } from "./hub-fetch-node.js";
 
 export interface HubPlace {
   readonly repo: string;
@@ -20,6 +21,10 @@ export function hubError(error: unknown, place: HubPlace, signal?: AbortSignal):
   const message = error instanceof Error ? reason(error) : String(error);
   if (systemCode(error) !== undefined) {
     return new SluiceError("storage", `'${place.repo}' cannot be stored: ${message}.`, details, { cause: error });
+  }
+  if (error instanceof SyntaxError || (error instanceof TypeError && error.cause === undefined)) {
+    const text = `${place.endpoint} gave an answer for '${place.repo}' that no hub gives: ${message}. Check HF_ENDPOINT.`;
+    return new NetworkError(text, { ...details, ...ANSWERED }, { cause: error });
   }
   return new NetworkError(
     `${place.endpoint} cannot be reached for '${place.repo}': ${message}. Check the network and HF_ENDPOINT, then try again.`,

@@ -11,10 +11,11 @@ import type { Hub, HubFetchOptions } from "../util/platform.js";
 import { type Environment, fileSize, hubCacheFolder, RepoCache } from "./hub-cache-node.js";
 import { downloadBlob } from "./hub-download-node.js";
 import { hubError } from "./hub-errors-node.js";
+import { ANSWERED, answerFetch, HUB_LIMITS, type HubLimits, listingFetch } from "./hub-fetch-node.js";
 
 const REVISION = "main";
-/** More files than any model has; a server that lists without end is cut off. */
-const MOST_FILES = 100_000;
+/** No path of a repository is longer. */
+const MOST_PATH = 1024;
 
 interface Access {
   readonly hubUrl: string;
@@ -27,7 +28,10 @@ export class NodeHub implements Hub {
   /** The commit of a repository, so that the files of one load are of one commit; a new listing looks again. */
   readonly #commits = new Map<string, string>();
 
-  constructor(env: Environment) {
+  constructor(
+    env: Environment,
+    private readonly limits: HubLimits = HUB_LIMITS,
+  ) {
     this.#env = env;
   }
 
@@ -38,19 +42,30 @@ export class NodeHub implements Hub {
     try {
       const access = await this.#access(signal);
       const revision = await this.#commit(repo, access);
-      const files: { path: string; size: number }[] = [];
-      for await (const entry of listFiles({ ...access, repo, revision, recursive: true })) {
-        if (entry.type === "file") files.push({ path: entry.path, size: entry.size });
-        if (files.length > MOST_FILES)
-          throw new NetworkError(`'${repo}' lists more than ${MOST_FILES} files.`, { repo });
-      }
-      return files;
+      return await this.#listOnline(repo, revision, access);
     } catch (error) {
       const typed = hubError(error, { repo, endpoint: this.#endpoint() }, signal);
       // Without a network, what was fetched before can still be used.
       if (!isUnreachable(typed)) throw typed;
       return this.#listCached(repo).catch(() => Promise.reject(typed));
     }
+  }
+
+  async #listOnline(repo: string, revision: string, access: Access): Promise<{ path: string; size: number }[]> {
+    const ask = listingFetch(access.fetch, this.#endpoint(), this.limits);
+    const files: { path: string; size: number }[] = [];
+    let entries = 0;
+    for await (const entry of listFiles({ ...access, fetch: ask, repo, revision, recursive: true })) {
+      entries += 1;
+      if (entries > this.limits.entries) {
+        throw new NetworkError(`'${repo}' lists more than ${this.limits.entries} entries: no model has so many.`, {
+          repo,
+          ...ANSWERED,
+        });
+      }
+      if (isFile(entry)) files.push({ path: entry.path, size: entry.size });
+    }
+    return files;
   }
 
   async fetch(repo: string, path: string, options: HubFetchOptions = {}): Promise<string> {
@@ -87,7 +102,8 @@ export class NodeHub implements Hub {
       throw new NotFoundError(`'${repo}' has no file '${path}'. List its files and check the name.`, { repo, path });
     const etag = checkedEtag(info, repo, path);
     if (!(await cache.hasBlob(etag, info.size))) {
-      await downloadBlob({ cache, etag, info, repo, path, revision, access }, options);
+      const { idleMs } = this.limits;
+      await downloadBlob({ cache, etag, info, repo, path, revision, access, idleMs }, options);
     }
     const linked = await cache.link(etag, revision, path);
     await cache.setCommit(revision);
@@ -135,7 +151,7 @@ export class NodeHub implements Hub {
     return {
       hubUrl: this.#endpoint(),
       ...(accessToken === undefined ? {} : { accessToken }),
-      fetch: (input, init) => fetch(input, { ...init, ...(signal ? { signal } : {}) }),
+      fetch: answerFetch(this.limits, signal),
     };
   }
 
@@ -158,9 +174,24 @@ export class NodeHub implements Hub {
   }
 }
 
+/** @throws NetworkError for what is no entry of a listing */
+function isFile(entry: unknown): entry is { path: string; size: number } {
+  if (typeof entry === "object" && entry !== null && "type" in entry && "path" in entry) {
+    const { type, path } = entry;
+    if (type !== "file") return false;
+    const size = "size" in entry ? entry.size : undefined;
+    const isSize = typeof size === "number" && Number.isSafeInteger(size) && size >= 0;
+    if (typeof path === "string" && path.length <= MOST_PATH && isSize) return true;
+  }
+  throw new NetworkError(
+    `The hub listed what is no file: ${JSON.stringify(entry)?.slice(0, 80)}. Check HF_ENDPOINT.`,
+    ANSWERED,
+  );
+}
+
 /** There was no answer at all. */
 function isUnreachable(error: Error): boolean {
-  return error instanceof NetworkError && error.details.status === undefined;
+  return error instanceof NetworkError && error.details.status === undefined && error.details.answered !== true;
 }
 
 /** The name of the content. It becomes the name of a file, and comes from the server. */
@@ -180,7 +211,7 @@ function checkRepo(repo: string): void {
 function checkPath(path: string): void {
   const parts = path.split("/");
   if (
-    path.length <= 1024 &&
+    path.length <= MOST_PATH &&
     parts.every((part) => part !== "" && part !== "." && part !== ".." && !/[\\:\0]/.test(part))
   )
     return;

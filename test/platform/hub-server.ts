@@ -27,6 +27,10 @@ export class HubServer {
   endsEarly = false;
   /** Never finishes sending content. */
   hangs = false;
+  /** Answers a listing, from the page of this number on, in place of the files. */
+  listing: ((page: number, response: ServerResponse) => void) | undefined;
+  /** Sends everybody elsewhere: back to where they came from. */
+  redirects = false;
   /** Names files by their SHA-256, as the hub does for large ones. */
   namesBySha = true;
   private readonly server: Server = createServer((request, response) => this.answer(request, response));
@@ -52,21 +56,24 @@ export class HubServer {
     const path = (request.url ?? "").replace(/\?.*$/, "");
     const { range, authorization } = request.headers;
     this.requests.push({ path, range, authorization });
+    if (this.redirects) return response.writeHead(302, { Location: request.url }).end();
     if (path.includes("/gated/") && authorization !== "Bearer hf_good") return refuse(response, 401);
     if (path.includes("/forbidden/")) return refuse(response, 403);
     if (path.includes("/broken/")) return refuse(response, 503);
     const [, repo = "", rest = ""] = /^(?:\/api\/models)?\/(\w+\/[\w.-]+)\/(.*)$/.exec(path) ?? [];
     if (!/^(user|gated)\/model$/.test(repo)) return refuse(response, 404);
-    if (path.startsWith("/api/")) return this.answerApi(rest, response);
+    const page = Number(/[?&]page=(\d+)/.exec(request.url ?? "")?.[1] ?? 0);
+    if (path.startsWith("/api/")) return this.answerApi(rest, page, response);
     const file = rest.replace(/^resolve\/[^/]+\//, "");
     const bytes = this.files.get(decodeURIComponent(file));
     if (bytes) return this.sendFile(bytes, range, response);
     return refuse(response, 404, { "X-Error-Code": "EntryNotFound" });
   }
 
-  private answerApi(rest: string, response: ServerResponse): unknown {
+  private answerApi(rest: string, page: number, response: ServerResponse): unknown {
     if (rest.startsWith("revision/main")) return json(response, { _id: "1", id: "user/model", sha: this.commit });
     if (!rest.startsWith(`tree/${this.commit}`)) return refuse(response, 404);
+    if (this.listing) return this.listing(page, response);
     const folders = [{ type: "directory", path: "sub", size: 0, oid: "0" }];
     const files = [...this.files].map(([path, bytes]) => ({ type: "file", path, size: bytes.length, oid: "0" }));
     return json(response, [...folders, ...files]);

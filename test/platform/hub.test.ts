@@ -1,7 +1,9 @@
 import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { HubLimits } from "../../src/platform/hub-fetch-node.js";
 import { NodeHub } from "../../src/platform/hub-node.js";
 import { ArgumentError, CancelledError, FormatError, NetworkError, NotFoundError } from "../../src/util/errors.js";
 import { HubServer } from "./hub-server.js";
@@ -186,6 +188,95 @@ describe("a download that is interrupted", () => {
     expect(new Set(locations).size).toBe(1);
     expect(await isWhole(locations[0])).toBe(true);
     expect(await blobs()).toHaveLength(1);
+  });
+});
+
+describe("a hub that does not come to an end", () => {
+  const limits: HubLimits = { idleMs: 300, answerMs: 2000, answerBytes: 100_000, pages: 20, entries: 500 };
+  const limited = (signal?: AbortSignal) => new NodeHub(env, limits).list("user/model", signal);
+  const tree = () => `${env.HF_ENDPOINT}api/models/user/model/tree/${server.commit}`;
+  const page = (entries: unknown, next?: string) => (_: number, response: ServerResponse) =>
+    response.writeHead(200, next === undefined ? {} : { Link: `<${next}>; rel="next"` }).end(JSON.stringify(entries));
+  const entry = (type: string, at: number) => ({ type, path: `p${at}`, size: 1, oid: "0" });
+  const many = (type: string, count: number) => Array.from({ length: count }, (_, at) => entry(type, at));
+
+  it.each<[string, () => HubServer["listing"], RegExp]>([
+    [
+      "lists page after page",
+      () => (at, response) => page(many("file", 1), `${tree()}?page=${at + 1}`)(at, response),
+      /more than 20 pages/,
+    ],
+    ["leads in a circle", () => page(many("file", 1), `${tree()}?page=1`), /leads in a circle/],
+    ["leads to itself", () => page([], `${tree()}?recursive=true&expand=false`), /leads in a circle/],
+    ["goes on at another server", () => page([], "http://127.0.0.1:9/x"), /another server, http:\/\/127/],
+    ["lists too many files", () => page(many("file", 501)), /more than 500 entries/],
+    ["lists too many folders", () => page(many("directory", 501)), /more than 500 entries/],
+    ["says too much", () => page([entry("file", 1), "x".repeat(200_000)]), /more than 100000 bytes/],
+    ["lists what is no file", () => page([null]), /listed what is no file: null/],
+    ["lists files without a size", () => page([{ type: "file", path: "a" }]), /listed what is no file/],
+    [
+      "lists names without end",
+      () => page([{ type: "file", path: "a/".repeat(1000), size: 1 }]),
+      /listed what is no file/,
+    ],
+    ["sends no list", () => page(7), /no hub gives/],
+    ["sends no JSON", () => (_, response) => response.end("<html>"), /no hub gives/],
+  ])("%s", async (_, listing, message) => {
+    // What was fetched before does not take the place of an answer that is wrong.
+    await hub().fetch("user/model", "model.gguf");
+    server.listing = listing();
+    const error = await failure(limited());
+    expect(error).toBeInstanceOf(NetworkError);
+    expect(error).toMatchObject({ message: expect.stringMatching(message) });
+    expect(server.requests.length).toBeLessThan(40);
+  });
+
+  it("is given up when it sends nothing, or always a little", async () => {
+    server.listing = () => {};
+    expect(await failure(limited())).toMatchObject({
+      code: "network",
+      message: expect.stringMatching(/nothing for 0.3/),
+    });
+    server.listing = (_, response) => void response.write("[");
+    expect(await failure(limited())).toMatchObject({
+      code: "network",
+      message: expect.stringMatching(/nothing for 0.3/),
+    });
+    let drip: NodeJS.Timeout | undefined;
+    server.listing = (_, response) => {
+      drip = setInterval(() => response.write(" "), 50);
+    };
+    expect(await failure(limited())).toMatchObject({
+      code: "network",
+      message: expect.stringMatching(/not whole after 2 /),
+    });
+    clearInterval(drip);
+  });
+
+  it("sends everybody in circles", async () => {
+    server.redirects = true;
+    expect(await failure(limited())).toMatchObject({ code: "network", message: expect.stringMatching(/redirect/) });
+  });
+
+  it("can be left at any time", async () => {
+    server.listing = () => {};
+    const abort = new AbortController();
+    const listing = failure(new NodeHub(env).list("user/model", abort.signal));
+    while (!server.requests.some(({ path }) => path.includes("/tree/")))
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    abort.abort();
+    expect(await listing).toBeInstanceOf(CancelledError);
+  });
+
+  it("keeps what came of a file until it sent nothing more, and goes on there", async () => {
+    server.cutAfter = 1_000_000;
+    server.hangs = true;
+    const error = await failure(new NodeHub(env, limits).fetch("user/model", "model.gguf"));
+    expect(error).toMatchObject({ code: "network", message: expect.stringMatching(/nothing for 0.3 seconds/) });
+    server.cutAfter = undefined;
+    server.hangs = false;
+    expect(await isWhole(await hub().fetch("user/model", "model.gguf"))).toBe(true);
+    expect(server.contentRequests.at(-1)?.range).toMatch(/^bytes=[1-9]\d*-2999999$/);
   });
 });
 
