@@ -22,7 +22,7 @@ const HINTS: Readonly<Record<string, string>> = {
   bad_format: "the file seems to be incomplete: fetch it again",
   unsupported: "`sluice inspect MODEL` shows what the file contains",
   not_found: "check the name; a model is a file, a folder, hf:user/repo, hf:user/repo:QUANT or hf:user/repo/file.gguf",
-  context_full: "--context sinks:4,recent:N lets old tokens go; --context-length N gives more room",
+  context_full: "--context-length N gives more room; --context sinks:4,recent:N lets old tokens go",
   out_of_memory: "a smaller context (--context, --context-length), cache type (--kv q8) or model needs less",
   internal: "SLUICE_DEBUG=1 shows where it happened",
 };

@@ -1,6 +1,6 @@
 /** Loads a model while standard error shows how far it is and, before the memory is taken, what will be taken. */
 import type { LoadOptions, LoadProgress, MemoryPlan, Model, SessionOptions } from "../engine/api.js";
-import { formatBytes, formatCount } from "./figures.js";
+import { counted, formatBytes } from "./figures.js";
 import type { Io } from "./io.js";
 import { StatusLines } from "./status-line.js";
 import { styles } from "./style.js";
@@ -75,7 +75,7 @@ function progressLines({ phase, doneBytes, totalBytes, plan }: LoadProgress): st
 export function describePlan(plan: MemoryPlan): string {
   const parts = [
     `weights ${formatBytes(plan.weightBytes)}`,
-    `cache ${formatBytes(plan.cacheBytes)} (${formatCount(plan.cacheTokens)} tokens)`,
+    `cache ${formatBytes(plan.cacheBytes)} (${counted(plan.cacheTokens, "token")})`,
     `work ${formatBytes(plan.activationBytes)}`,
   ];
   return `${parts.join(" + ")}${describeFree(plan)}`;

@@ -42,12 +42,19 @@ export function addLoadOptions(command: Command): Command {
     .addHelpText("after", ENVIRONMENT);
 }
 
+/** The engine's own, as the help has it. */
+export const DEFAULT_CONTEXT = "auto: everything, beyond its length the first 4 and the newest tokens";
+
 /** --context, --kv, --context-length. */
 export function addSessionOptions(command: Command, defaultContext: string): Command {
   return command
     .option("--context <policy>", `what of the text stays visible (default: ${defaultContext})`, policyText)
     .option("--kv <type>", "cache type: f32, f16, q8, or keys/values apart: q8/f16 (default: f16)", cacheType)
-    .option("--context-length <n>", "most tokens under full (default: what the model was trained for)", integerIn(1));
+    .option(
+      "--context-length <n>",
+      "most tokens under auto and full (default: what the model was trained for)",
+      integerIn(1),
+    );
 }
 
 export function loadOptions(flags: LoadFlags): LoadOptions {

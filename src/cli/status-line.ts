@@ -14,9 +14,9 @@ export class StatusLines {
     private readonly quiet = false,
   ) {}
 
-  /** Whether anything is ever shown. */
+  /** Whether anything is ever shown: a terminal that calls itself dumb cannot move its cursor. */
   get visible(): boolean {
-    return this.io.stderr.isTTY && !this.quiet;
+    return this.io.stderr.isTTY && this.io.env.TERM !== "dumb" && !this.quiet;
   }
 
   /** Draws the lines unless it was just done; they are built only when they are needed. */

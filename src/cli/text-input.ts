@@ -8,19 +8,23 @@ export interface TextChoice {
   readonly text?: string | undefined;
   /** A path, or `-` for standard input. */
   readonly file?: string | undefined;
+  /** A newline at the end of a pipe, which `echo` puts there, is not part of the text; default: it is. */
+  readonly endsLine?: boolean;
   /** How the text is given on the command line, for messages: `--prompt TEXT`. */
   readonly textOption: string;
 }
 
 /** @throws UsageError when two are given, or none and nothing is piped in; SluiceError (bad_text) for a text that is not UTF-8 */
 export async function readText(choice: TextChoice, io: Io): Promise<string> {
-  const { text, file, textOption } = choice;
+  const { text, file, endsLine = false, textOption } = choice;
   if (text !== undefined && file !== undefined) throw new UsageError(`Give ${textOption} or --file, not both.`);
   if (text !== undefined) return text;
   if (file === undefined && io.stdin.isTTY) {
     throw new UsageError(`There is no text: give ${textOption}, --file FILE, or pipe the text in.`);
   }
-  return readTextFile(file ?? "-", io);
+  if (file !== undefined) return readTextFile(file, io);
+  const piped = await readTextFile("-", io);
+  return endsLine ? piped.replace(/\r?\n$/, "") : piped;
 }
 
 /** The text of a file, or of standard input for `-`. @throws SluiceError (file, bad_text) */

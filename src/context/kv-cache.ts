@@ -6,6 +6,7 @@ import type { Backend } from "../tensor/backend.js";
 import type { KvType } from "../tensor/dtype.js";
 import type { KvSlice } from "../tensor/kv.js";
 import { ArgumentError, ContextFullError } from "../util/errors.js";
+import { counted } from "../util/figures.js";
 import { DynamicRotation } from "./dynamic-rotation.js";
 import { kvLayouts } from "./kv-layout.js";
 import { LayerState } from "./layer-state.js";
@@ -111,8 +112,8 @@ export class KvCache {
       ? `The model has learned embeddings for ${positions} positions and no others. Use recompute:${positions}, or`
       : `Use a policy that frees tokens (for example "sinks:4,recent:${Math.max(1, limit - 4)}"), raise contextLength, or`;
     throw new ContextFullError(
-      `The context is full: ${this.seen} tokens are held, ${count} more were to be read, and the limit is ${most}. ` +
-        `Nothing was cut. ${advice} shorten the text by ${needed - most} tokens.`,
+      `The context is full: ${counted(this.seen, "token")} are held, ${count} more were to be read, and the limit is ${most}. ` +
+        `Nothing was cut. ${advice} shorten the text by ${counted(needed - most, "token")}.`,
       { seen: this.seen, needed, limit: most, ...(learned && { positions }) },
     );
   }

@@ -5,6 +5,7 @@
 import { endingAuto } from "../context/policies/auto.js";
 import { parsePolicy } from "../context/policy-text.js";
 import { ArgumentError, ContextFullError } from "../util/errors.js";
+import { counted } from "../util/figures.js";
 import type { ModelInfo, Usage } from "./api.js";
 import type { SessionSettings } from "./session-options.js";
 
@@ -22,7 +23,7 @@ export function withContext(settings: SessionSettings, traits: ContextTraits): S
   const limit = limitOf(settings, traits);
   if (contextLength !== undefined && contextLength !== limit) {
     throw new ArgumentError(
-      `The context "${policy.text}" has a limit of ${limit} tokens and contextLength is ${contextLength}: give one of them.`,
+      `The context "${policy.text}" has a limit of ${counted(limit, "token")} and contextLength is ${contextLength}: give one of them.`,
       { option: "contextLength" },
     );
   }
@@ -54,8 +55,8 @@ export function requireRoom(
   const needed = prompt + Math.min(held, sinks);
   const beside = held > 0 ? `, of which the first ${Math.min(held, sinks)} stay` : "";
   throw new ContextFullError(
-    `The text to read has ${prompt} tokens and does not fit: the context holds ${limit} tokens${beside}. Nothing was read and ` +
-      `nothing was cut. Shorten it by ${needed - limit} tokens, raise contextLength, or choose a context that may let go of ` +
+    `The text to read has ${counted(prompt, "token")} and does not fit: the context holds ${counted(limit, "token")}${beside}. Nothing was read and ` +
+      `nothing was cut. Shorten it by ${counted(needed - limit, "token")}, raise contextLength, or choose a context that may let go of ` +
       `its beginning, such as "sinks:4,recent:${Math.max(1, limit - 4)}".`,
     { seen, needed, limit },
   );
@@ -71,14 +72,14 @@ export function contextNotes(
   if (policy.budget === undefined) {
     if (traits.attentionLayers === 0 || usage.seen < contextLength) return [];
     return [
-      `The context of ${contextLength} tokens is full. The positions of this model cannot be moved, so writing ends here.`,
+      `The context of ${counted(contextLength, "token")} is full. The positions of this model cannot be moved, so writing ends here.`,
     ];
   }
   if (usage.seen <= contextLength) return [];
   const { attentionLayers, layers } = traits;
   const who = attentionLayers === layers ? "The model" : `The layers with attention, ${attentionLayers} of ${layers},`;
   return [
-    `The text has passed the context of ${contextLength} tokens. ${who} now ${attentionLayers === layers ? "sees" : "see"} its ` +
+    `The text has passed the context of ${counted(contextLength, "token")}. ${who} now ${attentionLayers === layers ? "sees" : "see"} its ` +
       `first ${policy.sinks} and its newest ${contextLength - policy.sinks} tokens; those between were let go.`,
   ];
 }

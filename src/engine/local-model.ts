@@ -3,6 +3,7 @@ import type { Decoder } from "../nn/decoder.js";
 import type { ModelSpec } from "../nn/spec.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { viewBytes } from "../util/bytes.js";
+import { counted } from "../util/figures.js";
 import type {
   ChatMessageInput,
   DecodeTextOptions,
@@ -142,7 +143,7 @@ export class LocalModel implements Model {
     const needed = plan.cacheBytes + plan.activationBytes;
     const advice =
       "Choose a smaller contextLength, a policy with a budget such as sinks:4,recent:2044, or the cache type q8.";
-    requireMemory(`A cache of ${plan.cacheTokens} tokens needs`, needed, left, advice);
+    requireMemory(`A cache of ${counted(plan.cacheTokens, "token")} needs`, needed, left, advice);
     requirePlaces(backend, decoder.spec, decoder.shapes, settings, plan, advice);
   }
 

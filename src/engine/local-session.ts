@@ -3,6 +3,7 @@
  */
 import type { ChatMessage, EncodeOptions } from "../tokenizer/tokenizer.js";
 import { ArgumentError, CancelledError, ContextFullError, SluiceError } from "../util/errors.js";
+import { counted } from "../util/figures.js";
 import { platform } from "../util/platform.js";
 import type { ChatMessageInput, GenerateOptions, Part, ScoreOptions, ScorePart, Session, Usage } from "./api.js";
 import { generateOptions, scoreOptions } from "./arguments/calls.js";
@@ -235,8 +236,8 @@ export class LocalSession implements Session {
     if (ids.length === 0) throw new ArgumentError("The source is empty: there is nothing for the encoder to read.");
     if (ids.length <= most) return ids;
     throw new ContextFullError(
-      `The source has ${ids.length} tokens, but the encoder reads at most ${most} at once. Nothing was cut: shorten it ` +
-        `by ${ids.length - most} tokens.`,
+      `The source has ${counted(ids.length, "token")}, but the encoder reads at most ${most} at once. Nothing was cut: shorten it ` +
+        `by ${counted(ids.length - most, "token")}.`,
       { needed: ids.length, limit: most, option: "source" },
     );
   }

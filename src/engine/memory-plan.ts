@@ -6,6 +6,7 @@ import type { LayerSpec, ModelSpec } from "../nn/spec.js";
 import { weightRefs } from "../nn/weights.js";
 import type { Backend, WeightPlan, WeightRequest } from "../tensor/backend.js";
 import { MemoryError } from "../util/errors.js";
+import { counted, formatBytes } from "../util/figures.js";
 import type { MemoryPlan } from "./api.js";
 import type { SessionSettings } from "./session-options.js";
 
@@ -138,7 +139,7 @@ export function requirePlaces(
     const layers = all.filter((_, layer) => backend.placeOf(layer) === place).length;
     const here = shapesOf(shapes, (layer) => backend.placeOf(layer) === place);
     requireMemory(
-      `A cache of ${plan.cacheTokens} tokens needs, beside ${layers} of ${all.length} layers in one memory,`,
+      `A cache of ${counted(plan.cacheTokens, "token")} needs, beside ${layers} of ${all.length} layers in one memory,`,
       cacheBytes(backend, spec, here, settings, plan.cacheTokens) + plan.activationBytes / places.size,
       backend.placeBytesLeft(place),
       advice,
@@ -149,8 +150,7 @@ export function requirePlaces(
 /** @throws MemoryError with all figures when `needed` bytes of `what` are more than there are */
 export function requireMemory(what: string, needed: number, available: number, advice: string): void {
   if (needed <= available) return;
-  const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-  throw new MemoryError(`${what} ${megabytes(needed)}, but only ${megabytes(available)} are available. ${advice}`, {
+  throw new MemoryError(`${what} ${formatBytes(needed)}, but only ${formatBytes(available)} are available. ${advice}`, {
     neededBytes: needed,
     availableBytes: available,
   });

@@ -1,6 +1,7 @@
 /** Whether session options make sense for a model: what would be wrong is refused, what works in part is said. */
 import type { ModelSpec } from "../nn/spec.js";
 import { ArgumentError, PolicyError } from "../util/errors.js";
+import { counted } from "../util/figures.js";
 import type { ModelInfo } from "./api.js";
 import type { SessionSettings } from "./session-options.js";
 
@@ -121,7 +122,7 @@ function checkDistances(
   { positions: most, fixedPositions, architecture }: FitTraits,
 ): void {
   if (!fixedPositions || policy.budget === undefined || policy.recompute || policy.distance === "text") return;
-  const [kind, room] = most === null ? ["sinusoidal", ""] : ["learned", ` (for up to ${most} tokens)`];
+  const [kind, room] = most === null ? ["sinusoidal", ""] : ["learned", ` (for up to ${counted(most, "token")})`];
   throw new PolicyError(
     `"${policy.text}" counts distances in the cache, but the positions of this ${architecture} model are ${kind} and part ` +
       `of what each token is: they cannot be moved. Add distance=text${room}, or use recompute:N.`,

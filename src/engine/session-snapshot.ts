@@ -11,6 +11,7 @@ import {
   writeMemory,
 } from "../context/snapshot.js";
 import { ArgumentError, PolicyError, SnapshotError } from "../util/errors.js";
+import { counted } from "../util/figures.js";
 import type { ContextReader } from "./context-reader.js";
 import type { LocalModel } from "./local-model.js";
 import type { LocalSession } from "./local-session.js";
@@ -138,7 +139,7 @@ function resume(
     throw new SnapshotError("The saved memory has another size than its header says.");
   readMemory(memory, facts, file);
   if (!reader.resume(seen, newest))
-    throw new SnapshotError(`The saved text of ${seen} tokens does not fit its memory.`, { seen });
+    throw new SnapshotError(`The saved text of ${counted(seen, "token")} does not fit its memory.`, { seen });
 }
 
 /** @throws SnapshotError for ids that no embedding has */

@@ -132,6 +132,16 @@ export function weightFiles({ repo, files }: Listing, names: Iterable<string>): 
   });
 }
 
+/** What a folder or repository lacks of a model, as the end of a sentence about it. */
+export function withoutModel(names: readonly string[]): string {
+  const weights = names.filter((name) => name.endsWith(".safetensors"));
+  if (weights.length > 0)
+    return `has weights (${summary(weights)}), but no config.json, which says what model they are.`;
+  const found = names.length === 0 ? "it is empty" : `it has ${summary(names)}`;
+  if (names.includes("config.json")) return `has a config.json, but no weights: expected .safetensors files; ${found}.`;
+  return `has no model: expected a .gguf file, or .safetensors files with a config.json; ${found}.`;
+}
+
 export function summary(names: readonly string[]): string {
   if (names.length === 0) return "none";
   const more = names.length > 20 ? ` and ${names.length - 20} more` : "";

@@ -6,6 +6,8 @@ import { describeForeign, foreignDetails, SIGNATURE_BYTES } from "./foreign-file
 import { isGguf } from "./gguf.js";
 import { openGguf } from "./gguf-checkpoint.js";
 import { INDEX_FILE, openHfFolder, readIndex } from "./hf/checkpoint.js";
+import { summary, withoutModel } from "./hub-files.js";
+import { isObject, readJson } from "./json-file.js";
 import { baseName, joinLocation, parentOf } from "./location.js";
 import { parseShardName } from "./shard-name.js";
 import { listPlace } from "./url-folder.js";
@@ -66,14 +68,33 @@ async function openFolder(location: string, entries: readonly string[], platform
     const file = joinLocation(location, candidates[0]);
     return openGguf(await platform.open(file), file, platform);
   }
-  const found =
-    candidates.length > 1
-      ? `${candidates.length} GGUF models; name one of them: ${list(candidates)}`
-      : `neither a .gguf file nor config.json with .safetensors files, but ${list(entries) || "nothing"}`;
-  const foreign = entries.find((name) => FOREIGN_WEIGHTS.test(name));
-  const hint =
-    foreign === undefined ? "" : ` ${foreign} has weights of another format: convert them to safetensors or GGUF.`;
-  throw new NotFoundError(`The folder ${location} has ${found}.${hint}`, { location });
+  if (candidates.length === 0) {
+    const foreign = entries.find((name) => FOREIGN_WEIGHTS.test(name));
+    const hint =
+      foreign === undefined ? "" : ` ${foreign} has weights of another format: convert them to safetensors or GGUF.`;
+    throw new NotFoundError(`The folder ${location} ${withoutModel(entries)}${hint}`, { location });
+  }
+  const own = await trainedModel(location, entries, platform);
+  if (own !== undefined && candidates.includes(own)) {
+    const file = joinLocation(location, own);
+    return openGguf(await platform.open(file), file, platform);
+  }
+  const paths = candidates.map((name) => joinLocation(location, name));
+  throw new NotFoundError(
+    `The folder ${location} has ${candidates.length} GGUF models; name one of them: ${summary(paths)}.`,
+    { location },
+  );
+}
+
+/** The model that a training run wrote into its folder: exports of it may lie beside. */
+async function trainedModel(
+  location: string,
+  entries: readonly string[],
+  platform: Files,
+): Promise<string | undefined> {
+  if (!entries.includes("config.json") || !entries.includes("log.jsonl")) return undefined;
+  const config = await readJson(joinLocation(location, "config.json"), platform);
+  return isObject(config) && typeof config.name === "string" ? `${config.name}.gguf` : undefined;
 }
 
 const FOREIGN_WEIGHTS = /\.(bin|pt|pth|ckpt|h5|msgpack|onnx|tflite|npz|nemo|ggml)$/;
@@ -88,9 +109,4 @@ function ggufModels(entries: readonly string[]): string[] {
     if (!models.has(key)) models.set(key, name);
   }
   return [...models.values()];
-}
-
-function list(names: readonly string[]): string {
-  const more = names.length > 20 ? ` and ${names.length - 20} more` : "";
-  return names.slice(0, 20).join(", ") + more;
 }

@@ -5,7 +5,15 @@
 import { ArgumentError, CancelledError, NotFoundError, UnsupportedError } from "../util/errors.js";
 import type { Hub, Platform } from "../util/platform.js";
 import { INDEX_FILE, readIndex } from "./hf/checkpoint.js";
-import { chooseFile, chooseGguf, type HubFile, type Listing, sideFiles, summary, weightFiles } from "./hub-files.js";
+import {
+  chooseFile,
+  chooseGguf,
+  type HubFile,
+  type Listing,
+  sideFiles,
+  weightFiles,
+  withoutModel,
+} from "./hub-files.js";
 import { isUrl, parentOf } from "./location.js";
 import { parseShardName } from "./shard-name.js";
 
@@ -92,11 +100,8 @@ async function fetchNamed(fetcher: Fetcher, path: string): Promise<string> {
 async function fetchFolder(fetcher: Fetcher, listing: Listing, platform: Files): Promise<string> {
   const side = sideFiles(listing);
   if (!side) {
-    const names = summary(listing.files.map((file) => file.path));
-    throw new NotFoundError(
-      `${listing.repo} holds neither GGUF files nor config.json with .safetensors files; it has ${names}.`,
-      { repo: listing.repo },
-    );
+    const names = listing.files.map((file) => file.path);
+    throw new NotFoundError(`${listing.repo} ${withoutModel(names)}`, { repo: listing.repo });
   }
   const index = listing.files.find((file) => file.path === INDEX_FILE);
   const single = listing.files.filter((file) => /^[^/]+\.safetensors$/.test(file.path));

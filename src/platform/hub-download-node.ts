@@ -7,6 +7,7 @@ import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { downloadFile, type FileDownloadInfoOutput } from "@huggingface/hub";
 import { FormatError, NetworkError } from "../util/errors.js";
+import { counted } from "../util/figures.js";
 import type { HubFetchOptions } from "../util/platform.js";
 import type { PartialFile, RepoCache } from "./hub-cache-node.js";
 import { withinIdle } from "./hub-fetch-node.js";
@@ -123,14 +124,14 @@ async function contentFrom(
 
 function endedEarly({ repo, path, info }: BlobRequest, done: number): NetworkError {
   return new NetworkError(
-    `The connection ended after ${done} of ${info.size} bytes of '${path}' of '${repo}'. Try again: it goes on from there.`,
+    `The connection ended after ${done} of ${counted(info.size, "byte")} of '${path}' of '${repo}'. Try again: it goes on from there.`,
     { repo, path, doneBytes: done, totalBytes: info.size },
   );
 }
 
 function mismatch({ repo, path, info }: BlobRequest): FormatError {
   return new FormatError(
-    `What the hub sent for '${path}' of '${repo}' is not what it announced (${info.size} bytes, or its SHA-256). Try again.`,
+    `What the hub sent for '${path}' of '${repo}' is not what it announced (${counted(info.size, "byte")}, or its SHA-256). Try again.`,
     { repo, path, totalBytes: info.size },
   );
 }

@@ -3,6 +3,7 @@
  * or lists page after page, perhaps in a circle, is given up with an error that says so.
  */
 import { NetworkError } from "../util/errors.js";
+import { counted } from "../util/figures.js";
 
 export interface HubLimits {
   /** So long without a byte a server is given up. */
@@ -114,7 +115,7 @@ function bounded(response: Response, limits: HubLimits, until: AbortSignal): Res
 
 function tooLong({ answerBytes }: HubLimits): NetworkError {
   return new NetworkError(
-    `The server's answer has more than ${answerBytes} bytes: no hub says so much. Check HF_ENDPOINT.`,
+    `The server's answer has more than ${counted(answerBytes, "byte")}: no hub says so much. Check HF_ENDPOINT.`,
     ANSWERED,
   );
 }

@@ -50,12 +50,15 @@ describe("sluice inspect", () => {
       return JSON.parse(out).memory.cache;
     };
     // 2 layers x 2 KV heads x (8 + 8) numbers a token.
-    expect(await memory()).toMatchObject({ context: "full", kv: "f16", tokens: 512, bytesPerToken: 128 });
+    expect(await memory()).toMatchObject({ context: "auto:512", kv: "f16", tokens: 512, bytesPerToken: 128 });
     expect(await memory("--kv", "f32")).toMatchObject({ bytesPerToken: 256 });
     expect(await memory("--kv", "q8/f16")).toMatchObject({ bytesPerToken: 4 * (8 + 4 + 16) });
     // Whole pages of 16 tokens.
-    expect(await memory()).toMatchObject({ bytes: 128 * 512 });
-    expect(await memory("--context-length", "1000")).toMatchObject({ tokens: 1000, bytes: 128 * 1008 });
+    expect(await memory("--context", "full")).toMatchObject({ bytes: 128 * 512 });
+    expect(await memory("--context", "full", "--context-length", "1000")).toMatchObject({
+      tokens: 1000,
+      bytes: 128 * 1008,
+    });
     // Under a budget, the chunk that is being read (256) stands beside it, and two pages are shared with what is gone.
     expect(await memory("--context", "sinks:4,recent:60")).toMatchObject({ tokens: 64, bytes: 128 * (64 + 256 + 32) });
     const { out } = await cli(["inspect", "m.gguf", "--context", "recent:60"], { checkpoint: checkpoint(LLAMA) });
@@ -229,7 +232,8 @@ describe("sluice inspect of each family", () => {
 
   const memory = async (architecture: string, ...flags: string[]) => {
     const setup = { checkpoint: familyCheckpoint(architecture) };
-    return JSON.parse((await cli(["inspect", "m.gguf", "--json", ...flags], setup)).out).memory.cache;
+    const policy = flags.length > 0 ? flags : ["--context", "full"];
+    return JSON.parse((await cli(["inspect", "m.gguf", "--json", ...policy], setup)).out).memory.cache;
   };
 
   test("windows hold what they see, in pages, beside the chunk that is read", async () => {

@@ -167,10 +167,39 @@ describe.skipIf(!existsSync(GGUF))("sluice on a real model (../shared)", () => {
   );
 
   test("a full context keeps the text so far and fails with figures", async () => {
-    const { code, out, err } = await sluice(["run", GGUF, "--prompt", "", "--context-length", "40", "--ignore-end"]);
+    const flags = ["--context", "full", "--context-length", "40", "--ignore-end"];
+    const { code, out, err } = await sluice(["run", GGUF, "--prompt", "", ...flags]);
     expect(code).toBe(1);
     expect(out.length).toBeGreaterThan(20);
     expect(err).toMatch(/^error: The context is full: .*40/);
+  });
+
+  test("by default a prompt that does not fit is an error, and writing goes on past the length", async () => {
+    const short = ["--context-length", "24", "--temperature", "0", "--ignore-end"];
+    const piped = "Once upon a time there was a little girl and her name was Lily and she";
+    const long = await sluice(["run", GGUF, ...short.slice(0, 2)], piped.repeat(4));
+    expect(long).toMatchObject({
+      code: 1,
+      out: "",
+      err: expect.stringMatching(/does not fit: the context holds 24 tokens/),
+    });
+    const { code, out, err } = await sluice(["run", GGUF, ...short, "--max-tokens", "100", "--json"], "Once upon\n");
+    expect(code).toBe(0);
+    expect(err).toMatch(/^note: The text has passed the context of 24 tokens\./m);
+    const { usage, finish } = JSON.parse(out);
+    expect({ usage, finish }).toMatchObject({ finish: "length", usage: { generatedTokens: 100, kept: 24, sinks: 4 } });
+    // The newline of `echo` is not read; that of a file is.
+    const same = await sluice(["run", GGUF, ...short, "--max-tokens", "5"], "Once upon\n");
+    expect(same).toEqual(await sluice(["run", GGUF, ...short, "--max-tokens", "5", "--prompt", "Once upon"]));
+    const whole = await sluice(["run", GGUF, ...short, "--max-tokens", "0", "--file", "-", "--json"], "Once upon\n");
+    const without = await sluice(["run", GGUF, ...short, "--max-tokens", "0", "--json"], "Once upon\n");
+    expect(JSON.parse(whole.out).usage.seen).toBeGreaterThan(JSON.parse(without.out).usage.seen);
+  });
+
+  test("a memory limit is told in units of its size", async () => {
+    const { code, err } = await sluice(["run", GGUF, "--prompt", "x", "--memory-limit", "1KB"]);
+    expect(code).toBe(1);
+    expect(err).toMatch(/need [\d.]+ MB, but only 1\.00 kB are available/);
   });
 
   test("chat through a pipe: an answer a message", async () => {

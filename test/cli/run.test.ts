@@ -125,6 +125,11 @@ describe("sluice run", () => {
     ["a file", ["--file", "p.txt"], { files: { "p.txt": "from a file\n" } }, "from a file\n"],
     ["standard input by name", ["--file", "-"], { stdin: "piped é\n", stdinTTY: true }, "piped é\n"],
     ["a pipe", [], { stdin: "piped" }, "piped"],
+    ["echo, without the newline that it adds", [], { stdin: "piped\n" }, "piped"],
+    ["a pipe of other systems", [], { stdin: "piped\r\n" }, "piped"],
+    ["a pipe, of whose newlines one goes", [], { stdin: "piped\n\n" }, "piped\n"],
+    ["an empty line", [], { stdin: "\n" }, ""],
+    ["a pipe, whose other ends stay", [], { stdin: "piped \r" }, "piped \r"],
   ])("reads the prompt from %s", async (_, flags, setup, prompt) => {
     const { code, model } = await cli(["run", "m.gguf", ...flags], setup);
     expect(code).toBe(0);
@@ -146,6 +151,53 @@ describe("sluice run", () => {
     expect({ code, out }).toEqual({ code: 1, out: "" });
     expect(err).toMatch(/error: p\.txt is not UTF-8.*byte 3 /);
     expect(io.loads).toEqual([]);
+  });
+
+  test("a prompt that takes long to read is told now and then where standard error is no terminal", async () => {
+    const slow = () => {
+      const model = new FakeModel();
+      model.session = (options) => {
+        const session = FakeModel.prototype.session.call(model, options);
+        session.generate = async function* (_, { onPrefill } = {}) {
+          // The clock of the tests goes on by 50 ms with each look at it.
+          for (let done = 0; done <= 1000; done++) onPrefill?.(done, 1000);
+          yield { text: "x", id: 1, finish: "stop" };
+        };
+        return session;
+      };
+      return model;
+    };
+    const piped = await cli(["run", "m.gguf", "--prompt", "x"], { model: slow() });
+    expect(piped).toMatchObject({ code: 0, out: "x" });
+    const lines = piped.err.trimEnd().split("\n");
+    expect(lines.length).toBeGreaterThan(2);
+    expect(lines.length).toBeLessThan(40);
+    for (const line of lines) expect(line).toMatch(/^reading the prompt: \d+ of 1,000 tokens, .* left$/);
+    expect((await cli(["run", "m.gguf", "--prompt", "x", "--quiet"], { model: slow() })).err).toBe("");
+    // A terminal without a cursor that moves gets the same lines.
+    const dumb = await cli(["run", "m.gguf", "--prompt", "x"], {
+      model: slow(),
+      stderrTTY: true,
+      env: { TERM: "dumb" },
+    });
+    expect(dumb.err).toContain("reading the prompt: ");
+    expect(dumb.err).not.toContain("\x1b");
+  });
+
+  test("what the session notes on the way is told at the end, once", async () => {
+    const model = new FakeModel();
+    model.session = (options) => {
+      const session = FakeModel.prototype.session.call(model, options);
+      const notes = ["from the beginning"];
+      Object.defineProperty(session, "notes", { get: () => [...notes] });
+      session.generate = async function* () {
+        notes.push("passed the context");
+        yield { text: "x", id: 1, finish: "stop" };
+      };
+      return session;
+    };
+    const { code, err } = await cli(["run", "m.gguf", "--prompt", "x"], { model });
+    expect({ code, err }).toEqual({ code: 0, err: "note: from the beginning\nnote: passed the context\n" });
   });
 
   test("hands over all options", async () => {

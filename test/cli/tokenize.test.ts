@@ -39,15 +39,18 @@ describe("sluice tokenize", () => {
   test("writes ids and pieces, one token a line", async () => {
     const before = closed;
     const { code, out } = await cli(["tokenize", "m.gguf", "a\n"], setup);
-    expect({ code, out }).toEqual({ code: 0, out: " 1  <s>\n97  a\n10  \\n\n" });
+    expect({ code, out }).toEqual({
+      code: 0,
+      out: 'id  text   piece\n 1  "<s>"  <s>\n97  "a"    a\n10  "\\n"   \\n\n',
+    });
     expect(closed).toBe(before + 1);
   });
 
   test("--json, --no-special, files and pipes", async () => {
     const piped = await cli(["tokenize", "m.gguf", "--json", "--no-special"], { ...setup, stdin: "é" });
-    expect(JSON.parse(piped.out)).toEqual({ ids: [233], pieces: ["é"] });
+    expect(JSON.parse(piped.out)).toEqual({ ids: [233], pieces: ["é"], texts: ["é"] });
     const file = await cli(["tokenize", "m.gguf", "--json", "--file", "f"], { ...setup, files: { f: "b" } });
-    expect(JSON.parse(file.out)).toEqual({ ids: [1, 98], pieces: ["<s>", "b"] });
+    expect(JSON.parse(file.out)).toEqual({ ids: [1, 98], pieces: ["<s>", "b"], texts: ["<s>", "b"] });
   });
 
   test("--decode writes exactly the text", async () => {

@@ -101,8 +101,27 @@ describe("refusals", () => {
       { "m/a.gguf": gguf, "m/b.gguf": gguf },
       "m",
       NotFoundError,
-      "2 GGUF models; name one of them: a.gguf, b.gguf",
+      "2 GGUF models; name one of them: m/a.gguf, m/b.gguf",
     ));
+  test("the folder of a training run is its model, whatever exports lie beside it", async () => {
+    const run = {
+      "run/config.json": '{"name": "tiny"}',
+      "run/log.jsonl": "",
+      "run/tiny.gguf": gguf,
+      "run/tiny-q8_0.gguf": gguf,
+    };
+    const opened = await openCheckpoint("run", new MemoryFiles(run));
+    expect(opened.location).toBe("run/tiny.gguf");
+    await opened.close();
+    // A folder that only looks like one names its models.
+    for (const changed of [
+      { "run/config.json": "{}" },
+      { "run/config.json": '{"name": 7}' },
+      { "run/config.json": "7" },
+    ]) {
+      await refused({ ...run, ...changed }, "run", NotFoundError, "run/tiny-q8_0.gguf, run/tiny.gguf");
+    }
+  });
   test("a file of another kind", () =>
     refused({ "pytorch_model.bin": "PK\x03\x04" }, "pytorch_model.bin", FormatError, "zip"));
   test("an empty file", () => refused({ "m.gguf": "" }, "m.gguf", FormatError, "empty"));

@@ -137,7 +137,17 @@ describe("GGUF of a hub", () => {
     await expect(resolveReference("hf:user/repo/gone.gguf", platform)).rejects.toThrow("t.Q4_K_M.gguf");
     await expect(resolveReference("hf:user/gone", platform)).rejects.toThrow(NotFoundError);
     const other = withFiles(["README.md", "model.bin"]);
-    await expect(resolveReference("hf:user/repo", other.platform)).rejects.toThrow(/neither.*README.md, model.bin/);
+    await expect(resolveReference("hf:user/repo", other.platform)).rejects.toThrow(
+      /has no model: .*README.md, model.bin/,
+    );
+    // What is there is not what is missing.
+    for (const [names, message] of [
+      [["config.json", "README.md"], /has a config.json, but no weights: .* it has config.json, README.md/],
+      [["model.safetensors"], /has weights \(model.safetensors\), but no config.json/],
+      [[], /it is empty/],
+    ] as const) {
+      await expect(resolveReference("hf:user/repo", withFiles(names).platform)).rejects.toThrow(message);
+    }
   });
 
   test("several that fit are not guessed between", async () => {

@@ -211,7 +211,7 @@ describe("a hub that does not come to an end", () => {
     ["goes on at another server", () => page([], "http://127.0.0.1:9/x"), /another server, http:\/\/127/],
     ["lists too many files", () => page(many("file", 501)), /more than 500 entries/],
     ["lists too many folders", () => page(many("directory", 501)), /more than 500 entries/],
-    ["says too much", () => page([entry("file", 1), "x".repeat(200_000)]), /more than 100000 bytes/],
+    ["says too much", () => page([entry("file", 1), "x".repeat(200_000)]), /more than 100,000 bytes/],
     ["lists what is no file", () => page([null]), /listed what is no file: null/],
     ["lists files without a size", () => page([{ type: "file", path: "a" }]), /listed what is no file/],
     [

@@ -1,7 +1,7 @@
 /** What can be said to `sluice chat` itself: a table of /commands. `//` at the start of a message writes a plain slash. */
 import { parsePolicy } from "../../context/policy-text.js";
 import { ArgumentError } from "../../util/errors.js";
-import { formatCount } from "../figures.js";
+import { counted } from "../figures.js";
 import type { Io } from "../io.js";
 import { writeNotes } from "../notes.js";
 import { pairLines } from "../table.js";
@@ -105,12 +105,12 @@ async function save(path: string, { conversation, io, tell }: SlashContext): Pro
   const { messages, model, session } = conversation;
   const text = writeTranscript({ model: model.info.location, context: session.context, messages });
   await io.files.write(path, text, { secret: true });
-  await tell(`Saved ${formatCount(messages.length)} messages to ${path}.`);
+  await tell(`Saved ${counted(messages.length, "message")} to ${path}.`);
 }
 
 async function load(path: string, { conversation, io, tell }: SlashContext): Promise<void> {
   if (path === "" || path === "-") throw new ArgumentError("/load needs a file name.");
   const { messages } = readTranscript(await readTextFile(path, io), path);
   await conversation.restore(messages);
-  await tell(`Loaded ${formatCount(messages.length)} messages; they are read together with your next one.`);
+  await tell(`Loaded ${counted(messages.length, "message")}; they are read together with your next one.`);
 }

@@ -5,7 +5,7 @@ import { Conversation } from "../chat/conversation.js";
 import { MessageInput } from "../chat/message-input.js";
 import { isSlashCommand, runSlashCommand } from "../chat/slash-commands.js";
 import { describeError, EXIT } from "../exit.js";
-import { formatCount } from "../figures.js";
+import { counted } from "../figures.js";
 import { addGenerateOptions, type GenerateFlags, generateOptions, MAX_SEED } from "../generate-options.js";
 import { interruptible, isCancellation, untilInterrupted } from "../interrupt.js";
 import type { Io, LineSource } from "../io.js";
@@ -231,7 +231,7 @@ class ChatLoop {
   async #cutNote(): Promise<void> {
     if (!this.conversation.templated || this.args.quiet || !this.#interactive) return;
     const most = this.args.maxTokens ?? MAX_ANSWER;
-    await this.#tell(`\n(stopped at ${formatCount(most)} tokens; --max-tokens allows more)`);
+    await this.#tell(`\n(stopped at ${counted(most, "token")}; --max-tokens allows more)`);
   }
 
   /** What is not part of the conversation stands on standard error, so that a pipe gets the answers alone. */

@@ -10,7 +10,7 @@ import { findings, plotLines, reportJson, type Written } from "../demo/report.js
 import { runTable } from "../demo/run-table.js";
 import { writeOn } from "../demo/writing.js";
 import { EXIT, UsageError } from "../exit.js";
-import { formatCount } from "../figures.js";
+import { counted, formatCount } from "../figures.js";
 import { untilInterrupted } from "../interrupt.js";
 import type { Io, Output } from "../io.js";
 import { loadModel } from "../load-progress.js";
@@ -162,9 +162,9 @@ async function show(work: DemoWork, file: string, args: DemoArguments): Promise<
 function heading({ model: { info }, text, plan }: DemoWork, file: string): string[] {
   const name = info.name ?? info.architecture;
   return [
-    `${name}: ${formatCount(info.parameters)} parameters, trained for ${formatCount(info.trainedContext)} tokens, ` +
+    `${name}: ${counted(info.parameters, "parameter")}, trained for ${counted(info.trainedContext, "token")}, ` +
       `${formatCount(info.threads)} ${info.threads === 1 ? "thread" : "threads"}`,
-    `text: ${file}, ${formatCount(text.tokens)} tokens`,
+    `text: ${file}, ${counted(text.tokens, "token")}`,
     `policies: one after the other, token by token; recompute:${plan.window} reads samples`,
   ];
 }

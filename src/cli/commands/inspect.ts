@@ -14,7 +14,14 @@ import { summarise, tensorLines } from "../inspect/summary.js";
 import { untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
 import { progressLine } from "../load-progress.js";
-import { addSessionOptions, contextHelp, exampleHelp, MODEL_ARGUMENT, type SessionFlags } from "../model-options.js";
+import {
+  addSessionOptions,
+  contextHelp,
+  DEFAULT_CONTEXT,
+  exampleHelp,
+  MODEL_ARGUMENT,
+  type SessionFlags,
+} from "../model-options.js";
 import { oneLine, styles } from "../style.js";
 import { pairLines } from "../table.js";
 
@@ -29,7 +36,7 @@ export function inspectCommand(command: Command): Command {
   command
     .description("Show what a model file contains and the memory that it takes. Weights are not read.")
     .argument("<model>", MODEL_ARGUMENT);
-  return addSessionOptions(command, "full")
+  return addSessionOptions(command, DEFAULT_CONTEXT)
     .option("--tensors", "list the tensors")
     .option("--metadata", "list the metadata")
     .option("--json", "write JSON; with --tensors and --metadata these too")
@@ -73,7 +80,7 @@ async function inspection(checkpoint: Checkpoint, args: InspectArguments, io: Io
     return { summary, reason: found.reason, figures: metadataFigures(checkpoint), model: null, cache: null };
   }
   const { spec, notes } = found;
-  const question = { context: args.context ?? "full", kv: args.kv ?? "f16", contextLength: args.contextLength };
+  const question = { context: args.context ?? "auto", kv: args.kv ?? "f16", contextLength: args.contextLength };
   return {
     summary,
     reason: null,

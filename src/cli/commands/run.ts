@@ -3,7 +3,6 @@ import { type Command, Option } from "commander";
 import type { FinishReason, Model, Part, Session, SessionOptions, TokenLogprob } from "../../engine/api.js";
 import { type ErrorDetails, SluiceError } from "../../util/errors.js";
 import { describeError, EXIT, UsageError } from "../exit.js";
-import { formatCount } from "../figures.js";
 import { addGenerateOptions, type GenerateFlags, generateOptions } from "../generate-options.js";
 import { untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
@@ -12,6 +11,7 @@ import {
   addLoadOptions,
   addSessionOptions,
   contextHelp,
+  DEFAULT_CONTEXT,
   exampleHelp,
   type LoadFlags,
   loadOptions,
@@ -21,8 +21,8 @@ import {
 } from "../model-options.js";
 import { writeNotes } from "../notes.js";
 import { integerIn } from "../option-values.js";
+import { PromptProgress } from "../prompt-progress.js";
 import { checkResults, saveResult } from "../save-result.js";
-import { StatusLines } from "../status-line.js";
 import { readText } from "../text-input.js";
 import { describeUsage } from "../usage-line.js";
 
@@ -53,9 +53,9 @@ export function runCommand(command: Command): Command {
     .description("Go on with a text. Only the text is written to standard output.")
     .argument("<model>", MODEL_ARGUMENT)
     .option("-p, --prompt <text>", 'the text to go on with; "" starts from nothing')
-    .option("-f, --file <file>", "read the prompt from a UTF-8 file; - is standard input");
-  addGenerateOptions(command, { maxTokensDefault: "until the model ends, or the context is full", leastTokens: 0 });
-  addSessionOptions(command, "full");
+    .option("-f, --file <file>", "read the prompt from a UTF-8 file, to the byte; - is standard input");
+  addGenerateOptions(command, { maxTokensDefault: "until the model ends; Ctrl-C stops it", leastTokens: 0 });
+  addSessionOptions(command, DEFAULT_CONTEXT);
   return addLoadOptions(command)
     .option("--source <text>", "models with an encoder (T5): what it reads; the prompt then begins the answer")
     .option("--resume <file>", "go on with a saved session, under its policy, instead of a new one")
@@ -77,7 +77,8 @@ export function runCommand(command: Command): Command {
           "sluice run model.gguf --file book.txt --max-tokens 0 --save book.session",
           'sluice run model.gguf --resume book.session --prompt "In short:" --max-tokens 100',
           'echo "The capital of France is" | sluice run model.gguf --temperature 0 --max-tokens 8',
-        ]),
+        ]) +
+        "\nA piped prompt goes without the newline at its end; --file - keeps it.\n",
     );
 }
 
@@ -95,7 +96,10 @@ export async function run(args: RunArguments, io: Io): Promise<number> {
       "--resume goes on with the context, cache, length and source that the session was saved with.",
     );
   }
-  const prompt = await readText({ text: args.prompt, file: args.file, textOption: "--prompt TEXT" }, io);
+  const prompt = await readText(
+    { text: args.prompt, file: args.file, endsLine: true, textOption: "--prompt TEXT" },
+    io,
+  );
   const saved = args.resume === undefined ? undefined : await io.files.read(args.resume);
   await checkResults(io, [args.save]);
   return untilInterrupted(io, async (signal) => {
@@ -139,6 +143,7 @@ async function goOn(
   signal: AbortSignal,
 ): Promise<number> {
   await writeNotes(io, session, args.quiet === true);
+  const told = session.notes.length;
   const gathered: Gathered = { text: "", finish: null, error: null, ids: [], logprobs: [] };
   try {
     await write(session, prompt, gathered, args, io, signal);
@@ -148,6 +153,8 @@ async function goOn(
     gathered.error = { code: error.code, message: error.message, details: error.details };
     await io.stderr.write(describeError(error, io));
   }
+  // What became true on the way: that the text passed the context.
+  await writeNotes(io, { notes: session.notes.slice(told) }, args.quiet === true);
   if (args.json) await io.stdout.write(`${JSON.stringify(await report(model, session, gathered, args))}\n`);
   if (args.stats) await io.stderr.write(`${describeUsage(session.usage)}\n`);
   return gathered.error === null ? EXIT.ok : EXIT.failure;
@@ -161,22 +168,21 @@ async function write(
   io: Io,
   signal: AbortSignal,
 ): Promise<void> {
-  const status = new StatusLines(io, args.quiet);
+  const progress = new PromptProgress(io, args.quiet);
   const options = {
     ...generateOptions(args),
     ...(args.logprobs !== undefined && { logprobs: args.logprobs }),
     signal,
-    onPrefill: (done: number, total: number) =>
-      void status.update(() => [`reading the prompt: ${formatCount(done)} of ${formatCount(total)} tokens`]),
+    onPrefill: (done: number, total: number) => progress.update(done, total),
   };
   try {
     for await (const part of session.generate(prompt, options)) {
-      await status.clear();
+      await progress.clear();
       gather(gathered, part, args.json === true);
       if (!args.json && part.text !== "") await io.stdout.write(part.text);
     }
   } finally {
-    await status.clear();
+    await progress.clear();
     // A shell's prompt should not stand behind the text; where the output is read by a program, it is the text alone.
     if (!args.json && io.stdout.isTTY) await io.stdout.write("\n");
   }

@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { parsePolicy } from "../../context/policy-text.js";
 import type { Model, Session } from "../../engine/api.js";
 import { EXIT, UsageError } from "../exit.js";
-import { formatCount } from "../figures.js";
+import { counted, formatCount } from "../figures.js";
 import { isCancellation, untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
 import { loadModel } from "../load-progress.js";
@@ -172,7 +172,7 @@ async function warnBeyondTraining(
   const { trainedContext } = model.info;
   if (args.quiet || !names.includes("full") || ids.length <= trainedContext) return;
   await io.stderr.write(
-    `note: full reads ${formatCount(tokens)} tokens, beyond the ${formatCount(trainedContext)} that the model was trained for\n`,
+    `note: full reads ${counted(tokens, "token")}, beyond the ${formatCount(trainedContext)} that the model was trained for\n`,
   );
 }
 

@@ -2,12 +2,12 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
 import { EXIT, UsageError } from "../exit.js";
-import { formatCount } from "../figures.js";
+import { counted } from "../figures.js";
 import { untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
 import { progressLine } from "../load-progress.js";
 import { exampleHelp, MODEL_ARGUMENT } from "../model-options.js";
-import { oneLine } from "../style.js";
+import { oneLine, styles } from "../style.js";
 import { tableLines } from "../table.js";
 import { readText } from "../text-input.js";
 
@@ -29,7 +29,7 @@ export function tokenizeCommand(command: Command): Command {
     .option("-f, --file <file>", "read the text from a UTF-8 file; - is standard input")
     .option("--decode <id...>", "write the text of these ids, separated by spaces or commas", tokenIds)
     .option("--no-special", "no start or end token; <|im_end|> and the like are plain text (decoding: left out)")
-    .option("--json", "write JSON: ids and pieces, or with --decode the text")
+    .option("--json", "write JSON: ids, pieces and texts, or with --decode the text")
     .addHelpText(
       "after",
       exampleHelp([
@@ -72,16 +72,38 @@ async function writeTokens(tokenizer: Tokenizer, text: string, args: TokenizeArg
   const ids = [...tokenizer.encode(text, { addSpecial: args.special, parseSpecial: args.special })];
   const pieces = ids.map((id) => tokenizer.tokenText(id));
   if (args.json) {
-    await io.stdout.write(`${JSON.stringify({ ids, pieces })}\n`);
+    const texts = ids.map((id) => textOf(tokenizer, id));
+    await io.stdout.write(`${JSON.stringify({ ids, pieces, texts })}\n`);
     return;
   }
   const columns = [
     { header: "id", align: "right" },
+    { header: "text", align: "left" },
     { header: "piece", align: "left" },
   ] as const;
-  const rows = ids.map((id, index) => [String(id), oneLine(pieces[index])]);
-  for (const line of tableLines(columns, rows).slice(1)) await io.stdout.write(`${line}\n`);
-  if (io.stderr.isTTY) await io.stderr.write(`${formatCount(ids.length)} tokens\n`);
+  // The text stands in quotes, so that a space at its beginning is seen; in the vocabulary it has a form of its own.
+  const rows = ids.map((id, index) => [String(id), quotedText(tokenizer, id), oneLine(pieces[index])]);
+  const { bold } = styles(io.stdout, io.env);
+  for (const line of tableLines(columns, rows, bold)) await io.stdout.write(`${line}\n`);
+  if (io.stderr.isTTY) await io.stderr.write(`${counted(ids.length, "token")}\n`);
+}
+
+/**
+ * What a token adds to a text, or null for bytes that are no whole character. Alone some tokenizers drop the space before a
+ * word, so the token is decoded behind another one.
+ */
+function textOf(tokenizer: Tokenizer, id: number): string | null {
+  const [before] = tokenizer.encode("a", { addSpecial: false, parseSpecial: false });
+  if (before === undefined) return tokenizer.decode([id], { special: true });
+  const first = tokenizer.decode([before], { special: true });
+  const both = tokenizer.decode([before, id], { special: true });
+  const text = both.startsWith(first) ? both.slice(first.length) : tokenizer.decode([id], { special: true });
+  return text.includes("\ufffd") ? null : text;
+}
+
+function quotedText(tokenizer: Tokenizer, id: number): string {
+  const text = textOf(tokenizer, id);
+  return text === null ? "(part of a character)" : oneLine(JSON.stringify(text));
 }
 
 async function writeText(tokenizer: Tokenizer, ids: readonly number[], args: TokenizeArguments, io: Io): Promise<void> {

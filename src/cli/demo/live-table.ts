@@ -1,6 +1,6 @@
 /** The demonstration while it runs: a table redrawn in place at a terminal, a plain line now and then elsewhere. */
 import type { Session } from "../../engine/api.js";
-import { formatBytes, formatCount, formatDuration, formatPerplexity, formatSignificant } from "../figures.js";
+import { counted, formatBytes, formatCount, formatDuration, formatPerplexity, formatSignificant } from "../figures.js";
 import type { Io } from "../io.js";
 import { writeNotes } from "../notes.js";
 import { StatusLines } from "../status-line.js";
@@ -65,7 +65,7 @@ export class LiveTable {
     const { measurement } = run;
     if (measurement && run.ending === undefined) {
       const percent = Math.floor((100 * measurement.tokens) / Math.max(1, measurement.total));
-      parts.unshift(`${run.name}: ${percent}% of ${formatCount(measurement.total)} tokens`);
+      parts.unshift(`${run.name}: ${percent}% of ${counted(measurement.total, "token")}`);
     }
     return parts.join("  ");
   }
@@ -75,7 +75,7 @@ export class LiveTable {
     if (run.error !== null) return `${run.name}  ${run.error}\n`;
     if (!measurement) return `${run.name}  nothing read\n`;
     const parts = [
-      `${formatCount(measurement.tokens)}/${formatCount(measurement.total)} tokens`,
+      `${formatCount(measurement.tokens)}/${counted(measurement.total, "token")}`,
       `perplexity ${formatPerplexity(measurement.perplexity)}`,
     ];
     if (!run.plan.sampled) {
@@ -84,7 +84,7 @@ export class LiveTable {
     const rate = measurement.recentRate;
     parts.push(`${formatSignificant(rate ? 1000 / rate : Number.NaN)} ms/token`);
     const { usage } = measurement;
-    if (usage) parts.push(`cache ${formatCount(usage.kept)} tokens, ${formatBytes(usage.cacheBytes)}`);
+    if (usage) parts.push(`cache ${counted(usage.kept, "token")}, ${formatBytes(usage.cacheBytes)}`);
     parts.push(`memory ${formatBytes(this.io.runtime.residentMemoryBytes())}`);
     return `${run.name}  ${parts.join("  ")}\n`;
   }

@@ -1,6 +1,6 @@
 /** What the demonstration has found: sentences under the table, lines of the plot, JSON (docs/stream-json.md). */
 import type { ModelInfo, Usage } from "../../engine/api.js";
-import { formatCount, formatPerplexity, formatSignificant } from "../figures.js";
+import { counted, formatCount, formatPerplexity, formatSignificant } from "../figures.js";
 import type { LineSeries } from "../plot/line-chart.js";
 import type { Measurement } from "../stream/measurement.js";
 import { trailingPerplexity } from "../stream/perplexity-plot.js";
@@ -60,7 +60,7 @@ function costs(runs: readonly PolicyRun[]): string[] {
 }
 
 function stopped(run: PolicyRun): string[] {
-  const tokens = `${formatCount(run.measurement?.tokens ?? 0)} tokens`;
+  const tokens = `${counted(run.measurement?.tokens ?? 0, "token")}`;
   if (run.ending === "error") return [`${run.name}: ${run.error}`];
   if (run.ending === "interrupted") return [`${run.name}: interrupted after ${tokens}`];
   if (run.ending === "time") return [`${run.name}: stopped after ${tokens}, when its share of --seconds was over`];
@@ -77,7 +77,7 @@ export function plotLines(runs: readonly PolicyRun[], { writer }: DemoPlan, wind
     const { result, measurement, plan } = run;
     if (!result || !measurement) return [];
     if (!plan.sampled) return [{ name: run.name, points: trailingPerplexity(result.curve, window) }];
-    const name = `${run.name} (${formatCount(result.tokens)} tokens sampled)`;
+    const name = `${run.name} (${counted(result.tokens, "token")} sampled)`;
     return reference ? [{ name, points: sampledPoints(run, measurement, reference, window), dashed: true }] : [];
   });
 }

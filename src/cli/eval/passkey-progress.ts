@@ -1,6 +1,6 @@
 /** How far each policy and length is: lines redrawn in place at a terminal, a plain line now and then elsewhere. */
 import type { Session } from "../../engine/api.js";
-import { formatCount, formatDuration } from "../figures.js";
+import { counted, formatCount, formatDuration } from "../figures.js";
 import type { Io } from "../io.js";
 import { writeNotes } from "../notes.js";
 import { StatusLines } from "../status-line.js";
@@ -71,5 +71,5 @@ function describe({ outcomes, trials, accuracy, elapsedMs, error }: PasskeyResul
   const left = trials - outcomes.length;
   const time =
     left > 0 ? `${formatDuration((elapsedMs / outcomes.length) * left)} left` : `took ${formatDuration(elapsedMs)}`;
-  return `${formatCount(outcomes.length)}/${formatCount(trials)} trials  ${percent(accuracy)} right  ${time}`;
+  return `${formatCount(outcomes.length)}/${counted(trials, "trial")}  ${percent(accuracy)} right  ${time}`;
 }

@@ -1,7 +1,7 @@
 /** What `sluice eval passkey` found: gathered by policy and length, as a table for people and JSON for programs. */
 import type { ModelInfo } from "../../engine/api.js";
 import { type Accuracy, accuracyByDepth, accuracyOf, type PasskeyOutcome } from "../../eval/tasks/passkey-run.js";
-import { formatCount, formatDuration } from "../figures.js";
+import { counted, formatCount, formatDuration } from "../figures.js";
 import { type Column, tableLines } from "../table.js";
 
 const DEPTH_PARTS = 5;
@@ -66,8 +66,8 @@ export function passkeyTable(results: readonly PasskeyResult[], emphasise: (head
   });
   const stopped = results.filter(({ complete }) => !complete);
   const notes = stopped.map(({ context, length, error, outcomes }) => {
-    const why = error ?? `interrupted after ${formatCount(outcomes.length)} trials`;
-    return `${context}, ${formatCount(length)} tokens: ${why}`;
+    const why = error ?? `interrupted after ${counted(outcomes.length, "trial")}`;
+    return `${context}, ${counted(length, "token")}: ${why}`;
   });
   return [...tableLines(COLUMNS, rows, emphasise), ...notes];
 }

@@ -6,7 +6,7 @@ import { type PasskeyPromptOptions, passkeyPrompt, passkeyTrials } from "../../e
 import { answerPasskeys, type PasskeyQuestion } from "../../eval/tasks/passkey-run.js";
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
 import { EXIT, UsageError } from "../exit.js";
-import { formatCount } from "../figures.js";
+import { counted } from "../figures.js";
 import { isCancellation, untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
 import { loadModel } from "../load-progress.js";
@@ -202,7 +202,7 @@ async function writeResults(model: Model, results: readonly PasskeyResult[], wor
   if (begun.length > 0) {
     const { trainedContext } = model.info;
     const beyond = args.length.some((length) => length > trainedContext);
-    const note = beyond ? [`the model was trained for ${formatCount(trainedContext)} tokens`] : [];
+    const note = beyond ? [`the model was trained for ${counted(trainedContext, "token")}`] : [];
     await output.write(`${[...passkeyTable(begun, styles(output, io.env).bold), ...note].join("\n")}\n`);
   }
   if (args.json === undefined) return;

@@ -7,6 +7,7 @@ import { kvCacheBytes, kvLayouts } from "../../context/kv-layout.js";
 import type { AttentionShape } from "../../context/mixer-state.js";
 import { recurrentBytes } from "../../context/recurrent-memory.js";
 import { sequenceBytes } from "../../context/sequence-memory.js";
+import { withContext } from "../../engine/default-context.js";
 import { cacheExtent, cacheTokens } from "../../engine/memory-plan.js";
 import { fitNotes, fitTraits } from "../../engine/policy-fit.js";
 import { type SessionSettings, sessionSettings } from "../../engine/session-options.js";
@@ -52,8 +53,10 @@ export function cacheMemory(
   { context, kv, contextLength }: CacheQuestion,
   modelNotes: readonly string[] = [],
 ): CacheMemory {
-  const settings = sessionSettings({ context, kv, ...(contextLength !== undefined && { contextLength }) });
-  const notes = fitNotes(settings, fitTraits(spec, modelNotes));
+  const traits = fitTraits(spec, modelNotes);
+  const asked = sessionSettings({ context, kv, ...(contextLength !== undefined && { contextLength }) });
+  const settings = withContext(asked, { ...traits, trainedContext: spec.contextLength });
+  const notes = fitNotes(settings, traits);
   const shapes = mixerShapes(spec);
   const tokens = cacheTokens(spec, settings);
   const extent = cacheExtent(settings, tokens);

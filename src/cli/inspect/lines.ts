@@ -1,5 +1,5 @@
 /** The sections of `sluice inspect` for people: types of tensors, memory, the list of tensors. */
-import { formatBytes, formatCount } from "../figures.js";
+import { counted, formatBytes, formatCount } from "../figures.js";
 import { oneLine, type Styles } from "../style.js";
 import { pairLines, tableLines } from "../table.js";
 import type { CacheMemory } from "./cache-memory.js";
@@ -57,9 +57,9 @@ function cacheRows(cache: CacheMemory): (readonly string[])[] {
   const pages = bytes - stateBytes - sourceBytes;
   const source = [
     "source",
-    `${formatBytes(sourceBytes)} for ${formatCount(cache.sourceTokens)} tokens that the encoder reads`,
+    `${formatBytes(sourceBytes)} for ${counted(cache.sourceTokens, "token")} that the encoder reads`,
   ];
-  const held = `${formatCount(tokens)} tokens${chunk > 0 ? ` and ${formatCount(chunk)} being read` : ""}`;
+  const held = `${counted(tokens, "token")}${chunk > 0 ? ` and ${formatCount(chunk)} being read` : ""}`;
   return [
     ["cache", `${formatBytes(pages)} for ${held} (${[context, `kv ${kv}`, ...each].join(", ")})`],
     ...(stateBytes > 0 ? [state] : []),

@@ -1,10 +1,10 @@
 /** The figures of an architecture that Sluice does not run, for people. */
-import { formatCount } from "../figures.js";
+import { counted, formatCount } from "../figures.js";
 import type { MetadataFigures } from "./metadata-figures.js";
 
 export function figureRows(figures: MetadataFigures): (readonly [string, string])[] {
   const count = (value: number | null) => (value === null ? "unknown" : formatCount(value));
-  const tokens = (value: number | null, absent: string) => (value === null ? absent : `${formatCount(value)} tokens`);
+  const tokens = (value: number | null, absent: string) => (value === null ? absent : `${counted(value, "token")}`);
   const { layers, width, hidden, heads, keyWidth, vocabulary, trainedContext, window } = figures;
   return [
     ["layers", count(layers)],

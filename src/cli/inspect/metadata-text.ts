@@ -1,6 +1,6 @@
 /** Metadata values for a report: long lists and texts are shortened, with their length. */
 import type { MetadataValue } from "../../formats/checkpoint.js";
-import { formatCount } from "../figures.js";
+import { counted, formatCount } from "../figures.js";
 import { oneLine } from "../style.js";
 
 const LIST_ITEMS = 6;
@@ -44,7 +44,7 @@ function numberText(value: number): string {
 
 function shortText(text: string): string {
   const shown = shorten(text, TEXT_CHARACTERS);
-  return text.length > TEXT_CHARACTERS ? `${shown} (${formatCount(text.length)} characters)` : shown;
+  return text.length > TEXT_CHARACTERS ? `${shown} (${counted(text.length, "character")})` : shown;
 }
 
 function shorten(text: string, most: number): string {

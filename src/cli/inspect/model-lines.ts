@@ -1,5 +1,5 @@
 /** A model's description for people: rows of a name and a text; where layers differ, each text with its layers. */
-import { formatCount } from "../figures.js";
+import { counted, formatCount } from "../figures.js";
 import { groupText, type LayerGroup, layerNumbers } from "./layer-groups.js";
 import type {
   AttentionDescription,
@@ -28,7 +28,7 @@ export function modelRows(model: ModelDescription): Row[] {
     ...stackRows(model, embeddedPositions(model)),
     ...(encoder ? stackRows(encoder).map(([name, text]): Row => [`encoder ${name}`, text]) : []),
     ["embedding", embeddingText(model)],
-    ["trained for", `${formatCount(model.contextLength)} tokens`],
+    ["trained for", `${counted(model.contextLength, "token")}`],
     ...(model.logitSoftcap === null ? [] : [["logits", `capped at ${short(model.logitSoftcap)}`] as const]),
   ];
 }
@@ -102,7 +102,7 @@ function stateSpaceText(space: StateSpaceDescription): string {
   const { channels, stateSize, convolution, timeStepRank, heads, groups, innerNorms } = space;
   const parts = [`${formatCount(channels)} channels with states of ${stateSize}`, `convolution of ${convolution}`];
   if (timeStepRank !== null) parts.push(`time step of rank ${formatCount(timeStepRank)}`);
-  if (heads !== null && groups !== null) parts.push(`${formatCount(heads)} heads in ${formatCount(groups)} groups`);
+  if (heads !== null && groups !== null) parts.push(`${counted(heads, "head")} in ${counted(groups, "group")}`);
   if (innerNorms) parts.push("RMSNorm of dt, B and C");
   return parts.join(", ");
 }
@@ -137,12 +137,12 @@ function ropeText({ layout, dims, width, base, scaling, factors }: Extract<Posit
 /** "yarn x4 from 4,096 tokens": the kind, its factor and the length that it extends, where it has them. */
 function scalingText({ kind, factor, originalContext }: Readonly<Record<string, string | number>>): string {
   const times = typeof factor === "number" ? ` x${short(factor)}` : "";
-  const from = typeof originalContext === "number" ? ` from ${formatCount(originalContext)} tokens` : "";
+  const from = typeof originalContext === "number" ? ` from ${counted(originalContext, "token")}` : "";
   return `${kind}${times}${from}`;
 }
 
 function windowText(window: number | null): string {
-  return window === null ? "none" : `${formatCount(window)} tokens`;
+  return window === null ? "none" : `${counted(window, "token")}`;
 }
 
 function clampText({ clamp }: AttentionDescription): string {
@@ -170,7 +170,7 @@ function feedForwardText(part: FeedForwardDescription): string {
       return `gated ${part.gating}, ${formatCount(part.hidden)}`;
     case "experts": {
       const weights = part.renormalised ? "renormalised" : "not renormalised";
-      const used = `${formatCount(part.experts)} experts, ${formatCount(part.used)} used, weights ${weights}`;
+      const used = `${counted(part.experts, "expert")}, ${formatCount(part.used)} used, weights ${weights}`;
       return `${used}, gated ${part.gating}, ${formatCount(part.hidden)} each`;
     }
   }
@@ -182,7 +182,7 @@ function normText({ kind, epsilon, behind }: NormDescription): string {
 }
 
 function embeddingText({ vocabulary, embedding: { tied, scale, norm } }: ModelDescription): string {
-  const parts = [`${formatCount(vocabulary)} tokens`];
+  const parts = [`${counted(vocabulary, "token")}`];
   if (scale !== null) parts.push(`scaled by ${short(scale)}`);
   if (norm !== null) parts.push(`then ${NORMS[norm]}`);
   return `${parts.join(", ")}; the head ${tied ? "is the same matrix" : "is a matrix of its own"}`;

@@ -1,6 +1,6 @@
 /** How far each policy is: lines redrawn in place at a terminal, a plain line now and then elsewhere. */
 import type { Session } from "../../engine/api.js";
-import { formatCount, formatDuration, formatPerplexity, formatRate } from "../figures.js";
+import { counted, formatCount, formatDuration, formatPerplexity, formatRate } from "../figures.js";
 import type { Io } from "../io.js";
 import { writeNotes } from "../notes.js";
 import { StatusLines } from "../status-line.js";
@@ -65,7 +65,7 @@ export class LiveProgress {
 function describe(run: Measurement): string {
   const percent = run.total > 0 ? Math.floor((100 * run.tokens) / run.total) : 100;
   const parts = [
-    `${formatCount(run.tokens)}/${formatCount(run.total)} tokens (${percent}%)`,
+    `${formatCount(run.tokens)}/${counted(run.total, "token")} (${percent}%)`,
     formatRate(run.recentRate),
     `perplexity ${formatPerplexity(run.perplexity)}`,
   ];

@@ -1,6 +1,6 @@
 /** Perplexity along a text, a line for each policy, as an SVG. */
 import type { ModelInfo } from "../../engine/api.js";
-import { formatCount } from "../figures.js";
+import { counted } from "../figures.js";
 import { type LineSeries, lineChart } from "../plot/line-chart.js";
 import type { CurvePoint, PolicyResult } from "./measurement.js";
 
@@ -20,7 +20,7 @@ export function perplexityPlot({ model, lines, window }: PerplexityPlot): string
   const name = model.name ?? model.architecture;
   return lineChart({
     title: "Perplexity along the text",
-    subtitle: `${name}, trained for ${formatCount(model.trainedContext)} tokens; each point is of the ${formatCount(window)} tokens before it; lower is better`,
+    subtitle: `${name}, trained for ${counted(model.trainedContext, "token")}; each point is of the ${counted(window, "token")} before it; lower is better`,
     xLabel: "tokens of the text",
     yLabel: "perplexity",
     series: lines,

@@ -1,6 +1,6 @@
 /** The results of `sluice stream` side by side: a table for people, JSON (docs/stream-json.md) for programs. */
 import type { ModelInfo } from "../../engine/api.js";
-import { formatBytes, formatCount, formatDuration, formatPerplexity, formatSignificant } from "../figures.js";
+import { counted, formatBytes, formatCount, formatDuration, formatPerplexity, formatSignificant } from "../figures.js";
 import { type Column, tableLines } from "../table.js";
 import type { PolicyResult } from "./measurement.js";
 
@@ -41,7 +41,7 @@ export function resultTable(
   });
   const stopped = results.filter((result) => !result.complete);
   const notes = stopped.map(
-    (result) => `${result.context}: ${result.error ?? `interrupted after ${formatCount(result.tokens)} tokens`}`,
+    (result) => `${result.context}: ${result.error ?? `interrupted after ${counted(result.tokens, "token")}`}`,
   );
   return [...tableLines(columns, rows, emphasise), ...notes];
 }

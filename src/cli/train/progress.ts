@@ -10,7 +10,7 @@ import type {
   TrainingConfig,
   TrainingRun,
 } from "../../train/index.js";
-import { formatBytes, formatCount, formatDuration, formatPerplexity, formatSignificant } from "../figures.js";
+import { counted, formatBytes, formatCount, formatDuration, formatPerplexity, formatSignificant } from "../figures.js";
 import type { Io } from "../io.js";
 import { StatusLines } from "../status-line.js";
 import { stepText } from "./step-text.js";
@@ -73,8 +73,8 @@ export class TrainingProgress {
     this.started = this.io.now();
     this.firstStep = trainer.state.step;
     const { architecture } = this.config.model;
-    const sizes = `${formatCount(trainer.weights.parameters)} parameters, ${architecture}`;
-    const steps = `${formatCount(this.totalSteps)} steps, ${formatCount(this.totalTokens)} tokens`;
+    const sizes = `${counted(trainer.weights.parameters, "parameter")}, ${architecture}`;
+    const steps = `${counted(this.totalSteps, "step")}, ${counted(this.totalTokens, "token")}`;
     await this.say(`${this.config.name}: ${sizes}; ${steps}; in ${folder.location}`);
     if (trainer.finished) await this.say("all steps are done: writing the plot and the model again");
     else if (this.firstStep > 0) await this.say(`going on after step ${formatCount(this.firstStep)}`);
@@ -114,13 +114,13 @@ export class TrainingProgress {
     if (step > this.firstStep) {
       const elapsed = formatDuration(this.io.now() - this.started);
       await this.say(
-        `done: ${formatCount(step)} steps, ${formatCount(tokens)} tokens, ${elapsed}${since}; ` +
+        `done: ${counted(step, "step")}, ${counted(tokens, "token")}, ${elapsed}${since}; ` +
           `loss of the last step ${last?.loss.toFixed(4) ?? "-"}`,
       );
     }
     const { parameters } = trainer.weights;
     if (this.json) this.output({ kind: "model", path, step, parameters, bytes });
-    await this.say(`${path}: ${formatCount(parameters)} parameters in F16, ${formatBytes(bytes)}`);
+    await this.say(`${path}: ${counted(parameters, "parameter")} in F16, ${formatBytes(bytes)}`);
     await this.say(`try: sluice run ${quoted(path)} --prompt "..."`);
     if (!this.json && (this.quiet || !this.io.stdout.isTTY)) await this.io.stdout.write(`${path}\n`);
   }

@@ -3,6 +3,7 @@
  * (StreamingLLM, 2309.17453), but a prompt that does not fit by itself is an error. `auto` is given its limit by the model
  * that it is used with: `auto:N`.
  */
+import { counted } from "../../util/figures.js";
 import type { ContextPolicy, PolicyDefinition } from "../policy.js";
 import { slidingWindow } from "./window.js";
 
@@ -15,7 +16,7 @@ function movingAuto(limit: number): ContextPolicy {
   return {
     ...slidingWindow(sinks, limit - sinks, { evict: 1, distance: "cache" }),
     text: `auto:${limit}`,
-    summary: `keeps everything up to ${limit} tokens, then the first ${sinks} and the newest ${limit - sinks}`,
+    summary: `keeps everything up to ${counted(limit, "token")}, then the first ${sinks} and the newest ${limit - sinks}`,
     wholePrompts: true,
   };
 }
@@ -24,7 +25,7 @@ function movingAuto(limit: number): ContextPolicy {
 export function endingAuto(limit?: number): ContextPolicy {
   return {
     text: limit === undefined ? "auto" : `auto:${limit}`,
-    summary: `keeps everything${limit === undefined ? "" : ` up to ${limit} tokens, and ends there`}`,
+    summary: `keeps everything${limit === undefined ? "" : ` up to ${counted(limit, "token")}, and ends there`}`,
     budget: undefined,
     sinks: 0,
     distance: "text",

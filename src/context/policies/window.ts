@@ -4,6 +4,7 @@
  * reached, so between evictions the window has recent - n + 1 to recent tokens.
  */
 import { ArgumentError } from "../../util/errors.js";
+import { counted } from "../../util/figures.js";
 import type { ContextPolicy, PolicyDefinition, PolicyOptions } from "../policy.js";
 
 /** First position of the recent part at query position t. */
@@ -22,7 +23,9 @@ export function slidingWindow(sinks: number, recent: number, { evict, distance }
   return {
     text: items.filter((item) => item !== "").join(","),
     summary:
-      sinks > 0 ? `keeps the first ${sinks} and the newest ${recent} tokens` : `keeps the newest ${recent} tokens`,
+      sinks > 0
+        ? `keeps the first ${sinks} and the newest ${counted(recent, "token")}`
+        : `keeps the newest ${counted(recent, "token")}`,
     budget: sinks + recent,
     sinks,
     leastRecent: recent - evict + 1,
