@@ -41,7 +41,7 @@ import * as normOps from "./ops/norm.js";
 import * as stateOps from "./ops/state-space.js";
 import { type Placement, placeWeights } from "./placement.js";
 import type { Space } from "./space.js";
-import { expect, own, WasmInput, WasmTensor, WasmWeight } from "./tensors.js";
+import { expect, own, refuse, WasmInput, WasmTensor, WasmWeight } from "./tensors.js";
 import { linearOfMany } from "./training/linear.js";
 import { wasmTraining } from "./training/training.js";
 
@@ -177,14 +177,15 @@ export class WasmBackend implements Backend {
 
   tensor(values: StepInput, rows: number, cols: number): Tensor {
     const input = own(WasmInput, values);
-    expect(input.length === rows * cols, "tensor", `${input.length} numbers for [${rows}, ${cols}]`);
+    if (!(input.length === rows * cols)) refuse("tensor", `${input.length} numbers for [${rows}, ${cols}]`);
     return this.at(input.place).view(rows, cols, input.address);
   }
 
   rows(x: Tensor, start: number, count: number): Tensor {
     const tensor = own(WasmTensor, x);
     const { address, rows, cols } = tensor;
-    expect(start >= 0 && count >= 0 && start + count <= rows, "rows", `[${start}, ${start + count}) of ${rows} rows`);
+    if (!(start >= 0 && count >= 0 && start + count <= rows))
+      refuse("rows", `[${start}, ${start + count}) of ${rows} rows`);
     return this.at(tensor.place).view(count, cols, address + start * cols * 4);
   }
 

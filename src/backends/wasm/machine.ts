@@ -12,7 +12,7 @@ import type { KvOwner } from "./kv-store.js";
 import type { KernelFunction } from "./module.js";
 import type { Pool } from "./pool.js";
 import type { Space } from "./space.js";
-import { expect, WasmInput, type WasmTensor, WasmWeight } from "./tensors.js";
+import { refuse, WasmInput, type WasmTensor, WasmWeight } from "./tensors.js";
 
 export class Machine implements KvOwner {
   readonly place: number;
@@ -150,9 +150,10 @@ export class Machine implements KvOwner {
 
   /** Address of all elements of a vector or small matrix as f32, row by row. */
   elements(weight: WasmWeight): number {
-    expect(weight.place === this.place, "An operation", `the weight ${weight.name} of another memory`);
+    if (!(weight.place === this.place)) refuse("An operation", `the weight ${weight.name} of another memory`);
     if (weight.dtype === "f32") return weight.address;
-    expect(weight.kernelType === DTYPES[weight.dtype].ggml, "An operation", `${weight.name}, which was laid out anew`);
+    if (!(weight.kernelType === DTYPES[weight.dtype].ggml))
+      refuse("An operation", `${weight.name}, which was laid out anew`);
     if (weight.expanded === 0) {
       const count = weight.rows * weight.cols;
       weight.expanded = this.space.allocate(count * 4, `The weight ${weight.name} in f32`);
@@ -180,11 +181,8 @@ export class Machine implements KvOwner {
    * that read the old one ran before that command began (see CommandList.begin).
    */
   forgetCopies(weight: WasmWeight): void {
-    expect(
-      weight.copies.length === 0,
-      "An optimizer",
-      `the weight ${weight.name}, which other memories hold copies of`,
-    );
+    if (!(weight.copies.length === 0))
+      refuse("An optimizer", `the weight ${weight.name}, which other memories hold copies of`);
     if (weight.byColumns > 0) this.space.release(weight.byColumns, weight.rows * weight.cols * 4);
     weight.byColumns = 0;
   }

@@ -1,4 +1,5 @@
 /** Handles of the Wasm backend: addresses in its memories. `place` is the number of the memory. */
+import { QUANTISE_BYTES } from "../../../kernels/abi.js";
 import { DTYPES, type DType } from "../../tensor/dtype.js";
 import type { StepInput, Tensor, Weight } from "../../tensor/tensor.js";
 import { InternalError } from "../../util/errors.js";
@@ -19,9 +20,9 @@ export class WasmTensor implements Tensor {
   address = 0;
   /**
    * Addresses of the rows in the integer forms of kernels/quantise.ts, planes.ts and quantise-bytes.ts, by the opcode of the
-   * command that made them; made by the first product that needs them.
+   * command that made them; made by the first product that needs them, 0: not made.
    */
-  readonly forms = new Map<number, number>();
+  readonly forms: number[] = new Array<number>(QUANTISE_BYTES + 1).fill(0);
 
   set(rows: number, cols: number, address: number): this {
     this.rows = rows;
@@ -33,7 +34,8 @@ export class WasmTensor implements Tensor {
 
   /** Must be called when the rows are written anew. */
   forgetForms(): void {
-    this.forms.clear();
+    // Not a Map: to clear one makes garbage.
+    this.forms.fill(0);
   }
 
   get bytes(): number {
@@ -80,8 +82,9 @@ export class WasmInput implements StepInput {
     this.length = length;
     this.address = address;
     this.copies.length = 0;
-    this.biasRows.clear();
-    this.visitPlans.clear();
+    // To clear an empty one makes garbage too.
+    if (this.biasRows.size > 0) this.biasRows.clear();
+    if (this.visitPlans.size > 0) this.visitPlans.clear();
     return this;
   }
 }
@@ -94,7 +97,12 @@ export function own<C>(kind: new (...args: never[]) => C, handle: object): C {
 
 /** Fails when a caller's promise about shapes does not hold: kernels would read other tensors' memory. */
 export function expect(condition: boolean, operation: string, found: string): void {
-  if (!condition) throw new InternalError(`${operation} got ${found}.`);
+  if (!condition) refuse(operation, found);
+}
+
+/** The same where the words must be put together, which would be garbage of every call that is right. */
+export function refuse(operation: string, found: string): never {
+  throw new InternalError(`${operation} got ${found}.`);
 }
 
 /** For messages. */

@@ -2,7 +2,7 @@
 import * as abi from "../../../../kernels/abi.js";
 import type { AttentionBias, AttentionCall } from "../../../tensor/backend.js";
 import type { Machine } from "../machine.js";
-import { expect, own, WasmInput, WasmWeight } from "../tensors.js";
+import { own, refuse, WasmInput, WasmWeight } from "../tensors.js";
 
 const RECORD_BYTES = 20;
 
@@ -10,7 +10,7 @@ const RECORD_BYTES = 20;
 export function adjustRecord(machine: Machine, call: AttentionCall, rows: number): number {
   const { softcap, bias, slice, group } = call;
   if (softcap === undefined && !bias) return 0;
-  expect(softcap === undefined || softcap > 0, "attention", `a soft cap of ${softcap}`);
+  if (!(softcap === undefined || softcap > 0)) refuse("attention", `a soft cap of ${softcap}`);
   const first = slice.head * group;
   const end = first + slice.heads * group;
   const words = bias ? biasWords(machine, bias, first, end, rows * call.queries.length) : [abi.BIAS_NONE];
@@ -25,23 +25,23 @@ export function sinksAddress(machine: Machine, { sinks, slice, group }: Attentio
   if (!sinks) return 0;
   const weight = own(WasmWeight, sinks);
   const columns = (slice.head + slice.heads) * group;
-  expect(weight.rows * weight.cols >= columns, "attention", `sinks of ${weight.rows * weight.cols} heads`);
+  if (!(weight.rows * weight.cols >= columns)) refuse("attention", `sinks of ${weight.rows * weight.cols} heads`);
   return machine.elements(weight) + slice.head * group * 4;
 }
 
 /** Kind, places, slopes or rows of biases, and reach, for the heads [first, end). */
 function biasWords(machine: Machine, bias: AttentionBias, first: number, end: number, count: number): number[] {
   const places = own(WasmInput, bias.places);
-  expect(places.length === count, "attention", `${places.length} places of ${count} rows and ranges`);
+  if (!(places.length === count)) refuse("attention", `${places.length} places of ${count} rows and ranges`);
   if (bias.kind === "linear") {
     const slopes = own(WasmInput, bias.slopes);
-    expect(slopes.length >= end, "attention", `${slopes.length} slopes`);
+    if (!(slopes.length >= end)) refuse("attention", `${slopes.length} slopes`);
     return [abi.BIAS_LINEAR, places.address, slopes.address + first * 4, 0];
   }
   const table = own(WasmWeight, bias.table);
   const buckets = own(WasmInput, bias.buckets);
-  expect(table.cols >= end, "attention", `a table of ${table.cols} heads`);
-  expect(buckets.length % 2 === 1, "attention", `${buckets.length} buckets of distances`);
+  if (!(table.cols >= end)) refuse("attention", `a table of ${table.cols} heads`);
+  if (!(buckets.length % 2 === 1)) refuse("attention", `${buckets.length} buckets of distances`);
   const reach = (buckets.length - 1) / 2;
   const rowBytes = 2 * (reach + abi.BLOCK_SLOTS) * 4;
   return [abi.BIAS_TABLE, places.address, biasRows(machine, table, buckets, reach) + first * rowBytes, reach];
@@ -58,7 +58,7 @@ function biasRows(machine: Machine, table: WasmWeight, buckets: WasmInput, reach
   for (let i = 0; i < width; i++) {
     const distance = Math.min(Math.max(reach + abi.BLOCK_SLOTS - i, -reach), reach);
     const bucket = i32[(buckets.address >>> 2) + reach + distance];
-    expect(bucket >= 0 && bucket < table.rows, "attention", `bucket ${bucket} of ${table.rows}`);
+    if (!(bucket >= 0 && bucket < table.rows)) refuse("attention", `bucket ${bucket} of ${table.rows}`);
     for (let head = 0; head < table.cols; head++) {
       f32[(address >>> 2) + head * width + i] = f32[source + bucket * table.cols + head];
     }

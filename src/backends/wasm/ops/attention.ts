@@ -3,7 +3,7 @@ import * as abi from "../../../../kernels/abi.js";
 import type { AttentionCall } from "../../../tensor/backend.js";
 import { KV_CODES, kvBytes, memberBytes } from "../kv-layout.js";
 import type { Machine } from "../machine.js";
-import { expect, own, WasmInput, WasmTensor } from "../tensors.js";
+import { own, refuse, WasmInput, WasmTensor } from "../tensors.js";
 import { adjustRecord, sinksAddress } from "./attention-adjust.js";
 import { checkSlice, footprint } from "./cache.js";
 
@@ -60,10 +60,11 @@ function measure(machine: Machine, call: AttentionCall): Shape {
   const input = own(WasmInput, call.spans);
   const columns = (slice.head + slice.heads) * group;
   const ranges = queries.length;
-  expect(columns * valueWidth <= out.cols, "attention", `an output of ${out.cols} columns`);
-  expect(input.length === out.rows * ranges * 2, "attention", `${input.length} span bounds`);
+  if (!(columns * valueWidth <= out.cols)) refuse("attention", `an output of ${out.cols} columns`);
+  if (!(input.length === out.rows * ranges * 2)) refuse("attention", `${input.length} span bounds`);
   for (const query of queries) {
-    expect(query.rows === out.rows && query.cols >= columns * keyWidth, "attention", `${query.rows} rows of queries`);
+    if (!(query.rows === out.rows && query.cols >= columns * keyWidth))
+      refuse("attention", `${query.rows} rows of queries`);
   }
   const spans = input.address >>> 2;
   const { i32 } = machine.space;

@@ -5,7 +5,7 @@ import { type KvSlice, PAGE_TOKENS } from "../../../tensor/kv.js";
 import { KV_CODES, kvBytes, memberBytes } from "../kv-layout.js";
 import { WasmKvStore, WasmPageTable } from "../kv-store.js";
 import type { Machine } from "../machine.js";
-import { expect, own, WasmInput, WasmTensor } from "../tensors.js";
+import { expect, own, refuse, WasmInput, WasmTensor } from "../tensors.js";
 import { checkAngles, LAYOUTS } from "./elementwise.js";
 
 /** Nanoseconds of one thread per element written. */
@@ -21,8 +21,10 @@ export function footprint(slice: KvSlice): number {
 export function checkSlice(operation: string, slice: KvSlice, slots: number): WasmPageTable {
   const table = own(WasmPageTable, slice.table);
   const { members } = slice.store.layout;
-  expect(slots <= table.length * PAGE_TOKENS, operation, `slot ${slots - 1} of a table of ${table.length} pages`);
-  expect(slice.member + slice.heads <= members, operation, `member ${slice.member + slice.heads - 1} of ${members}`);
+  if (!(slots <= table.length * PAGE_TOKENS))
+    refuse(operation, `slot ${slots - 1} of a table of ${table.length} pages`);
+  if (!(slice.member + slice.heads <= members))
+    refuse(operation, `member ${slice.member + slice.heads - 1} of ${members}`);
   return table;
 }
 
@@ -33,12 +35,9 @@ export function append(machine: Machine, call: AppendCall): void {
   const values = own(WasmTensor, call.values);
   const table = checkSlice("append", slice, slot + keys.rows);
   const heads = slice.head + slice.heads;
-  expect(values.rows === keys.rows, "append", `${keys.rows} rows of keys and ${values.rows} of values`);
-  expect(
-    heads * keyWidth <= keys.cols && heads * valueWidth <= values.cols,
-    "append",
-    `keys without head ${heads - 1}`,
-  );
+  if (!(values.rows === keys.rows)) refuse("append", `${keys.rows} rows of keys and ${values.rows} of values`);
+  if (!(heads * keyWidth <= keys.cols && heads * valueWidth <= values.cols))
+    refuse("append", `keys without head ${heads - 1}`);
   if (angles) checkAngles("append", angles, keys.rows, keyWidth);
   if (keys.rows === 0) return;
   machine.commands

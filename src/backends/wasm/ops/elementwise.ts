@@ -3,7 +3,7 @@ import * as abi from "../../../../kernels/abi.js";
 import type { Angles, ElementFunction, Gating, RopeLayout } from "../../../tensor/backend.js";
 import type { Tensor } from "../../../tensor/tensor.js";
 import type { Machine } from "../machine.js";
-import { expect, own, shape, WasmInput, WasmTensor } from "../tensors.js";
+import { own, refuse, shape, WasmInput, WasmTensor } from "../tensors.js";
 
 /** Nanoseconds per element of one thread, roughly; they only decide what is worth sharing. */
 const COST = { add: 0.1, map: 0.6, rotate: 0.3, copy: 0.1 } as const;
@@ -24,7 +24,7 @@ export const LAYOUTS: Readonly<Record<RopeLayout, number>> = { interleaved: abi.
 export function add(machine: Machine, left: Tensor, right: Tensor): Tensor {
   const a = own(WasmTensor, left);
   const b = own(WasmTensor, right);
-  expect(a.rows === b.rows && a.cols === b.cols, "add", `${shape(a)} and ${shape(b)}`);
+  if (!(a.rows === b.rows && a.cols === b.cols)) refuse("add", `${shape(a)} and ${shape(b)}`);
   const out = machine.empty(a.rows, a.cols);
   machine.commands
     .begin(abi.ADD, a.rows * a.cols * COST.add)
@@ -55,7 +55,7 @@ export function map(machine: Machine, input: Tensor, f: ElementFunction, paramet
 export function gated(machine: Machine, gates: Tensor, ups: Tensor, gating: Gating): Tensor {
   const gate = own(WasmTensor, gates);
   const up = own(WasmTensor, ups);
-  expect(gate.rows === up.rows && gate.cols === up.cols, "gated", `${shape(gate)} and ${shape(up)}`);
+  if (!(gate.rows === up.rows && gate.cols === up.cols)) refuse("gated", `${shape(gate)} and ${shape(up)}`);
   const out = machine.empty(gate.rows, gate.cols);
   machine.commands
     .begin(abi.MAP, gate.rows * gate.cols * COST.map)
@@ -71,7 +71,7 @@ export function gated(machine: Machine, gates: Tensor, ups: Tensor, gating: Gati
 export function rotate(machine: Machine, input: Tensor, headWidth: number, angles: Angles): Tensor {
   const x = own(WasmTensor, input);
   const values = own(WasmInput, angles.values);
-  expect(x.cols % headWidth === 0, "rotate", `${shape(x)} in heads of ${headWidth}`);
+  if (!(x.cols % headWidth === 0)) refuse("rotate", `${shape(x)} in heads of ${headWidth}`);
   checkAngles("rotate", angles, x.rows, headWidth);
   const out = machine.empty(x.rows, x.cols);
   machine.commands
@@ -92,7 +92,7 @@ export function rotate(machine: Machine, input: Tensor, headWidth: number, angle
 export function checkAngles(operation: string, angles: Angles, rows: number, width: number): void {
   const { dims, values } = angles;
   const fits = dims % 2 === 0 && dims <= width && values.length >= rows * dims;
-  expect(fits, operation, `${values.length} angle values of ${dims} dims for ${rows} rows of heads of ${width}`);
+  if (!fits) refuse(operation, `${values.length} angle values of ${dims} dims for ${rows} rows of heads of ${width}`);
 }
 
 export function gather(machine: Machine, input: Tensor, indices: WasmInput): WasmTensor {
@@ -119,7 +119,7 @@ export function concat(machine: Machine, parts: readonly Tensor[]): Tensor {
   let target = out.address;
   for (const part of parts) {
     const x = own(WasmTensor, part);
-    expect(x.cols === out.cols, "concat", `${shape(x)} among rows of ${out.cols}`);
+    if (!(x.cols === out.cols)) refuse("concat", `${shape(x)} among rows of ${out.cols}`);
     machine.commands
       .begin(abi.GATHER, x.rows * x.cols * COST.copy)
       .reads(x.address, x.bytes)

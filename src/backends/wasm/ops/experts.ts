@@ -7,7 +7,7 @@ import * as abi from "../../../../kernels/abi.js";
 import type { ExpertWeighting, Routing } from "../../../tensor/backend.js";
 import type { Tensor, Weight } from "../../../tensor/tensor.js";
 import type { Machine } from "../machine.js";
-import { expect, own, shape, type WasmInput, WasmTensor } from "../tensors.js";
+import { own, refuse, shape, type WasmInput, WasmTensor } from "../tensors.js";
 import { gather } from "./elementwise.js";
 import { multiply, multiplyRow } from "./linear.js";
 
@@ -92,7 +92,7 @@ interface Part {
 export function route(machine: Machine, input: Tensor, used: number, weighting: ExpertWeighting): WasmRouting {
   const logits = own(WasmTensor, input);
   const { rows, cols } = logits;
-  expect(used > 0 && used <= cols, "route", `${used} of ${cols} experts`);
+  if (!(used > 0 && used <= cols)) refuse("route", `${used} of ${cols} experts`);
   machine.flush();
   const start = logits.address >>> 2;
   const values = machine.space.f32.subarray(start, start + rows * cols);
@@ -138,7 +138,7 @@ export function expertLinear(
   const routing = own(WasmRouting, to);
   const { rows, used } = routing;
   const fits = x.rows === rows || x.rows === rows * used;
-  expect(fits, "expertLinear", `${shape(x)} for ${rows} rows with ${used} experts each`);
+  if (!fits) refuse("expertLinear", `${shape(x)} for ${rows} rows with ${used} experts each`);
   const width = experts[0].rows;
   const out = machine.empty(rows * used, width);
   if (rows === 1) {
@@ -158,7 +158,7 @@ export function mixExperts(machine: Machine, input: Tensor, by: Routing): Tensor
   const y = own(WasmTensor, input);
   const routing = own(WasmRouting, by);
   const { rows, used } = routing;
-  expect(y.rows === rows * used, "mixExperts", `${shape(y)} for ${rows} rows with ${used} experts each`);
+  if (!(y.rows === rows * used)) refuse("mixExperts", `${shape(y)} for ${rows} rows with ${used} experts each`);
   const out = machine.empty(rows, y.cols);
   machine.commands
     .begin(abi.MIX, y.rows * y.cols * MIX_NS)

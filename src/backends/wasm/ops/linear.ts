@@ -7,7 +7,7 @@ import { DTYPES, type DType, rowBytes } from "../../../tensor/dtype.js";
 import type { Tensor, Weight } from "../../../tensor/tensor.js";
 import { floatForm, formFor } from "../byte-form.js";
 import type { Machine } from "../machine.js";
-import { expect, own, type WasmInput, WasmTensor, WasmWeight } from "../tensors.js";
+import { own, refuse, type WasmInput, WasmTensor, WasmWeight } from "../tensors.js";
 
 /** Nanoseconds of one thread per multiplication of a product, per weight of an embedding, per activation quantised. */
 const PRODUCT_NS = 0.06;
@@ -57,11 +57,11 @@ function formBytes(maker: number, rows: number, cols: number): number {
 
 /** Its address; made once for all products that read x. */
 function formOf(machine: Machine, x: WasmTensor, maker: number): number {
-  const known = x.forms.get(maker);
-  if (known !== undefined) return known;
+  const known = x.forms[maker];
+  if (known !== 0) return known;
   const bytes = formBytes(maker, x.rows, x.cols);
   const address = x.arena.allocate(bytes);
-  x.forms.set(maker, address);
+  x.forms[maker] = address;
   machine.commands
     .begin(maker, x.rows * x.cols * QUANTISE_NS)
     .word(x.rows)
@@ -117,7 +117,7 @@ export function multiplyRows(
   to: { readonly address: number; readonly stride: number },
 ): void {
   const weight = checked(x, matrix, bias);
-  expect(isFloat(weight.dtype), `A product of rows with ${weight.name}`, `weights of ${weight.dtype}`);
+  if (!isFloat(weight.dtype)) refuse(`A product of rows with ${weight.name}`, `weights of ${weight.dtype}`);
   const form = floatForm(machine.wide, range.rows);
   product(machine, { x, ...range, form, address: 0, weight, bias, to: to.address, stride: to.stride });
 }
@@ -129,8 +129,8 @@ function formOfProduct(machine: Machine, weight: WasmWeight, rows: number): numb
 
 function checked(x: WasmTensor, matrix: Weight, bias: Weight | undefined): WasmWeight {
   const weight = own(WasmWeight, matrix);
-  expect(x.cols === weight.cols, `linear with ${weight.name}`, `${x.cols} columns for ${weight.cols}`);
-  expect(!bias || bias.cols === weight.rows, `linear with ${weight.name}`, `a bias of ${bias?.cols}`);
+  if (!(x.cols === weight.cols)) refuse(`linear with ${weight.name}`, `${x.cols} columns for ${weight.cols}`);
+  if (!(!bias || bias.cols === weight.rows)) refuse(`linear with ${weight.name}`, `a bias of ${bias?.cols}`);
   return weight;
 }
 

@@ -2,7 +2,7 @@
 import * as abi from "../../../../kernels/abi.js";
 import type { Tensor, Weight } from "../../../tensor/tensor.js";
 import type { Machine } from "../machine.js";
-import { expect, own, shape, WasmTensor, WasmWeight } from "../tensors.js";
+import { own, refuse, shape, WasmTensor, WasmWeight } from "../tensors.js";
 
 /** Nanoseconds per element of one thread, roughly; it only decides what is worth sharing. */
 const NORM_NS = 0.25;
@@ -11,7 +11,7 @@ export function rmsNorm(machine: Machine, input: Tensor, gain: Weight, epsilon: 
   const x = own(WasmTensor, input);
   const gains = own(WasmWeight, gain);
   const fits = x.cols % (gains.rows * gains.cols) === 0;
-  expect(fits, "rmsNorm", `${shape(x)} with a gain of ${shape(gains)}`);
+  if (!fits) refuse("rmsNorm", `${shape(x)} with a gain of ${shape(gains)}`);
   const out = machine.empty(x.rows, x.cols);
   machine.commands
     .begin(abi.RMS_NORM, x.rows * x.cols * NORM_NS)
@@ -37,7 +37,8 @@ export function layerNorm(
   const gains = own(WasmWeight, gain);
   const offsets = bias === undefined ? undefined : own(WasmWeight, bias);
   const fits = gains.rows === 1 && gains.cols === x.cols && (!offsets || offsets.cols === x.cols);
-  expect(fits, "layerNorm", `${shape(x)} with a gain of ${shape(gains)} and ${offsets ? shape(offsets) : "no bias"}`);
+  if (!fits)
+    refuse("layerNorm", `${shape(x)} with a gain of ${shape(gains)} and ${offsets ? shape(offsets) : "no bias"}`);
   const out = machine.empty(x.rows, x.cols);
   machine.commands
     .begin(abi.LAYER_NORM, x.rows * x.cols * NORM_NS)

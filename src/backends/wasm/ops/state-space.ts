@@ -4,7 +4,7 @@ import type { ConvolutionCall, ScanCall } from "../../../tensor/backend.js";
 import type { Tensor } from "../../../tensor/tensor.js";
 import { WasmKept } from "../kept.js";
 import type { Machine } from "../machine.js";
-import { expect, own, shape, WasmTensor, WasmWeight } from "../tensors.js";
+import { expect, own, refuse, shape, WasmTensor, WasmWeight } from "../tensors.js";
 
 /** Nanoseconds of one thread per tap of a channel, for SiLU of a channel, per number of a state. */
 const TAP_NS = 0.1;
@@ -21,7 +21,8 @@ function keptPair(
 ): [WasmKept, WasmKept] {
   const pair: [WasmKept, WasmKept] = [own(WasmKept, call.before), own(WasmKept, call.after)];
   for (const kept of pair) {
-    expect(kept.rows === rows && kept.cols === cols, operation, `${shape(kept)} kept instead of [${rows}, ${cols}]`);
+    if (!(kept.rows === rows && kept.cols === cols))
+      refuse(operation, `${shape(kept)} kept instead of [${rows}, ${cols}]`);
     expect(kept.place === machine.place, operation, "what is kept in another memory than the weights");
   }
   expect(pair[0] !== pair[1], operation, "one kept tensor for before and after");
@@ -33,8 +34,8 @@ export function convolution(machine: Machine, call: ConvolutionCall): Tensor {
   const kernel = own(WasmWeight, call.kernel);
   const bias = call.bias === undefined ? undefined : own(WasmWeight, call.bias);
   const { rows: channels, cols: width } = kernel;
-  expect(x.cols === channels, "convolution", `${shape(x)} for ${channels} channels`);
-  expect(!bias || bias.rows * bias.cols === channels, "convolution", `a bias of ${bias?.cols}`);
+  if (!(x.cols === channels)) refuse("convolution", `${shape(x)} for ${channels} channels`);
+  if (!(!bias || bias.rows * bias.cols === channels)) refuse("convolution", `a bias of ${bias?.cols}`);
   const [before, after] = keptPair(machine, "convolution", call, width - 1, channels);
   const out = machine.empty(x.rows, channels);
   machine.commands
@@ -64,15 +65,16 @@ export function scan(machine: Machine, call: ScanCall): Tensor {
   const width = x.cols / heads;
   const groups = b.cols / states;
   const [before, after] = keptPair(machine, "scan", call, x.cols, states);
-  expect(Number.isInteger(width), "scan", `x ${shape(x)} with dt ${shape(dt)}`);
-  expect(heads % groups === 0 && c.cols === b.cols, "scan", `b ${shape(b)}, c ${shape(c)} for states of ${states}`);
+  if (!Number.isInteger(width)) refuse("scan", `x ${shape(x)} with dt ${shape(dt)}`);
+  if (!(heads % groups === 0 && c.cols === b.cols))
+    refuse("scan", `b ${shape(b)}, c ${shape(c)} for states of ${states}`);
   expect(
     [dt, b, c].every(({ rows }) => rows === x.rows),
     "scan",
     "inputs of different numbers of rows",
   );
   const fits = a.rows * a.cols === heads * (a.cols === 1 ? 1 : states) && skip.rows * skip.cols === heads;
-  expect(fits, "scan", `a ${shape(a)} and skip ${shape(skip)} for ${heads} heads with states of ${states}`);
+  if (!fits) refuse("scan", `a ${shape(a)} and skip ${shape(skip)} for ${heads} heads with states of ${states}`);
   const out = machine.empty(x.rows, x.cols);
   machine.commands
     .begin(abi.SCAN, x.rows * x.cols * states * STATE_NS)
