@@ -1,10 +1,13 @@
 /**
- * One million tokens of books through `sinks:4,recent:508`, token by token: resident memory must not grow and a token must
- * cost at the end what it cost at the beginning. Figures at every tenth of the way.
+ * One million tokens of books through `sinks:4,recent:508`, token by token: memory must not grow and a token must cost at the
+ * end what it cost at the beginning. Figures at every tenth of the way. What is in use (JavaScript's heap with its code, buffers
+ * beside it, what V8 allocates for itself, Wasm memories) is counted after a collection; resident memory at the first and the
+ * last tenth after some idle seconds, since V8 keeps freed pages for a while to use them again.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { setFlagsFromString } from "node:v8";
+import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { readOptions, usageError, wholeNumber } from "./lib/options.mjs";
 import { summariseOthers, watchOthers } from "./lib/other-load.mjs";
@@ -25,6 +28,8 @@ const LARGEST_GROWTH_BYTES = 10e6;
 const LARGEST_RATIO = 1.05;
 /** In shorter runs the compiler and the collector still settle in the first tenths: figures, but no verdict. */
 const JUDGED_TOKENS = 1_000_000;
+/** V8 gives pooled pages back after eight idle seconds. */
+const IDLE_SECONDS = 12;
 /** Tokens between two looks at the clock. */
 const EVERY = 1000;
 /** Characters encoded at once; books are cut at line ends. */
@@ -101,7 +106,10 @@ async function readTenth(session, ids, start, collectGarbage, wasmBytes) {
   const cpu = process.cpuUsage(cpuStart);
   const othersCores = others();
   collectGarbage();
+  const settles = start === 0 || start + 2 * tenth > ids.length;
+  if (settles) await idle(collectGarbage);
   const { seen, kept, cacheBytes } = session.usage;
+  const memory = process.memoryUsage();
   return {
     tokens: start + tenth,
     seen,
@@ -112,11 +120,32 @@ async function readTenth(session, ids, start, collectGarbage, wasmBytes) {
     cpuMsPerToken: (cpu.user + cpu.system) / 1000 / tenth,
     others: othersCores,
     perplexity: Math.exp(-logprob / tenth),
-    residentBytes: process.memoryUsage.rss(),
-    heapBytes: process.memoryUsage().heapUsed,
+    residentBytes: memory.rss,
+    settles,
+    heapBytes: memory.heapUsed,
+    codeBytes: codeBytes(),
+    externalBytes: memory.external,
+    ownBytes: getHeapStatistics().malloced_memory,
     wasmBytes: wasmBytes(),
   };
 }
+
+/** Lets V8 give back what it keeps for a while. */
+async function idle(collectGarbage) {
+  for (let second = 0; second < IDLE_SECONDS; second++) await wait(1000);
+  collectGarbage();
+}
+
+/** Of machine code, a part of the heap. */
+function codeBytes() {
+  return getHeapSpaceStatistics()
+    .filter(({ space_name: name }) => name.includes("code"))
+    .reduce((sum, { space_used_size: used }) => sum + used, 0);
+}
+
+/** What is in use. */
+const usedBytes = ({ heapBytes, externalBytes, ownBytes, wasmBytes }) =>
+  heapBytes + externalBytes + ownBytes + wasmBytes;
 
 function row(figures) {
   const mega = (bytes) => (bytes / 1e6).toFixed(2);
@@ -126,13 +155,19 @@ function row(figures) {
     figures.medianMsPerToken.toFixed(4),
     figures.cpuMsPerToken.toFixed(4),
     figure(figures.perplexity),
-    mega(figures.residentBytes),
-    mega(figures.wasmBytes),
+    mega(usedBytes(figures)),
     mega(figures.heapBytes),
+    mega(figures.codeBytes),
+    mega(figures.externalBytes),
+    mega(figures.wasmBytes),
+    mega(figures.residentBytes) + (figures.settles ? " idle" : ""),
     String(figures.kept),
   ];
 }
-const HEAD = ["tokens", "ms/token", "median", "processor", "perplexity", "resident MB", "wasm MB", "heap MB", "kept"];
+const HEAD = [
+  ...["tokens", "ms/token", "median", "processor", "perplexity"],
+  ...["in use MB", "heap MB", "code MB", "buffers MB", "wasm MB", "resident MB", "kept"],
+];
 
 setFlagsFromString("--expose-gc");
 const gc = runInNewContext("gc");
@@ -156,12 +191,13 @@ for (let start = 0; start < ids.length; start += tenth) {
 }
 const [first, second] = figures;
 const last = figures[9];
-const growthBytes = last.residentBytes - first.residentBytes;
+const growthBytes = usedBytes(last) - usedBytes(first);
+const residentGrowthBytes = last.residentBytes - first.residentBytes;
 const ratio = last.msPerToken / second.msPerToken;
 process.stdout.write(`\n${session.context}, cache ${options.kv}\n${table(HEAD, figures.map(row))}`);
 process.stdout.write(
-  `resident memory from token ${first.tokens} to ${last.tokens}: ${(growthBytes / 1e6).toFixed(2)} MB ` +
-    `(limit ${LARGEST_GROWTH_BYTES / 1e6} MB)\n` +
+  `from token ${first.tokens} to ${last.tokens}: ${(growthBytes / 1e6).toFixed(2)} MB more in use, after ${IDLE_SECONDS} idle ` +
+    `seconds ${(residentGrowthBytes / 1e6).toFixed(2)} MB more resident (limit of each ${LARGEST_GROWTH_BYTES / 1e6} MB)\n` +
     `ms per token, last ${tenth} over second ${tenth}: ${ratio.toFixed(3)} (limit ${LARGEST_RATIO}; ` +
     `of the medians of ${EVERY} ${(last.medianMsPerToken / second.medianMsPerToken).toFixed(3)}, ` +
     `of processor time ${(last.cpuMsPerToken / second.cpuMsPerToken).toFixed(3)})\n` +
@@ -170,7 +206,7 @@ process.stdout.write(
       model.info.threads,
     ).line,
 );
-const held = growthBytes < LARGEST_GROWTH_BYTES && ratio <= LARGEST_RATIO;
+const held = Math.max(growthBytes, residentGrowthBytes) < LARGEST_GROWTH_BYTES && ratio <= LARGEST_RATIO;
 const judged = ids.length >= JUDGED_TOKENS;
 if (judged) process.stdout.write(held ? "Both limits are held.\n" : "A LIMIT IS BROKEN.\n");
 saveJson(options.json, {
@@ -178,6 +214,7 @@ saveJson(options.json, {
   context: session.context,
   kv: options.kv,
   growthBytes,
+  residentGrowthBytes,
   ratio,
   held,
   figures,

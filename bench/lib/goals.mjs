@@ -107,9 +107,9 @@ export const GOALS = [
   },
   { label: "stories260K, decode", part: "small", value: smallRatio, must: 0.5 },
   {
-    label: "stories260K, a million tokens: growth of resident memory in MB (at most)",
+    label: "stories260K, a million tokens: growth of memory in use, or resident after idle seconds, in MB (at most)",
     part: "million",
-    value: ({ growthBytes }) => growthBytes / 1e6,
+    value: ({ growthBytes, residentGrowthBytes }) => Math.max(growthBytes, residentGrowthBytes) / 1e6,
     must: 10,
     atMost: true,
   },
