@@ -2,9 +2,15 @@
  * The public face of the engine: what `load` returns. The same interfaces are implemented in place (`local`) and by the
  * proxy of the engine's own thread (`remote`).
  */
-import "./async-dispose.js";
 import type { DType } from "../tensor/dtype.js";
 import type { ChatMessage, EncodeOptions } from "../tokenizer/tokenizer.js";
+
+/** For programs that are compiled without lib esnext.disposable; with it the two declarations are one. */
+declare global {
+  interface SymbolConstructor {
+    readonly asyncDispose: unique symbol;
+  }
+}
 
 export interface LoadOptions {
   /** Default "wasm". */

@@ -1,12 +1,4 @@
-/**
- * `Symbol.asyncDispose` where the engine has it, or what compilers of `await using` look for instead. The declaration is for
- * programs that are compiled without lib esnext.disposable; with it the two are one.
- */
-declare global {
-  interface SymbolConstructor {
-    readonly asyncDispose: unique symbol;
-  }
-}
+/** `Symbol.asyncDispose` where the engine has it, or what stands in for it; its type is declared in api.ts. */
 
 const known: typeof Symbol.asyncDispose | undefined = Symbol.asyncDispose;
 

@@ -71,7 +71,8 @@ function parseMessages(header: Fields): ChatMessage[] {
     const message = new Fields(value, "messages");
     const role = message.text("role");
     if (role !== "system" && role !== "user" && role !== "assistant" && role !== "tool") throw message.wrong("role");
-    return { role, content: message.text("content") };
+    // Fields that the type does not name are the template's.
+    return { ...Object(value), role, content: message.text("content") };
   });
 }
 

@@ -111,6 +111,38 @@ describe("generate", () => {
     expect(parts.map((part) => part.text).join("")).toBe(text.slice(0, text.indexOf(stop)));
   });
 
+  it.each([
+    // <|im_start|> ends nothing by itself; </s> and <|im_end|> do, unless ignoreEnd says otherwise.
+    [3, ["<|im_start|>"], false, " the", 2],
+    [3, ["the<|im_start|>"], false, " ", 2],
+    [3, ["<|im_start|> the"], true, " the", 3],
+    [3, ["start"], true, " the", 2],
+    [2, ["</s>"], true, " the", 2],
+    [4, "<|im_end|>", true, " the", 2],
+    [4, "the<|im_end|>", true, " ", 2],
+    [4, ["x", "the<|im_end|>"], false, " ", 2],
+    [4, ["<|im_end|>x"], false, " the", 2],
+  ])("special token %i, stop %j, ignoreEnd %s: gives %j with token %i", async (id, stop, ignoreEnd, text, tokens) => {
+    // " the", the special token, " the": the newest token loses its bias.
+    const logitBias = { 262: 1000, [id]: 950 };
+    const options = {
+      temperature: 0,
+      presencePenalty: 100,
+      penaltyWindow: 1,
+      maxTokens: 4,
+      logitBias,
+      ignoreEnd,
+      stop,
+    };
+    for (const begin of [PROMPT, [...PROMPT, 1]]) {
+      const parts = await all(model.session().generate(begin, options));
+      expect(parts.at(-1)?.finish).toBe("stop");
+      expect([parts.map((part) => part.text).join(""), idsOf(parts).length]).toEqual([text, tokens]);
+    }
+    const answer = await all(model.session({ contextLength: 200 }).chat("a", options));
+    expect(answer.map((part) => part.text).join("")).toBe(text);
+  });
+
   it("ends at an end token unless told otherwise", async () => {
     const bias = { logitBias: { 2: 1000 }, temperature: 0, maxTokens: 5 };
     expect(

@@ -333,6 +333,20 @@ describe.each(MODES)("%s", (mode) => {
     expect(session.messages.slice(0, 3)).toEqual(said);
   });
 
+  it("keeps fields of messages that are the template's, also when saved, and refuses what is no data", async () => {
+    const model = modelOf(mode);
+    const session = model.session({ contextLength: 400 });
+    const message = { role: "tool" as const, content: "a", name: "clock", tool_calls: [{ id: 1 }] };
+    await textOf(session.chat([message], { temperature: 0, maxTokens: 2 }));
+    const again = await model.restore(await session.save());
+    expect(again.messages[0]).toEqual(message);
+    expect(again.messages).toEqual(session.messages);
+    const endless: unknown[] = [];
+    endless.push(endless);
+    const error = await errorOf(() => session.chat([Object.assign({ endless }, message)]));
+    expect(error).toMatchObject({ code: "bad_argument", message: "Message 0 has fields that are not plain data." });
+  });
+
   it("is free again after everything that may go wrong on the way", async () => {
     const session = modelOf(mode).session({ chunk: 2, contextLength: 400 });
     const options: GenerateOptions = { temperature: 0, maxTokens: 5, ignoreEnd: true };

@@ -76,6 +76,29 @@ describe("StopStrings", () => {
     expect(push).toEqual({ text: "a".repeat(150_000), stopped: false });
   });
 
+  it("looks at hidden text, which never comes out, however it lies in a stop string", () => {
+    const pieces = fc.array(fc.tuple(ab(0, 4), fc.boolean()), { maxLength: 10 });
+    fc.assert(
+      fc.property(pieces, fc.array(ab(1, 6), { minLength: 1, maxLength: 3 }), (texts, stops) => {
+        const whole = texts.map(([text]) => text).join("");
+        const cut = cutByDefinition(whole, stops);
+        const hidden = texts.flatMap(([text, isHidden]) => Array.from(text, () => isHidden));
+        const expected = Array.from(cut.text).filter((_, i) => !hidden[i]);
+        const stop = new StopStrings(stops);
+        let given = "";
+        let stopped = false;
+        for (const [text, isHidden] of texts) {
+          const push = stop.push(text, isHidden ? "hidden" : "shown");
+          given += push.text;
+          stopped = push.stopped;
+        }
+        given += stop.end();
+        expect({ text: given, stopped }).toEqual({ text: expected.join(""), stopped: cut.stopped });
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   it("refuses an empty stop string", () => {
     expect(() => new StopStrings(["x", ""])).toThrow(ArgumentError);
   });
