@@ -1,6 +1,7 @@
 // Runs cases and judges how they end: well, or with a typed error that says what is the matter. Everything else is a fault.
 import { Thrown } from "./kinds/arguments.mjs";
 import { checkpoint } from "./kinds/checkpoint.mjs";
+import { cli } from "./kinds/cli.mjs";
 import { config } from "./kinds/config.mjs";
 import { gguf } from "./kinds/gguf.mjs";
 import { options } from "./kinds/options.mjs";
@@ -10,7 +11,7 @@ import { template } from "./kinds/template.mjs";
 import { tokenizer } from "./kinds/tokenizer.mjs";
 import { Random } from "./random.mjs";
 
-const ALL = [gguf, safetensors, config, tokenizer, template, snapshot, checkpoint, options];
+const ALL = [gguf, safetensors, config, tokenizer, template, snapshot, checkpoint, options, cli];
 export const KINDS = ALL.map(({ name }) => name);
 
 /** The cases of one kind, made once and run one after another. */
@@ -48,8 +49,8 @@ export class Cases {
       }
     };
     try {
-      await this.#kind.run(this.#state, random, judge);
-      return { fault: undefined, refused: ends.refused > 0 };
+      const end = await this.#kind.run(this.#state, random, judge);
+      return { fault: undefined, refused: end === "refused" || ends.refused > 0 };
     } catch (error) {
       if (this.#isTyped(error) && error.call === undefined) return { fault: undefined, refused: true };
       return { fault: { kind: name, index, ...describe(error) }, refused: false };

@@ -6,7 +6,7 @@ const CACHES = ["f32", "f16", "q8", "q8/f16"];
 
 /** Loads in place and uses it. Errors go to the caller, who judges them. */
 export async function exerciseModel(library, location, random) {
-  const backend = random.chance(0.2) ? "wasm" : "reference";
+  const backend = random.chance(0.08) ? "wasm" : "reference";
   const model = await library.load(location, { thread: false, backend, threads: 1, wide: false });
   try {
     await exerciseTokenizer(model, random);

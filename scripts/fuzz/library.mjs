@@ -1,5 +1,7 @@
 // What the cases need of Sluice, from the built package; the tests give the same from the sources.
 import * as backends from "../../dist/backends/create.js";
+import * as cli from "../../dist/cli/program.js";
+import * as runtime from "../../dist/cli/runtime-node.js";
 import * as engine from "../../dist/engine/load-local.js";
 import * as formats from "../../dist/formats/open.js";
 import * as root from "../../dist/index-node.js";
@@ -24,5 +26,7 @@ export const library = {
   ...tokenizer,
   ...exports,
   ...train,
+  ...cli,
+  ...runtime,
   ...hash,
 };

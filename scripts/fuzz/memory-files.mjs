@@ -25,6 +25,8 @@ export class MemoryFiles {
       cores: 1,
       availableMemoryBytes: () => AVAILABLE_BYTES,
       compileWide: undefined,
+      // Nothing leaves the machine, whatever a reference says.
+      hub: undefined,
       absolute: undefined,
       open: (path) => this.source(path),
       list: async (path) => this.list(path),

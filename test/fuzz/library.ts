@@ -1,5 +1,7 @@
 /** What the cases of scripts/fuzz need of Sluice, from the sources. */
 import * as backends from "../../src/backends/create.js";
+import * as cli from "../../src/cli/program.js";
+import * as runtime from "../../src/cli/runtime-node.js";
 import * as loading from "../../src/engine/load-local.js";
 import * as opening from "../../src/formats/open.js";
 import * as models from "../../src/models/index.js";
@@ -24,5 +26,7 @@ export const library = {
   ...tokenizer,
   ...exporting,
   ...training,
+  ...cli,
+  ...runtime,
   ...hash,
 };

@@ -70,25 +70,16 @@ const UNKNOWN = [
 export function anyOptions(random, call) {
   if (random.chance(0.1)) return anything(random);
   const known = OPTIONS[call];
+  // Half of the calls are right, so that what comes behind them is reached.
+  const odd = random.pick([0, 0, 0.15, 0.5]);
   const made = {};
   for (const name of Object.keys(known)) {
     if (!random.chance(0.25)) continue;
-    made[name] =
-      random.chance(0.6) && known[name].length > 0
-        ? random.pick(known[name])
-        : name === "signal"
-          ? aSignal(random)
-          : anything(random);
+    const right = known[name].length > 0 ? random.pick(known[name]) : new AbortController().signal;
+    made[name] = !random.chance(odd) ? right : name === "signal" ? aSignal(random) : anything(random);
   }
-  if (random.chance(0.1))
-    Object.defineProperty(made, random.pick(UNKNOWN), {
-      value: anything(random),
-      enumerable: true,
-      configurable: true,
-      writable: true,
-    });
-  if (random.chance(0.04))
-    Object.defineProperty(made, random.pick(Object.keys(known)), { get: throws, enumerable: true, configurable: true });
+  if (random.chance(odd / 2)) put(made, random.pick(UNKNOWN), { value: anything(random), writable: true });
+  if (random.chance(odd / 4)) put(made, random.pick(Object.keys(known)), { get: throws });
   if (random.chance(0.03))
     return new Proxy(made, { get: (target, key) => (random.chance(0.1) ? throws() : target[key]) });
   if (random.chance(0.03)) return Object.freeze(made);
@@ -96,6 +87,10 @@ export function anyOptions(random, call) {
   if (call !== "load" && made.maxTokens === undefined && random.chance(0.7)) made.maxTokens = 3;
   if (call === "session" || call === "score" || call === "encode" || call === "decode") delete made.maxTokens;
   return made;
+}
+
+function put(object, name, descriptor) {
+  Object.defineProperty(object, name, { enumerable: true, configurable: true, ...descriptor });
 }
 
 function aSignal(random) {
