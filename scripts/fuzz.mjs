@@ -20,7 +20,7 @@ const { values: given, positionals } = parseArgs({
   },
 });
 /** Cases that one process runs in a row. */
-const STRETCH = 1000;
+const STRETCH = 2500;
 const kinds = positionals.length > 0 ? positionals : KINDS;
 const unknown = kinds.find((kind) => !KINDS.includes(kind));
 if (unknown !== undefined) {

@@ -7,7 +7,7 @@ import { faultsOf } from "../../scripts/fuzz/cases.mjs";
 import { library } from "./library.js";
 
 const COUNT = 200;
-const KINDS = ["gguf", "safetensors", "config", "checkpoint", "cli"];
+const KINDS = ["gguf", "safetensors", "config", "template", "snapshot", "checkpoint", "options", "cli"];
 
 test.each(KINDS)("%s: mutated inputs end well or with a typed error", async (kind) => {
   const { faults, refused } = await faultsOf(kind, library, { count: COUNT, seed: 1, shared: false, threads: false });

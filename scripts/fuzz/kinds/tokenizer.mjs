@@ -187,7 +187,7 @@ function changedTokenizer(random, base) {
         if (random.chance(0.4)) json[name] = step(random);
       return json;
     case 4:
-      json.normalizer = random.chance(0.5)
+      json.normalizer = random.chance(0.2)
         ? doublings(random.pick([3, 10, 30]))
         : { type: "Replace", pattern: pattern(random), content: "a".repeat(random.pick([0, 10, 1000])) };
       return json;
