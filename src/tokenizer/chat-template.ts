@@ -15,12 +15,17 @@ import { withoutGuard } from "./message-guard.js";
 import type { ChatMessage, RenderOptions } from "./tokenizer.js";
 
 /** A thousand messages take some fifty thousand steps; at this many a render has taken seconds. */
-const MOST_STEPS = 4_000_000;
+const MOST_STEPS = 2_000_000;
 /** An endless chat may need more: no known template takes a tenth of this for a message. */
 const STEPS_PER_MESSAGE = 4000;
+/** Items of all lists that a render makes. */
+const MOST_ITEMS = 4_000_000;
+const ITEMS_PER_MESSAGE = 4000;
 /** Characters of all texts that a render makes, beside so many times what it was given. */
-const MOST_CHARACTERS = 1 << 27;
+const MOST_CHARACTERS = 1 << 26;
 const CHARACTERS_PER_GIVEN = 32;
+/** Characters of one text, beside four times what it was given: one step over it takes well below a second. */
+const LONGEST_TEXT = 1 << 23;
 const MOST_MILLISECONDS = 10_000;
 
 /** What a render needs beside messages and options. */
@@ -92,6 +97,8 @@ export class ChatTemplate {
     const given = messages.reduce((sum, { content }) => sum + (content?.length ?? 0), 0);
     return {
       mostSteps: Math.max(this.#mostSteps, messages.length * STEPS_PER_MESSAGE),
+      longestText: LONGEST_TEXT + 4 * given,
+      mostItems: MOST_ITEMS + ITEMS_PER_MESSAGE * messages.length,
       mostCharacters: MOST_CHARACTERS + CHARACTERS_PER_GIVEN * given,
       mostMilliseconds: this.#mostMilliseconds,
       check: options.check,

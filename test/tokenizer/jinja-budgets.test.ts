@@ -6,9 +6,9 @@ import { FormatError, SluiceError } from "../../src/util/errors.js";
 /** Steps enough, and a fifth of a second: what is under test here is that the clock is asked. */
 const render = (source: string, milliseconds = 200) => new ChatTemplate(source, {}, undefined, milliseconds).render([]);
 
-/** Doubles a value up to 2^25. */
+/** Doubles a value up to 2^22. */
 const doubled = (start: string) =>
-  `{% set ns = namespace(x=${start}) %}{% for i in range(25) %}{% set ns.x = ns.x + ns.x %}{% endfor %}`;
+  `{% set ns = namespace(x=${start}) %}{% for i in range(22) %}{% set ns.x = ns.x + ns.x %}{% endfor %}`;
 const big = doubled("'a'");
 const thousands = "{% for i in range(100000) %}";
 const many = (count: number, text: string) => text.repeat(count);

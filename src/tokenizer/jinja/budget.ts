@@ -6,14 +6,15 @@ import { Fault, Interrupt } from "./fault.js";
 
 export interface BudgetOptions {
   readonly mostSteps: number;
-  /** Characters that all values together may have; a value may have half. */
+  /** Characters that all texts together may have, and each of them. */
   readonly mostCharacters: number;
+  readonly longestText: number;
+  /** Items that all lists together may have; a dict counts as several. */
+  readonly mostItems: number;
   readonly mostMilliseconds: number;
   readonly check?: (() => void) | undefined;
 }
 
-/** Items that all lists together may have. */
-const MOST_ITEMS = 4_000_000;
 /** Values inside values, and macros inside macros, stay clear of the end of JavaScript's stack. */
 const DEEPEST = 600;
 /** A step is as much work as so many characters. */
@@ -51,7 +52,7 @@ export class Budget {
   characters(count: number): void {
     this.#characters += count;
     const most = this.#options.mostCharacters;
-    if (count > most / 2 || this.#characters > most) {
+    if (count > this.#options.longestText || this.#characters > most) {
       throw new Fault("limit", `it makes a text that is too large, or too many (${most} characters altogether).`);
     }
     this.work(count);
@@ -60,8 +61,9 @@ export class Budget {
   /** Call before so many items are added to a list. */
   items(count: number): void {
     this.#items += count;
-    if (!(this.#items <= MOST_ITEMS)) {
-      throw new Fault("limit", `it makes a list that is too large, or too many (${MOST_ITEMS} items altogether).`);
+    const most = this.#options.mostItems;
+    if (!(this.#items <= most)) {
+      throw new Fault("limit", `it makes a list that is too large, or too many (${most} items altogether).`);
     }
     this.work(count * 8);
   }

@@ -12,6 +12,9 @@ import { type CallArguments, Dict, Tuple, Undefined, type Value } from "./values
 
 type Of<Kind extends Expression["kind"]> = Extract<Expression, { kind: Kind }>;
 
+/** A dict, and each of its entries, takes the memory of so many items of a list. */
+const ITEMS_OF_DICT = 8;
+
 export class Evaluator {
   readonly #runtime: Runtime;
 
@@ -131,14 +134,14 @@ export class Evaluator {
   }
 
   #dict({ entries }: Of<"dict">, of: (part: Expression) => Value): Value {
-    this.#runtime.budget.items(entries.length);
+    this.#runtime.budget.items(ITEMS_OF_DICT * (entries.length + 1));
     const dict = new Dict();
     for (const { key, value } of entries) dict.set(of(key), of(value));
     return dict;
   }
 
   #series({ kind, items }: Of<"list" | "tuple">, of: (part: Expression) => Value): Value {
-    this.#runtime.budget.items(items.length);
+    this.#runtime.budget.items(items.length + 1);
     const values = items.map(of);
     return kind === "tuple" ? new Tuple(values) : values;
   }

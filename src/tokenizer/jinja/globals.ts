@@ -36,7 +36,7 @@ function dictOf({ positional, named }: CallArguments, { budget }: Runtime): Dict
     }
   }
   for (const [key, value] of named) dict.set(key, value);
-  budget.items(dict.size);
+  budget.items(8 * (dict.size + 1));
   return dict;
 }
 
