@@ -25,7 +25,7 @@ export const nodeRuntime: Runtime = {
     const { createTokenizer } = await import("../tokenizer/create-tokenizer.js");
     const { NotFoundError } = await import("../util/errors.js");
     if (!checkpoint.tokenizer) throw new NotFoundError(`${checkpoint.location} has no tokenizer.`);
-    return createTokenizer(checkpoint.tokenizer);
+    return createTokenizer(checkpoint.tokenizer, checkpoint.tensors.get("token_embd.weight")?.rows);
   },
 
   pull: resolve,

@@ -106,7 +106,7 @@ async function loadCheckpoint(
     const decoder = new Decoder(spec, weights);
     report({ phase: "ready", doneBytes: bytes, totalBytes: bytes, plan });
     const info = {
-      ...infoOf(checkpoint, { spec, notes: [...built.notes, ...notes] }, entries, tokenizer, backend),
+      ...infoOf(checkpoint, { spec, notes: [...built.notes, ...notes, ...tokenizer.notes] }, entries, tokenizer, backend),
       fingerprint: fingerprintOf(spec, checksum),
     };
     const endIds = endIdsOf(checkpoint, tokenizer);
@@ -160,10 +160,12 @@ function tokenizerOf(checkpoint: Checkpoint, spec: ModelSpec): Tokenizer {
       `${checkpoint.location}: there is no tokenizer (tokenizer.json, or tokenizer.ggml.* keys in a GGUF).`,
     );
   }
-  const tokenizer = createTokenizer(checkpoint.tokenizer);
+  const tokenizer = createTokenizer(checkpoint.tokenizer, spec.vocabulary);
   if (tokenizer.vocabSize <= spec.vocabulary) return tokenizer;
   throw new FormatError(
-    `${checkpoint.location}: the tokenizer has ${tokenizer.vocabSize} tokens, but the embedding only ${spec.vocabulary} rows.`,
+    `${checkpoint.location}: the tokenizer has ${tokenizer.vocabSize} tokens, but the embedding only ${spec.vocabulary} rows: ` +
+      "they do not belong to one model. Take both from the same place.",
+    { tokens: tokenizer.vocabSize, rows: spec.vocabulary },
   );
 }
 

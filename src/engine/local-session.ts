@@ -2,6 +2,7 @@
  * A session in the engine's own thread: one text without end, read and written under a policy.
  */
 import type { ChatMessage, EncodeOptions } from "../tokenizer/tokenizer.js";
+import { withPrefix } from "../tokenizer/vocabulary-tokenizer.js";
 import { ArgumentError, CancelledError, ContextFullError, SluiceError } from "../util/errors.js";
 import { counted } from "../util/figures.js";
 import { platform } from "../util/platform.js";
@@ -14,7 +15,7 @@ import { ChatText } from "./chat-text.js";
 import { type ContextReader, contextReader } from "./context-reader.js";
 import { contextNotes } from "./default-context.js";
 import { modelDisposed, sessionDisposed } from "./ended.js";
-import { Generation, prepend } from "./generation.js";
+import { Generation } from "./generation.js";
 import { CANCELLED, Cancel, leaving } from "./leaving.js";
 import type { LocalModel } from "./local-model.js";
 import { fitNotes } from "./policy-fit.js";
@@ -144,7 +145,7 @@ export class LocalSession implements Session {
     }
     const empty = this.text.seen === 0;
     const ids = await this.unlessCancelled(cancel, () => this.promptIds(text, cancel));
-    const opening = typeof text === "string" && empty && ids?.at(0) === this.openingId ? 1 : 0;
+    const opening = typeof text === "string" && empty && ids ? this.openingOf(ids) : 0;
     yield* scoreText(this, ids, opening, options, cancel);
   }
 
@@ -242,18 +243,26 @@ export class LocalSession implements Session {
     );
   }
 
-  /** What a text begins with; undefined: nothing. */
-  private get openingId(): number | undefined {
-    return this.model.spec.encoder?.startToken ?? this.model.tokenizer.bosId;
+  /** What a text begins with; without any text something has to be read, if need be a start token that isn't usual. */
+  private opening(ids: Int32Array): readonly number[] {
+    const { spec, tokenizer } = this.model;
+    const start = spec.encoder?.startToken;
+    if (start !== undefined) return [start];
+    const { prefix, bosId } = tokenizer;
+    return ids.length > 0 || prefix.length > 0 || bosId === undefined ? prefix : [bosId];
+  }
+
+  /** How many ids at the beginning are no text. */
+  private openingOf(ids: Int32Array): number {
+    const opening = this.opening(ids);
+    if (opening.length > 0) return opening.every((id, i) => ids[i] === id) ? opening.length : 0;
+    return ids[0] === this.model.tokenizer.bosId ? 1 : 0;
   }
 
   /** Puts the start token before the first text of a session; ids are taken as they are. */
   private opened(ids: Int32Array): Int32Array {
-    const { openingId } = this;
-    if (this.text.seen > 0 || this.waiting !== undefined || openingId === undefined) return ids;
-    const always = this.model.info.encoderDecoder || this.model.tokenizer.addsBos;
-    if (ids[0] === openingId || !(always || ids.length === 0)) return ids;
-    return prepend(openingId, ids);
+    if (this.text.seen > 0 || this.waiting !== undefined) return ids;
+    return withPrefix(ids, this.opening(ids));
   }
 
   /**

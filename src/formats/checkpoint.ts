@@ -46,6 +46,9 @@ export type TokenizerSource =
       readonly tokenizerJson: unknown;
       readonly tokenizerConfig: unknown;
       readonly specialTokensMap: unknown;
+      /** Start and end tokens of config.json and generation_config.json. */
+      readonly startId: number | undefined;
+      readonly endIds: readonly number[];
     };
 
 export interface Checkpoint {

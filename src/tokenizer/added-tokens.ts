@@ -26,7 +26,10 @@ export type Section = { readonly text: string; readonly start: number } | { read
 /** Searching costs a text's length times this at worst; the longest special tokens in use have some 100 characters. */
 const LONGEST_TOKEN = 1024;
 
-const WORD_CHARACTER = /[\p{L}\p{N}_]/u;
+/** \w of Rust's expressions. */
+const WORD_CHARACTER = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
+const TRAILING_SPACE = /(?<!\p{White_Space})\p{White_Space}+$/u;
+const SPACE = /^\p{White_Space}$/u;
 
 export class AddedTokens {
   readonly #root: Node = { children: new Map(), token: undefined };
@@ -46,11 +49,11 @@ export class AddedTokens {
     for (const { token, at } of this.find(text, parseSpecial)) {
       if (at < start) continue; // inside white space that the token before took
       const before = text.slice(start, at);
-      const kept = token.lstrip ? before.trimEnd() : before;
+      const kept = token.lstrip ? before.replace(TRAILING_SPACE, "") : before;
       if (kept !== "") yield { text: kept, start };
       yield { token };
       start = at + token.text.length;
-      if (token.rstrip) while (/^\s$/.test(text.charAt(start))) start++;
+      if (token.rstrip) while (SPACE.test(text.charAt(start))) start++;
     }
     if (start < text.length) yield { text: text.slice(start), start };
   }
@@ -99,5 +102,13 @@ export class AddedTokens {
 
 function fits(token: AddedToken, text: string, start: number, end: number): boolean {
   if (!token.singleWord) return true;
-  return !WORD_CHARACTER.test(text.charAt(start - 1)) && !WORD_CHARACTER.test(text.charAt(end));
+  return !WORD_CHARACTER.test(characterBefore(text, start)) && !WORD_CHARACTER.test(characterAt(text, end));
+}
+
+function characterAt(text: string, at: number): string {
+  return at < text.length ? String.fromCodePoint(text.codePointAt(at) ?? 0) : "";
+}
+
+function characterBefore(text: string, at: number): string {
+  return at > 0 ? ([...text.slice(Math.max(0, at - 2), at)].at(-1) ?? "") : "";
 }

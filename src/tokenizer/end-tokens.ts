@@ -1,10 +1,11 @@
 /**
- * Which tokens end an answer. Models name one in their metadata and use several (end of turn, of message, of text), so
- * well-known texts are looked up too.
+ * Which tokens end an answer. Models name one in their metadata and use several (end of turn, of message, of text, what
+ * stands between files in code), so well-known texts are looked up too, as llama.cpp does.
  */
 import { TokenKind, type Vocabulary } from "./vocabulary.js";
 
-const END_TEXTS = [
+/** Texts that end an answer, whatever the type of their token. */
+export const ENDS_BY_TEXT: readonly string[] = [
   "<|im_end|>",
   "<|eot_id|>",
   "<|eom_id|>",
@@ -17,24 +18,45 @@ const END_TEXTS = [
   "<end_of_utterance>",
   "<|return|>",
   "<|call|>",
+  "<|calls|>",
+  "<|flush|>",
   "<|eot|>",
   "<EOT>",
   "_<EOT>",
+  "[EOT]",
   "<｜end▁of▁sentence｜>",
+  "</s>",
   "[EOS]",
   "<eos>",
+  "<turn|>",
+  "<|tool_response>",
+  "[e~[",
+  "<|fim_pad|>",
+  "<fim-pad>",
+  "<fim_pad>",
+  "<|fim_repo|>",
+  "<|repo_name|>",
+  "<fim-repo>",
+  "<reponame>",
+  "<|file_sep|>",
 ];
-/** With these two (gpt-oss), `<|end|>` closes a message within an answer, not the answer. */
-const HARMONY = ["<|return|>", "<|call|>"];
 
-/** The ids given and those of well-known texts; plain words of the vocabulary that look like one are left alone. */
+/** With one of these pairs (gpt-oss, Solar Open), `<|end|>` closes a message within an answer, not the answer. */
+const CLOSES_MESSAGES = [
+  ["<|return|>", "<|call|>"],
+  ["<|return|>", "<|calls|>"],
+  ["<|call|>", "<|flush|>"],
+  ["<|calls|>", "<|flush|>"],
+];
+
+/** The ids given and those of well-known texts. */
 export function endIds(vocabulary: Vocabulary, named: readonly (number | undefined)[]): ReadonlySet<number> {
-  const ids = new Set(named.filter((id) => id !== undefined));
-  const harmony = HARMONY.every((text) => vocabulary.ids.has(text));
-  for (const text of END_TEXTS) {
-    const id = vocabulary.ids.get(text);
-    if (id === undefined || vocabulary.kinds[id] === TokenKind.normal) continue;
-    if (!(harmony && text === "<|end|>")) ids.add(id);
+  const { ids, kinds } = vocabulary;
+  const found = new Set(named.filter((id) => id !== undefined));
+  const messages = CLOSES_MESSAGES.some((pair) => pair.every((text) => ids.has(text)));
+  for (const text of ENDS_BY_TEXT) {
+    const id = ids.get(text);
+    if (id !== undefined && kinds[id] === TokenKind.control && !(messages && text === "<|end|>")) found.add(id);
   }
-  return ids;
+  return found;
 }

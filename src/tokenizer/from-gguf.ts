@@ -4,19 +4,20 @@
  */
 import { FormatError, UnsupportedError } from "../util/errors.js";
 import { type AddedToken, AddedTokens } from "./added-tokens.js";
-import { ByteLevelModel } from "./byte-level-model.js";
 import { CharacterMap } from "./character-map.js";
+import { withControlTokens } from "./control-tokens.js";
 import { endIds } from "./end-tokens.js";
 import { GgufFields } from "./gguf-fields.js";
 import { PairMergeModel } from "./pair-merge-model.js";
-import { type PreTokenizer, preTokenizer } from "./pre-tokenizers.js";
+import { preTokenizer } from "./pre-tokenizers.js";
 import { ScoreMergeModel } from "./score-merge-model.js";
 import { SpelledTokenBytes } from "./token-bytes.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { Unigram } from "./unigram-model.js";
 import { UnigramText } from "./unigram-text.js";
-import { makeVocabulary, SPACE_MARK, TokenKind, type Vocabulary } from "./vocabulary.js";
+import { isSteering, makeVocabulary, SPACE_MARK, TokenKind, type Vocabulary } from "./vocabulary.js";
 import { type TokenizerParts, VocabularyTokenizer } from "./vocabulary-tokenizer.js";
+import { WordModel } from "./word-model.js";
 import { WordPieceModel } from "./word-piece-model.js";
 
 /** @throws FormatError for missing or broken metadata, UnsupportedError for vocabularies of other kinds */
@@ -32,7 +33,9 @@ export function tokenizerFromGguf(metadata: ReadonlyMap<string, unknown>): Token
     case "llama":
       return new VocabularyTokenizer(scoreMergeParts(fields));
     case "gpt2":
-      return new VocabularyTokenizer(byteLevelParts(fields));
+      return new VocabularyTokenizer(rankedMergeParts(fields, "default"));
+    case "gemma4":
+      return new VocabularyTokenizer(rankedMergeParts(fields, "gemma4"));
     case "bert":
       return new VocabularyTokenizer(wordPieceParts(fields));
     case "t5":
@@ -58,21 +61,24 @@ function scoreMergeParts(fields: GgufFields): TokenizerParts {
   return { ...commonParts(fields, vocabulary, defaults), model, bytes };
 }
 
-function byteLevelParts(fields: GgufFields): TokenizerParts {
+/** Ranked merges: "gpt2" in byte characters, and "gemma4", whose tokens are spelled as they are. */
+function rankedMergeParts(fields: GgufFields, defaultPre: string): TokenizerParts {
   const vocabulary = vocabularyOf(fields);
-  const pre: PreTokenizer = preTokenizer(fields.text("tokenizer.ggml.pre") ?? "default");
+  const pre = preTokenizer(fields.text("tokenizer.ggml.pre") ?? defaultPre);
   const merges = new PairMergeModel({
     vocabulary,
     merges: fields.texts("tokenizer.ggml.merges").map(splitMerge),
-    byteLevel: true,
-    byteFallback: false,
-    ignoreMerges: pre.ignoreMerges ?? false,
+    byteLevel: pre.byteLevel,
+    byteFallback: !pre.byteLevel,
+    ignoreMerges: pre.ignoreMerges,
     unknownId: undefined,
     fuseUnknown: false,
+    mergesThroughOthers: true,
   });
-  const bytes = new SpelledTokenBytes({ vocabulary, spelling: "byte-level", stripsLeadingSpace: false });
-  const defaults = { bosId: undefined, eosId: undefined, addsBos: pre.addsBos ?? false };
-  return { ...commonParts(fields, vocabulary, defaults), model: new ByteLevelModel(pre.splits, merges), bytes };
+  const spelling = pre.byteLevel ? "byte-level" : "space-mark";
+  const bytes = new SpelledTokenBytes({ vocabulary, spelling, stripsLeadingSpace: false });
+  const defaults = { bosId: undefined, eosId: undefined, addsBos: pre.addsBos };
+  return { ...commonParts(fields, vocabulary, defaults), model: new WordModel(pre, merges), bytes };
 }
 
 function wordPieceParts(fields: GgufFields): TokenizerParts {
@@ -150,9 +156,22 @@ function vocabularyOf(fields: GgufFields): Vocabulary {
   const texts = fields.texts("tokenizer.ggml.tokens");
   if (texts.length === 0) throw new FormatError("The tokenizer has no tokens: tokenizer.ggml.tokens is empty.");
   const types = fields.numbers("tokenizer.ggml.token_type", texts.length);
-  const kinds = types ? Uint8Array.from(types) : new Uint8Array(texts.length).fill(TokenKind.normal);
-  return makeVocabulary(texts, kinds);
+  const kinds = Uint8Array.from({ length: texts.length }, (_, id) => kindOf(types?.[id]));
+  const vocabulary = makeVocabulary(texts, kinds);
+  const id = (name: string) => fields.id(`tokenizer.ggml.${name}_token_id`, vocabulary);
+  return withControlTokens(vocabulary, {
+    limits: ["bos", "eos", "eot", "eom"].map(id),
+    others: OTHER_NAMES.map(id),
+    chatTemplate: fields.text("tokenizer.chat_template"),
+  });
 }
+
+/** Further keys of the form `tokenizer.ggml.*_token_id`. */
+const OTHER_NAMES = "unknown seperator padding mask cls fim_pre fim_suf fim_mid fim_pad fim_rep fim_sep".split(" ");
+
+/** What is no number of GGUF's is a plain word, as in files without types. */
+const kindOf = (type: number | undefined): number =>
+  type !== undefined && type >= TokenKind.normal && type <= TokenKind.byte ? type : TokenKind.normal;
 
 /** Phi-3's special tokens take the white space after them; GGUF has no field for it, llama.cpp goes by the name too. */
 const TAKES_SPACE_AFTER = /phi-?3/i;
@@ -164,7 +183,7 @@ function addedTokensOf(vocabulary: Vocabulary, modelName: string): AddedToken[] 
   vocabulary.texts.forEach((text, id) => {
     const kind = vocabulary.kinds[id];
     if (text === undefined) return;
-    if (kind === TokenKind.control || kind === TokenKind.unknown) {
+    if (isSteering(kind)) {
       added.push({ id, text, special: true, rstrip: rstrip && !TAKES_NOTHING.has(text) });
     } else if (kind === TokenKind.userDefined) {
       added.push({ id, text, special: false, rstrip });

@@ -1,103 +1,54 @@
 /**
  * A tokenizer from the files of a Hugging Face folder: tokenizer.json, tokenizer_config.json, special_tokens_map.json.
- * Normalizers and pre-tokenizers are @huggingface/tokenizers' own; merging and decoding are ours (ids instead of strings,
- * and streams). `clean_up_tokenization_spaces` is not applied: it would change the text that the model wrote.
+ * `clean_up_tokenization_spaces` is not applied: it would change the text that the model wrote.
  */
 import { FormatError, UnsupportedError } from "../util/errors.js";
-import { type AddedToken, AddedTokens } from "./added-tokens.js";
+import { AddedTokens } from "./added-tokens.js";
 import { endIds } from "./end-tokens.js";
+import { aroundText, withToken } from "./hf/post-processor.js";
+import { readVocabulary, scoredTokens } from "./hf/vocabulary.js";
 import { decoderBytes } from "./hf-decoder.js";
 import { HfTextModel, type MakeWordEncoder } from "./hf-text-model.js";
-import { type Fields, fieldsOf, isFields, listOf, nameOf, optionalFields, textOf, tokenName } from "./json-fields.js";
+import { type Fields, fieldsOf, isFields, listOf, nameOf, optionalFields, textOf } from "./json-fields.js";
 import { PairMergeModel } from "./pair-merge-model.js";
 import type { HfTokenizerSource } from "./source.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { Unigram } from "./unigram-model.js";
-import { makeVocabulary, TokenKind, textsById, type Vocabulary } from "./vocabulary.js";
+import type { Vocabulary } from "./vocabulary.js";
 import { VocabularyTokenizer } from "./vocabulary-tokenizer.js";
 import { WordPieces } from "./word-piece-model.js";
 
-/** @throws FormatError for broken files, UnsupportedError for kinds of models, normalizers, decoders that are not known */
-export function tokenizerFromHf(source: HfTokenizerSource): Tokenizer {
+/**
+ * `rows`: those of the embedding, if known.
+ * @throws FormatError for broken files, UnsupportedError for kinds of models, normalizers, decoders that are not known
+ */
+export function tokenizerFromHf(source: HfTokenizerSource, rows?: number): Tokenizer {
   const json = fieldsOf(source.tokenizerJson, "tokenizer.json");
   const config = optionalFields(source.tokenizerConfig, "tokenizer_config.json") ?? {};
   const specials = optionalFields(source.specialTokensMap, "special_tokens_map.json") ?? {};
   const model = fieldsOf(json.model, "tokenizer.json: model");
-  const added = addedTokensOf(json);
   const kind = modelKind(model);
-  const vocabulary = vocabularyOf(model, added, hasByteFallback(model, json));
-  const id = (name: string) => vocabulary.ids.get(tokenName(config[name]) ?? tokenName(specials[name]) ?? "");
-  const bosId = id("bos_token");
-  const eosId = id("eos_token");
+  const chatTemplate = chatTemplateOf(config.chat_template);
+  const named = { startId: source.startId, endIds: source.endIds ?? [] };
+  const read = readVocabulary({ json, model, config, specials, chatTemplate, rows, ...named });
+  const { vocabulary, added, eosId } = read;
   const text = new HfTextModel(json, added, wordEncoder(kind, model, vocabulary));
   const around = aroundText(json.post_processor, vocabulary);
+  const prefix = withToken(around.prefix, read.bosId, config.add_bos_token, "start");
   return new VocabularyTokenizer({
     vocabulary,
-    addedTokens: new AddedTokens(added.filter((token) => !token.normalized)),
+    addedTokens: new AddedTokens(added.filter((token) => token.special || !token.normalized)),
     model: text,
     bytes: decoderBytes(json.decoder, vocabulary),
-    bosId,
+    // What the post-processor puts first is the start token, named or not.
+    bosId: read.bosId ?? prefix[0],
     eosId,
-    endIds: endIds(vocabulary, [eosId]),
-    prefix: withToken(around.prefix, bosId, config.add_bos_token, "start"),
+    endIds: endIds(vocabulary, [eosId, ...named.endIds]),
+    prefix,
     suffix: withToken(around.suffix, eosId, config.add_eos_token, "end"),
-    chatTemplate: chatTemplateOf(config.chat_template),
+    chatTemplate,
+    notes: read.notes,
   });
-}
-
-export interface HfAddedToken extends AddedToken {
-  /** Looked for in the normalized text. */
-  readonly normalized: boolean;
-}
-
-function addedTokensOf(json: Fields): HfAddedToken[] {
-  const list = json.added_tokens === undefined ? [] : listOf(json.added_tokens, "tokenizer.json: added_tokens");
-  return list.map((item, i) => {
-    const token = fieldsOf(item, `tokenizer.json: added_tokens[${i}]`);
-    const { id, content } = token;
-    if (typeof id !== "number" || typeof content !== "string") {
-      throw new FormatError(`tokenizer.json: added_tokens[${i}] needs a number "id" and a text "content".`);
-    }
-    const special = token.special === true;
-    return {
-      id,
-      text: content,
-      special,
-      lstrip: token.lstrip === true,
-      rstrip: token.rstrip === true,
-      singleWord: token.single_word === true,
-      normalized: typeof token.normalized === "boolean" ? token.normalized : !special,
-    };
-  });
-}
-
-function vocabularyOf(model: Fields, added: readonly HfAddedToken[], byteFallback: boolean): Vocabulary {
-  const entries = Array.isArray(model.vocab)
-    ? scoredTokens(model.vocab).map(([text], id) => [text, id] as const)
-    : Object.entries(fieldsOf(model.vocab, "tokenizer.json: model.vocab"));
-  // Added tokens last: where both name an id, theirs is the text.
-  const texts = textsById([...entries, ...added.map((token) => [token.text, token.id] as const)]);
-  const kinds = new Uint8Array(texts.length).fill(TokenKind.normal);
-  if (byteFallback) {
-    texts.forEach((text, id) => {
-      if (text !== undefined && /^<0x[0-9A-F]{2}>$/.test(text)) kinds[id] = TokenKind.byte;
-    });
-  }
-  for (const token of added) kinds[token.id] = token.special ? TokenKind.control : TokenKind.userDefined;
-  return makeVocabulary(texts, kinds);
-}
-
-/** Unigram lists its tokens with their scores, in the order of their ids. */
-function scoredTokens(vocab: readonly unknown[]): (readonly [text: string, score: number])[] {
-  return vocab.map((entry, id) => {
-    const [text, score] = Array.isArray(entry) ? entry : [];
-    if (typeof text === "string" && typeof score === "number") return [text, score];
-    throw new FormatError(`tokenizer.json: model.vocab[${id}] must be a text and its score.`, { token: id });
-  });
-}
-
-function hasByteFallback(model: Fields, json: Fields): boolean {
-  return model.byte_fallback === true || JSON.stringify(json.decoder ?? null).includes('"ByteFallback"');
 }
 
 const MODEL_KINDS = ["BPE", "WordPiece", "Unigram"] as const;
@@ -145,6 +96,7 @@ function wordEncoder(kind: ModelKind, model: Fields, vocabulary: Vocabulary): Ma
       ignoreMerges: model.ignore_merges === true,
       unknownId,
       fuseUnknown: model.fuse_unk === true,
+      mergesThroughOthers: false,
     });
 }
 
@@ -159,48 +111,6 @@ function mergesOf(value: unknown): (readonly [string, string])[] {
       merge: rank,
     });
   });
-}
-
-/** The tokens that the post-processor puts around a single text. */
-function aroundText(
-  processor: unknown,
-  vocabulary: Vocabulary,
-): { readonly prefix: readonly number[]; readonly suffix: readonly number[] } {
-  const fields = optionalFields(processor, "tokenizer.json: post_processor");
-  if (!fields) return { prefix: [], suffix: [] };
-  switch (fields.type) {
-    case "Sequence": {
-      const all = listOf(fields.processors, "tokenizer.json: post_processor.processors");
-      const parts = all.map((part) => aroundText(part, vocabulary));
-      return { prefix: parts.flatMap((part) => part.prefix), suffix: parts.flatMap((part) => part.suffix) };
-    }
-    case "BertProcessing":
-    case "RobertaProcessing":
-      return { prefix: pairId(fields.cls), suffix: pairId(fields.sep) };
-    case "TemplateProcessing":
-      return templateIds(listOf(fields.single, "tokenizer.json: post_processor.single"), vocabulary);
-    default:
-      return { prefix: [], suffix: [] };
-  }
-}
-
-const pairId = (value: unknown) => (Array.isArray(value) && typeof value[1] === "number" ? [value[1]] : []);
-
-function templateIds(items: readonly unknown[], vocabulary: Vocabulary) {
-  const text = items.findIndex((item) => isFields(item) && "Sequence" in item);
-  const ids = items.map((item) => {
-    const special = isFields(item) && isFields(item.SpecialToken) ? textOf(item.SpecialToken.id) : undefined;
-    return special === undefined ? undefined : vocabulary.ids.get(special);
-  });
-  const known = (list: readonly (number | undefined)[]) => list.filter((id) => id !== undefined);
-  return { prefix: known(ids.slice(0, Math.max(text, 0))), suffix: known(ids.slice(text + 1)) };
-}
-
-/** `add_bos_token` and `add_eos_token` of the configuration have the last word over the post-processor. */
-function withToken(ids: readonly number[], id: number | undefined, wanted: unknown, place: "start" | "end") {
-  if (typeof wanted !== "boolean" || id === undefined || ids.includes(id) === wanted) return ids;
-  if (!wanted) return ids.filter((other) => other !== id);
-  return place === "start" ? [id, ...ids] : [...ids, id];
 }
 
 /** A template, or a list of named ones: then the one named "default". */

@@ -4,7 +4,7 @@ import { SequenceNormalizer, SequencePreTokenizer } from "@huggingface/tokenizer
 import { UnsupportedError } from "../util/errors.js";
 import { AddedTokens } from "./added-tokens.js";
 import { CharacterMap } from "./character-map.js";
-import type { HfAddedToken } from "./from-hf.js";
+import type { HfAddedToken } from "./hf/vocabulary.js";
 import type { IdList } from "./id-list.js";
 import { type Fields, fieldsOf, listOf, textOf } from "./json-fields.js";
 import type { TextModel, TextPlace } from "./text-model.js";

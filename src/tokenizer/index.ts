@@ -3,6 +3,7 @@
  * @module sluice/tokenizer
  */
 export { createTokenizer } from "./create-tokenizer.js";
+export { PRE_TOKENIZER_NAMES, type PreTokenizer, preTokenizer } from "./pre-tokenizers.js";
 export type { GgufTokenizerSource, HfTokenizerSource, TokenizerSource } from "./source.js";
 export type {
   ChatMessage,

@@ -11,7 +11,7 @@ import { PairTable } from "./pair-table.js";
 import { byteOfToken } from "./score-merge-model.js";
 import { crossesWords, spaceMarkWords } from "./space-mark-words.js";
 import { type MergeRule, SymbolMerger } from "./symbol-merger.js";
-import { isControl, TokenKind, type Vocabulary } from "./vocabulary.js";
+import { isSteering, TokenKind, type Vocabulary } from "./vocabulary.js";
 import { WordCache } from "./word-cache.js";
 
 export interface PairMergeOptions {
@@ -27,6 +27,8 @@ export interface PairMergeOptions {
   readonly unknownId: number | undefined;
   /** Neighbouring unknown characters become one unknown token. */
   readonly fuseUnknown: boolean;
+  /** Merges may make symbols that are no tokens, as in llama.cpp; else they are an error, as in Hugging Face's library. */
+  readonly mergesThroughOthers: boolean;
 }
 
 /** Ranks must stay exact in the merger's heap. */
@@ -41,6 +43,9 @@ export class PairMergeModel implements MergeRule {
   readonly #merged: Int32Array;
   /** Byte-level: the id of each byte's character; else of each `<0x..>` token. -1 = none. */
   readonly #bytes: Int32Array;
+  /** Symbols of merges that are no tokens, with ids beyond the tokens'. */
+  readonly #furtherTexts: string[] = [];
+  readonly #furtherIds = new Map<string, number>();
   readonly #cutsAtSpaces: boolean;
   readonly #merger = new SymbolMerger();
   readonly #cache = new WordCache();
@@ -58,13 +63,13 @@ export class PairMergeModel implements MergeRule {
     this.#merged = new Int32Array(merges.length);
     let crossing = false;
     merges.forEach(([left, right], rank) => {
-      const leftId = idOf(vocabulary, left, rank);
-      const rightId = idOf(vocabulary, right, rank);
-      const merged = idOf(vocabulary, left + right, rank);
+      const leftId = this.#idOf(left, rank);
+      const rightId = this.#idOf(right, rank);
+      const merged = this.#idOf(left + right, rank);
       crossing ||= crossesWords(left + right);
       this.#merged[rank] = merged;
       // No plain text may merge into a token that steers the model.
-      if (vocabulary.kinds[merged] !== TokenKind.control) this.#pairs.add(leftId, rightId, rank);
+      if (!isSteering(vocabulary.kinds[merged])) this.#pairs.add(leftId, rightId, rank);
     });
     this.#cutsAtSpaces = !byteLevel && !crossing;
     this.#bytes = byteLevel ? byteCharacters(vocabulary) : byteTokens(vocabulary, options.byteFallback);
@@ -113,8 +118,32 @@ export class PairMergeModel implements MergeRule {
     if (this.#count === 0) return;
     this.#merger.merge(this.#count, this);
     const { next } = this.#merger;
-    for (let i = 0; i >= 0; i = next[i]) out.push(this.#symbols[i]);
+    for (let i = 0; i >= 0; i = next[i]) this.#emit(this.#symbols[i], out);
     if (this.#symbols.length > 1 << 16) this.#symbols = new Int32Array(64);
+  }
+
+  /** A symbol that is no token is written in its characters. */
+  #emit(symbol: number, out: IdList): void {
+    const { ids, texts } = this.#options.vocabulary;
+    if (symbol < texts.length) {
+      out.push(symbol);
+      return;
+    }
+    for (const character of this.#furtherTexts[symbol - texts.length]) {
+      const id = ids.get(character);
+      if (id !== undefined) out.push(id);
+    }
+  }
+
+  /** The id of a part of a merge. What is no token gets one beyond them, if merges may go through such symbols. */
+  #idOf(text: string, rank: number): number {
+    const { vocabulary, mergesThroughOthers } = this.#options;
+    const id = vocabulary.ids.get(text) ?? this.#furtherIds.get(text);
+    if (id !== undefined) return id;
+    if (!mergesThroughOthers) throw missingPart(text, rank);
+    const further = vocabulary.texts.length + this.#furtherTexts.push(text) - 1;
+    this.#furtherIds.set(text, further);
+    return further;
   }
 
   #addBytes(text: string): void {
@@ -129,7 +158,7 @@ export class PairMergeModel implements MergeRule {
     const { ids, kinds } = this.#options.vocabulary;
     for (const char of text) {
       const id = ids.get(char);
-      if (id !== undefined && !isControl(kinds[id])) {
+      if (id !== undefined && !isSteering(kinds[id])) {
         this.#addSymbol(id);
         continue;
       }
@@ -156,22 +185,19 @@ export class PairMergeModel implements MergeRule {
   }
 }
 
-function idOf(vocabulary: Vocabulary, text: string, rank: number): number {
-  const id = vocabulary.ids.get(text);
-  if (id === undefined) {
-    throw new FormatError(
-      `Merge ${rank} of the tokenizer needs the token ${JSON.stringify(text)}, which its vocabulary doesn't have.`,
-      { merge: rank },
-    );
-  }
-  return id;
+function missingPart(text: string, rank: number): FormatError {
+  return new FormatError(
+    `Merge ${rank} of the tokenizer needs the token ${JSON.stringify(text)}, which its vocabulary doesn't have: ` +
+      "take the tokenizer's files from one place.",
+    { merge: rank },
+  );
 }
 
 /** Added tokens may look like byte characters ("\u00f8"), but stand for the text itself. */
 function byteCharacters({ ids, kinds }: Vocabulary): Int32Array {
   return Int32Array.from({ length: 256 }, (_, byte) => {
     const id = ids.get(charOfByte(byte));
-    return id === undefined || kinds[id] === TokenKind.userDefined || isControl(kinds[id]) ? -1 : id;
+    return id === undefined || kinds[id] === TokenKind.userDefined || isSteering(kinds[id]) ? -1 : id;
   });
 }
 

@@ -9,7 +9,7 @@ import type { IdList } from "./id-list.js";
 import { crossesWords, spaceMarkWords } from "./space-mark-words.js";
 import { type MergeRule, SymbolMerger } from "./symbol-merger.js";
 import type { TextModel } from "./text-model.js";
-import { SPACE_MARK, TokenKind, type Vocabulary } from "./vocabulary.js";
+import { isSteering, SPACE_MARK, TokenKind, type Vocabulary } from "./vocabulary.js";
 import { WordCache } from "./word-cache.js";
 
 export interface ScoreMergeOptions {
@@ -46,7 +46,7 @@ export class ScoreMergeModel implements TextModel, MergeRule {
       if (text === undefined) return;
       if (kinds[id] === TokenKind.byte) this.#addByte(text, id);
       // Control tokens are no pieces: no plain text may merge into one.
-      else if (kinds[id] !== TokenKind.control && kinds[id] !== TokenKind.unknown && !this.#pieces.has(text)) {
+      else if (!isSteering(kinds[id]) && !this.#pieces.has(text)) {
         this.#pieces.set(text, id);
         crossing ||= crossesWords(text);
       }

@@ -16,6 +16,9 @@ export interface HfTokenizerSource {
   readonly tokenizerConfig: unknown;
   /** Parsed `special_tokens_map.json`, if there is one. */
   readonly specialTokensMap: unknown;
+  /** Start and end tokens of config.json and generation_config.json, if known. */
+  readonly startId?: number | undefined;
+  readonly endIds?: readonly number[];
 }
 
 export type TokenizerSource = GgufTokenizerSource | HfTokenizerSource;

@@ -41,7 +41,7 @@ export class SpelledTokenBytes implements TokenBytes {
     if (isControl(kind)) return special ? encoder.encode(text) : NOTHING;
     switch (this.#options.spelling) {
       case "byte-level":
-        return kind === TokenKind.userDefined ? encoder.encode(text) : fromByteLevel(text);
+        return kind === TokenKind.userDefined || kind === TokenKind.marker ? encoder.encode(text) : fromByteLevel(text);
       case "space-mark": {
         const byte = kind === TokenKind.byte ? byteOfToken(text) : undefined;
         return byte === undefined ? this.#text(text.replaceAll(SPACE_MARK, " ")) : Uint8Array.of(byte);

@@ -21,6 +21,10 @@ export interface Tokenizer {
   readonly endIds: ReadonlySet<number>;
   /** Whether encode puts a start token by default. */
   readonly addsBos: boolean;
+  /** What encode puts before a text by default, the start token among it: what a session begins with. */
+  readonly prefix: readonly number[];
+  /** What is to be known of the vocabulary: tokens that were left out. */
+  readonly notes: readonly string[];
   /** Jinja source of the model's chat template. */
   readonly chatTemplate: string | undefined;
   encode(text: string, options?: EncodeOptions): Int32Array;

@@ -6,7 +6,7 @@
 import type { WordEncoder } from "./hf-text-model.js";
 import type { IdList } from "./id-list.js";
 import { byteOfToken } from "./score-merge-model.js";
-import { isControl, TokenKind, type Vocabulary } from "./vocabulary.js";
+import { isSteering, TokenKind, type Vocabulary } from "./vocabulary.js";
 
 /** What an unknown character costs beyond the worst piece. */
 const UNKNOWN_PENALTY = 10;
@@ -35,7 +35,7 @@ export class Unigram implements WordEncoder {
     let worst = 0;
     vocabulary.texts.forEach((text, id) => {
       // Added tokens have no score: they are found before.
-      if (text === undefined || isControl(vocabulary.kinds[id]) || id >= scores.length) return;
+      if (text === undefined || isSteering(vocabulary.kinds[id]) || id >= scores.length) return;
       const byte = vocabulary.kinds[id] === TokenKind.byte ? byteOfToken(text) : undefined;
       if (byte !== undefined) {
         if (byteFallback) this.#bytes.set(byte, id);

@@ -21,6 +21,7 @@ export interface TokenizerParts {
   readonly prefix: readonly number[];
   readonly suffix: readonly number[];
   readonly chatTemplate: string | undefined;
+  readonly notes?: readonly string[];
 }
 
 export class VocabularyTokenizer implements Tokenizer {
@@ -29,6 +30,8 @@ export class VocabularyTokenizer implements Tokenizer {
   readonly eosId: number | undefined;
   readonly endIds: ReadonlySet<number>;
   readonly addsBos: boolean;
+  readonly prefix: readonly number[];
+  readonly notes: readonly string[];
   readonly chatTemplate: string | undefined;
   readonly #parts: TokenizerParts;
   readonly #template: ChatTemplate;
@@ -40,6 +43,8 @@ export class VocabularyTokenizer implements Tokenizer {
     this.eosId = parts.eosId;
     this.endIds = parts.endIds;
     this.addsBos = parts.bosId !== undefined && parts.prefix.includes(parts.bosId);
+    this.prefix = parts.prefix;
+    this.notes = parts.notes ?? [];
     this.chatTemplate = parts.chatTemplate;
     this.#template = new ChatTemplate(parts.chatTemplate, {
       bos_token: this.#textOf(parts.bosId),
@@ -85,15 +90,19 @@ export class VocabularyTokenizer implements Tokenizer {
   encodeChat(messages: readonly ChatMessage[], options?: RenderOptions): Int32Array {
     const text = this.renderChat(messages, { ...options, guard: true });
     const ids = this.encode(text, { addSpecial: false, guarded: true });
-    const { bosId } = this;
-    if (!this.addsBos || bosId === undefined || ids[0] === bosId) return ids;
-    const started = new Int32Array(ids.length + 1);
-    started[0] = bosId;
-    started.set(ids, 1);
-    return started;
+    return withPrefix(ids, this.prefix);
   }
 
   #textOf(id: number | undefined): string {
     return (id === undefined ? undefined : this.#parts.vocabulary.texts[id]) ?? "";
   }
+}
+
+/** The ids with what goes before a text, unless they begin with it already. */
+export function withPrefix(ids: Int32Array, prefix: readonly number[]): Int32Array {
+  if (prefix.every((id, i) => ids[i] === id)) return ids;
+  const started = new Int32Array(ids.length + prefix.length);
+  started.set(prefix);
+  started.set(ids, prefix.length);
+  return started;
 }

@@ -4,8 +4,19 @@
  */
 import { FormatError } from "../util/errors.js";
 
-/** The numbers of `tokenizer.ggml.token_type`. */
-export const TokenKind = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+/**
+ * The numbers of `tokenizer.ggml.token_type`, and one of our own: a token that the user added and that marks turns (`marker`),
+ * which is shown in texts like any added one, but never made of plain text.
+ */
+export const TokenKind = {
+  normal: 1,
+  unknown: 2,
+  control: 3,
+  userDefined: 4,
+  unused: 5,
+  byte: 6,
+  marker: 100,
+} as const;
 
 export interface Vocabulary {
   /** Token texts by id; undefined where an id has no token. */
@@ -54,7 +65,12 @@ export function textsById(entries: readonly (readonly [string, unknown])[]): (st
   return texts;
 }
 
-/** Whether a token may never come from plain text: it steers the model. */
+/** Whether a token is hidden in texts. */
 export function isControl(kind: number): boolean {
   return kind === TokenKind.control || kind === TokenKind.unknown;
+}
+
+/** Whether a token may never come from plain text: it steers the model. */
+export function isSteering(kind: number): boolean {
+  return isControl(kind) || kind === TokenKind.marker;
 }

@@ -5,7 +5,7 @@
  */
 import type { IdList } from "./id-list.js";
 import type { TextModel } from "./text-model.js";
-import { isControl, SPACE_MARK, type Vocabulary } from "./vocabulary.js";
+import { isSteering, SPACE_MARK, type Vocabulary } from "./vocabulary.js";
 
 export interface WordPieceOptions {
   readonly vocabulary: Vocabulary;
@@ -48,7 +48,7 @@ export class WordPieces {
     const { ids, kinds } = this.#options.vocabulary;
     for (let end = Math.min(text.length, at + this.#longestToken); end > at; end--) {
       const id = ids.get(prefix + text.slice(at, end));
-      if (id === undefined || isControl(kinds[id])) continue;
+      if (id === undefined || isSteering(kinds[id])) continue;
       out.push(id);
       return end;
     }

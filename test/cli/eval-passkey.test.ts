@@ -48,6 +48,8 @@ const characters: Tokenizer = {
   eosId: 2,
   endIds: new Set([2]),
   addsBos: true,
+  prefix: [1],
+  notes: [],
   chatTemplate: undefined,
   encode: (text) => Int32Array.from(text, (character) => character.codePointAt(0) ?? 0),
   decode: (ids) => String.fromCodePoint(...Array.from(ids)),

@@ -10,6 +10,8 @@ const tokenizer: Tokenizer = {
   eosId: undefined,
   endIds: new Set(),
   addsBos: true,
+  prefix: [1],
+  notes: [],
   chatTemplate: undefined,
   encode: (text: string, options: EncodeOptions = {}) => {
     const ids = Array.from(text, (character) => character.codePointAt(0) ?? 0);

@@ -18,6 +18,7 @@ export const VOCABULARIES = [
   "falcon",
   "starcoder",
   "deepseek-llm",
+  "gemma-4",
   "bert-bge",
 ] as const;
 
@@ -58,9 +59,14 @@ export function vocabularyTokenizer(name: VocabularyName): Promise<Tokenizer> {
   return tokenizer;
 }
 
+/** The 46 texts of a vocabulary's test. */
+export function vectorTexts(name: string): string[] {
+  return sharedText(`vocab/ggml-vocab-${name}.gguf.inp`).split("\n__ggml_vocab_test__\n").slice(0, -1);
+}
+
 /** The 46 texts of a vocabulary's test and the ids that llama.cpp gives them. */
 export function vectors(name: VocabularyName): { readonly text: string; readonly ids: readonly number[] }[] {
-  const texts = sharedText(`vocab/ggml-vocab-${name}.gguf.inp`).split("\n__ggml_vocab_test__\n").slice(0, -1);
+  const texts = vectorTexts(name);
   const lines = sharedText(`vocab/ggml-vocab-${name}.gguf.out`).split("\n");
   return texts.map((text, i) => ({
     text,

@@ -67,12 +67,14 @@ describe("score merges (SentencePiece)", () => {
     expect(more.endIds.has(259) && more.endIds.has(260)).toBe(true);
   });
 
-  it("leaves plain words alone that look like an end", () => {
+  it("counts an end as one whatever its type", () => {
     const metadata = scoreMergeMetadata();
     const types = metadata.get("tokenizer.ggml.token_type");
     if (!(types instanceof Int32Array)) throw new Error("no types");
     const plain = types.map((type, id) => (tokenizer.tokenText(id) === "<|im_end|>" ? 1 : type));
-    expect([...fromMetadata(scoreMergeMetadata([["tokenizer.ggml.token_type", plain]])).endIds]).toEqual([2]);
+    expect([...fromMetadata(scoreMergeMetadata([["tokenizer.ggml.token_type", plain]])).endIds]).toEqual([
+      ...tokenizer.endIds,
+    ]);
   });
 
   it("takes an id that doesn't exist for none", () => {
@@ -133,8 +135,23 @@ describe("broken metadata", () => {
     ["a number for the template", () => fromMetadata(scoreMergeMetadata([["tokenizer.chat_template", 7]]))],
     ["no merges", () => fromMetadata(byteLevelMetadata([["tokenizer.ggml.merges", undefined]]))],
     ["a merge of one token", () => fromMetadata(byteLevelMetadata([["tokenizer.ggml.merges", ["th"]]]))],
-    ["a merge of unknown tokens", () => fromMetadata(byteLevelMetadata([["tokenizer.ggml.merges", ["no where"]]]))],
   ];
+
+  it("merges may go through texts that are no tokens, as in llama.cpp", () => {
+    // "xy" is no token, "xyz" is one: z joins it; alone it is written in its characters.
+    const metadata = byteLevelMetadata([["tokenizer.ggml.merges", ["x y", "xy z"]]]);
+    const tokens = metadata.get("tokenizer.ggml.tokens");
+    const types = metadata.get("tokenizer.ggml.token_type");
+    if (!Array.isArray(tokens) || !(types instanceof Int32Array)) throw new Error("the sample has changed");
+    const through = fromMetadata(
+      new Map([
+        ...metadata,
+        ["tokenizer.ggml.tokens", [...tokens, "xyz"]],
+        ["tokenizer.ggml.token_type", Int32Array.of(...types, 1)],
+      ]),
+    );
+    expect([...through.encode("xyz xy", { addSpecial: false })]).toEqual([265, 32, 120, 121]);
+  });
 
   it.each(broken)("%s is a FormatError", (_name, build) => {
     expect(build).toThrow(FormatError);

@@ -80,6 +80,7 @@ describe("merging by rank", () => {
           ignoreMerges: false,
           unknownId: 0,
           fuseUnknown: false,
+          mergesThroughOthers: false,
         });
         const ranks = new Map<string, number>();
         pairs.forEach(([left, right], i) => {

@@ -1,7 +1,8 @@
 /** The cutting rules of byte-level vocabularies: every name compiles, loses nothing and stays linear; samples by family. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { PRE_TOKENIZER_NAMES, preTokenizer, splitWords } from "../../src/tokenizer/pre-tokenizers.js";
+import { PRE_TOKENIZER_NAMES, preTokenizer } from "../../src/tokenizer/pre-tokenizers.js";
+import { splitWords } from "../../src/tokenizer/split-words.js";
 import { UnsupportedError } from "../../src/util/errors.js";
 
 const words = (name: string, text: string) => splitWords(text, preTokenizer(name).splits);

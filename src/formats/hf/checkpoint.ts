@@ -4,7 +4,7 @@
  */
 import { FormatError, NotFoundError } from "../../util/errors.js";
 import type { ByteSource, Platform } from "../../util/platform.js";
-import type { Checkpoint, TokenizerSource } from "../checkpoint.js";
+import type { Checkpoint, Metadata, TokenizerSource } from "../checkpoint.js";
 import { isObject, readJson, readJsonObject, readText } from "../json-file.js";
 import { joinLocation } from "../location.js";
 import { readSafetensors, type SafetensorsTensor } from "../safetensors.js";
@@ -37,7 +37,7 @@ export async function openHfFolder(request: HfFolder, files: Files): Promise<Che
     ? await readJsonObject(joinLocation(folder, "generation_config.json"), files)
     : undefined;
   const { metadata, ...translation } = readHfConfig(config, generationConfig, configLocation);
-  const tokenizer = await readTokenizer(folder, entries, files);
+  const tokenizer = await readTokenizer(folder, entries, metadata, files);
   const weights = await openWeights(request, files);
   try {
     return {
@@ -59,6 +59,7 @@ export async function openHfFolder(request: HfFolder, files: Files): Promise<Che
 async function readTokenizer(
   folder: string,
   entries: readonly string[],
+  metadata: Metadata,
   files: Files,
 ): Promise<TokenizerSource | undefined> {
   if (!entries.includes("tokenizer.json")) return undefined;
@@ -69,11 +70,15 @@ async function readTokenizer(
   const template = entries.includes("chat_template.jinja")
     ? { chat_template: await readText(joinLocation(folder, "chat_template.jinja"), files) }
     : {};
+  const startId = metadata.get("tokenizer.ggml.bos_token_id");
+  const endIds = metadata.get("tokenizer.ggml.eos_token_ids");
   return {
     kind: "hf",
     tokenizerJson: await read("tokenizer.json"),
     tokenizerConfig: isObject(tokenizerConfig) ? { ...tokenizerConfig, ...template } : tokenizerConfig,
     specialTokensMap: await read("special_tokens_map.json"),
+    startId: typeof startId === "number" ? startId : undefined,
+    endIds: endIds instanceof Int32Array ? [...endIds] : [],
   };
 }
 

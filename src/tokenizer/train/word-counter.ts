@@ -2,7 +2,8 @@
  * Counts the words of texts, cut as the trained tokenizer will cut them (digits one by one, then GPT-2's split). Training
  * needs no more of a text than this.
  */
-import { preTokenizer, splitWords } from "../pre-tokenizers.js";
+import { preTokenizer } from "../pre-tokenizers.js";
+import { splitWords } from "../split-words.js";
 
 /** GGUF's name of the cut (`tokenizer.ggml.pre`): `\p{N}` alone, then GPT-2's pattern. */
 export const TRAINED_PRE_TOKENIZER = "smollm";

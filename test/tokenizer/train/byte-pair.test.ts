@@ -4,7 +4,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { charOfByte, toByteLevel } from "../../../src/tokenizer/byte-level.js";
 import { createTokenizer } from "../../../src/tokenizer/create-tokenizer.js";
-import { preTokenizer, splitWords } from "../../../src/tokenizer/pre-tokenizers.js";
+import { preTokenizer } from "../../../src/tokenizer/pre-tokenizers.js";
+import { splitWords } from "../../../src/tokenizer/split-words.js";
 import { trainBytePair } from "../../../src/tokenizer/train/byte-pair.js";
 import {
   ggufTokenizerKeys,
