@@ -67,7 +67,7 @@ async function hashesOf(llama, modelPath, name, texts) {
 async function encodeAll(file, names) {
   const texts = textsOf(file);
   const llama = await openLlama();
-  for (const name of names) process.stdout.write(`${(await hashesOf(llama, file, name, texts)).join(" ")}\n`);
+  for (const name of names) process.stdout.write(`ids ${(await hashesOf(llama, file, name, texts)).join(" ")}\n`);
   await llama.dispose();
 }
 
@@ -85,9 +85,10 @@ function inChildren(file, names) {
       [here("pre-tokenizer-vectors.mjs"), "--file", file, "--names", left.join(" ")],
       { encoding: "utf8", maxBuffer: 1 << 28 },
     );
-    const lines = child.stdout.split("\n").slice(0, -1);
+    // llama.cpp writes there too.
+    const lines = child.stdout.split("\n").filter((line) => line.startsWith("ids "));
     lines.forEach((line, i) => {
-      rows[left[i]] = line;
+      rows[left[i]] = line.slice(4);
     });
     if (lines.length < left.length) process.stderr.write(`${left[lines.length]}: llama.cpp aborts on these texts\n`);
     left = left.slice(lines.length + 1);

@@ -5,10 +5,10 @@
 import { FormatError, UnsupportedError } from "../util/errors.js";
 import { AddedTokens } from "./added-tokens.js";
 import { endIds } from "./end-tokens.js";
+import { decoderBytes } from "./hf/decoder.js";
 import { aroundText, withToken } from "./hf/post-processor.js";
+import { HfTextModel, type WordEncoding } from "./hf/text-model.js";
 import { readVocabulary, scoredTokens } from "./hf/vocabulary.js";
-import { decoderBytes } from "./hf-decoder.js";
-import { HfTextModel, type MakeWordEncoder } from "./hf-text-model.js";
 import { type Fields, fieldsOf, isFields, listOf, nameOf, optionalFields, textOf } from "./json-fields.js";
 import { PairMergeModel } from "./pair-merge-model.js";
 import type { HfTokenizerSource } from "./source.js";
@@ -16,6 +16,7 @@ import type { Tokenizer } from "./tokenizer.js";
 import { Unigram } from "./unigram-model.js";
 import type { Vocabulary } from "./vocabulary.js";
 import { VocabularyTokenizer } from "./vocabulary-tokenizer.js";
+import { WholeWords } from "./whole-words.js";
 import { WordPieces } from "./word-piece-model.js";
 
 /**
@@ -32,7 +33,10 @@ export function tokenizerFromHf(source: HfTokenizerSource, rows?: number): Token
   const named = { startId: source.startId, endIds: source.endIds ?? [] };
   const read = readVocabulary({ json, model, config, specials, chatTemplate, rows, ...named });
   const { vocabulary, added, eosId } = read;
-  const text = new HfTextModel(json, added, wordEncoder(kind, model, vocabulary));
+  const text = new HfTextModel(json, added, {
+    spellsBytes: kind === "BPE",
+    make: wordEncoder(kind, model, vocabulary),
+  });
   const around = aroundText(json.post_processor, vocabulary);
   const prefix = withToken(around.prefix, read.bosId, config.add_bos_token, "start");
   return new VocabularyTokenizer({
@@ -51,7 +55,7 @@ export function tokenizerFromHf(source: HfTokenizerSource, rows?: number): Token
   });
 }
 
-const MODEL_KINDS = ["BPE", "WordPiece", "Unigram"] as const;
+const MODEL_KINDS = ["BPE", "WordPiece", "Unigram", "WordLevel"] as const;
 type ModelKind = (typeof MODEL_KINDS)[number];
 
 /** @throws UnsupportedError for others */
@@ -66,7 +70,7 @@ function modelKind(model: Fields): ModelKind {
 }
 
 /** What encodes the words that the pre-tokenizer makes. */
-function wordEncoder(kind: ModelKind, model: Fields, vocabulary: Vocabulary): MakeWordEncoder {
+function wordEncoder(kind: ModelKind, model: Fields, vocabulary: Vocabulary): WordEncoding["make"] {
   if (kind === "Unigram") {
     const scores = scoredTokens(listOf(model.vocab, "tokenizer.json: model.vocab")).map(([, score]) => score);
     const byteFallback = model.byte_fallback === true;
@@ -84,6 +88,12 @@ function wordEncoder(kind: ModelKind, model: Fields, vocabulary: Vocabulary): Ma
         unknownId,
         longestWord: typeof longest === "number" ? longest : 100,
       });
+  }
+  if (kind === "WordLevel") return () => new WholeWords(vocabulary, unknownId);
+  if (typeof model.dropout === "number" && model.dropout > 0) {
+    throw new UnsupportedError(
+      `tokenizer.json: BPE with dropout ${model.dropout} gives other tokens each time; take it out.`,
+    );
   }
   const affix = textOf(model.end_of_word_suffix) || textOf(model.continuing_subword_prefix);
   if (affix) throw new UnsupportedError(`tokenizer.json: BPE with the affix "${affix}" on words isn't supported.`);

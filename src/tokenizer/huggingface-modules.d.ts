@@ -3,16 +3,6 @@
  * can't follow. Checked by the tests that run them.
  */
 declare module "@huggingface/tokenizers" {
-  /** Entries are normalizers of tokenizer.json; unknown types throw. */
-  export class SequenceNormalizer {
-    constructor(config: { type: "Sequence"; normalizers: readonly unknown[] });
-    normalize(text: string): string;
-  }
-  /** Entries are pre-tokenizers of tokenizer.json; unknown types throw. */
-  export class SequencePreTokenizer {
-    constructor(config: { type: "Sequence"; pretokenizers: readonly unknown[] });
-    pre_tokenize(text: string, options: { section_index: number }): readonly string[];
-  }
   /** The whole library at work: the oracle of the tests. */
   export class Tokenizer {
     constructor(tokenizerJson: object, tokenizerConfig: object);

@@ -76,12 +76,16 @@ export class PairMergeModel implements MergeRule {
   }
 
   /** Encodes one word of the pre-tokenizer (the whole text where there is none). */
-  encodeWord(word: string, out: IdList): void {
+  encodeWord(word: string, out: IdList, check?: () => void): void {
     if (!this.#cutsAtSpaces || this.#options.ignoreMerges) {
-      this.#encodeCached(word, out);
+      this.#encodeCached(word, out, check);
       return;
     }
-    for (const part of spaceMarkWords(word)) this.#encodeCached(part, out);
+    let parts = 0;
+    for (const part of spaceMarkWords(word)) {
+      if (parts++ % 1024 === 0) check?.();
+      this.#encodeCached(part, out, check);
+    }
   }
 
   rank(left: number, right: number): number {
@@ -92,18 +96,18 @@ export class PairMergeModel implements MergeRule {
     this.#symbols[left] = this.#merged[rank];
   }
 
-  #encodeCached(word: string, out: IdList): void {
+  #encodeCached(word: string, out: IdList, check?: () => void): void {
     const known = this.#cache.get(word);
     if (known) {
       out.pushAll(known);
       return;
     }
     const start = out.size;
-    this.#encodeNew(word, out);
+    this.#encodeNew(word, out, check);
     this.#cache.set(word, out.from(start));
   }
 
-  #encodeNew(word: string, out: IdList): void {
+  #encodeNew(word: string, out: IdList, check?: () => void): void {
     const { vocabulary, byteLevel, ignoreMerges } = this.#options;
     if (ignoreMerges) {
       const whole = vocabulary.ids.get(byteLevel ? toByteLevel(word) : word);
@@ -116,7 +120,7 @@ export class PairMergeModel implements MergeRule {
     if (byteLevel) this.#addBytes(word);
     else this.#addCharacters(word);
     if (this.#count === 0) return;
-    this.#merger.merge(this.#count, this);
+    this.#merger.merge(this.#count, this, check);
     const { next } = this.#merger;
     for (let i = 0; i >= 0; i = next[i]) this.#emit(this.#symbols[i], out);
     if (this.#symbols.length > 1 << 16) this.#symbols = new Int32Array(64);

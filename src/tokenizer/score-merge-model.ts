@@ -8,7 +8,7 @@
 import type { IdList } from "./id-list.js";
 import { crossesWords, spaceMarkWords } from "./space-mark-words.js";
 import { type MergeRule, SymbolMerger } from "./symbol-merger.js";
-import type { TextModel } from "./text-model.js";
+import type { TextModel, TextPlace } from "./text-model.js";
 import { isSteering, SPACE_MARK, TokenKind, type Vocabulary } from "./vocabulary.js";
 import { WordCache } from "./word-cache.js";
 
@@ -57,19 +57,21 @@ export class ScoreMergeModel implements TextModel, MergeRule {
     this.#unknownId = options.unknownId;
   }
 
-  encode(text: string, _place: unknown, out: IdList): void {
+  encode(text: string, { check }: TextPlace, out: IdList): void {
     if (text === "") return;
     const marked = (this.#addSpacePrefix ? SPACE_MARK : "") + text.replaceAll(" ", SPACE_MARK);
     if (!this.#cutsAtSpaces) {
-      this.#encodeWord(marked, out);
+      this.#encodeWord(marked, out, check);
       return;
     }
+    let words = 0;
     for (const word of spaceMarkWords(marked)) {
+      if (words++ % 1024 === 0) check?.();
       const known = this.#cache.get(word);
       if (known) out.pushAll(known);
       else {
         const start = out.size;
-        this.#encodeWord(word, out);
+        this.#encodeWord(word, out, check);
         this.#cache.set(word, out.from(start));
       }
     }
@@ -84,7 +86,7 @@ export class ScoreMergeModel implements TextModel, MergeRule {
     this.#ends[left] = this.#ends[right];
   }
 
-  #encodeWord(word: string, out: IdList): void {
+  #encodeWord(word: string, out: IdList, check?: () => void): void {
     const whole = word.length === 1 ? this.#pieces.get(word) : undefined;
     if (whole !== undefined) {
       out.push(whole);
@@ -99,7 +101,7 @@ export class ScoreMergeModel implements TextModel, MergeRule {
       at += char.length;
       this.#ends.push(at);
     }
-    this.#merger.merge(this.#starts.length, this);
+    this.#merger.merge(this.#starts.length, this, check);
     const { next } = this.#merger;
     for (let i = 0; i >= 0; i = next[i]) this.#emit(word.slice(this.#starts[i], this.#ends[i]), out);
   }

@@ -12,6 +12,8 @@ export interface MergeRule {
 
 /** Symbols of which buffers are kept for the next word; longer ones are let go again. */
 const KEPT_SYMBOLS = 1 << 14;
+/** Pairs between two looks at the caller. */
+const ASK_AFTER = 1 << 15;
 /** A heap entry is rank * POSITIONS + position in one double, so ordering entries is comparing numbers. */
 const POSITIONS = 2 ** 32;
 
@@ -24,8 +26,8 @@ export class SymbolMerger {
   #heap = new Float64Array(0);
   #heapSize = 0;
 
-  /** Merges `count` symbols by the rule; what is left is the chain 0, next[0], ... */
-  merge(count: number, rule: MergeRule): void {
+  /** Merges `count` symbols by the rule, asking `check` now and then; what is left is the chain 0, next[0], ... */
+  merge(count: number, rule: MergeRule, check?: () => void): void {
     this.#reserve(count);
     const { next } = this;
     const prev = this.#prev;
@@ -35,8 +37,12 @@ export class SymbolMerger {
       next[i] = i + 1 < count ? i + 1 : -1;
       ranks[i] = -1;
     }
-    for (let i = 0; i + 1 < count; i++) this.#rankPair(i, rule);
-    while (this.#heapSize > 0) {
+    for (let i = 0; i + 1 < count; i++) {
+      if (i % ASK_AFTER === 0) check?.();
+      this.#rankPair(i, rule);
+    }
+    for (let merges = 1; this.#heapSize > 0; merges++) {
+      if (merges % ASK_AFTER === 0) check?.();
       const entry = this.#pop();
       const rank = Math.floor(entry / POSITIONS);
       const left = entry - rank * POSITIONS;

@@ -15,6 +15,8 @@ export interface TokenBytesOptions {
   readonly vocabulary: Vocabulary;
   readonly spelling: Spelling;
   readonly stripsLeadingSpace: boolean;
+  /** Of `space-mark`: the text of a token that is no byte; default: U+2581 becomes a space. */
+  readonly spell?: (text: string) => string;
   /** Of `word-piece`; default "##". */
   readonly continuingPrefix?: string;
   /** No space before punctuation. */
@@ -39,12 +41,13 @@ export class SpelledTokenBytes implements TokenBytes {
     if (text === undefined) return NOTHING;
     const kind = kinds[id];
     if (isControl(kind)) return special ? encoder.encode(text) : NOTHING;
+    const { spell = withSpaces } = this.#options;
     switch (this.#options.spelling) {
       case "byte-level":
         return kind === TokenKind.userDefined || kind === TokenKind.marker ? encoder.encode(text) : fromByteLevel(text);
       case "space-mark": {
         const byte = kind === TokenKind.byte ? byteOfToken(text) : undefined;
-        return byte === undefined ? this.#text(text.replaceAll(SPACE_MARK, " ")) : Uint8Array.of(byte);
+        return byte === undefined ? this.#text(spell(text)) : Uint8Array.of(byte);
       }
       case "word-piece":
         return this.#wordPiece(text);
@@ -65,3 +68,5 @@ export class SpelledTokenBytes implements TokenBytes {
 function withoutSpace(piece: string): string {
   return /^ (?:[.?!,]|n't|'m|'s|'ve|'re)/.test(piece) ? piece.slice(1) : piece;
 }
+
+const withSpaces = (text: string): string => text.replaceAll(SPACE_MARK, " ");

@@ -3,9 +3,9 @@
  * the one with the largest sum of scores (Viterbi). A character in no piece costs ten more than the worst piece;
  * neighbours of that kind are one unknown token, or byte tokens where the vocabulary has them.
  */
-import type { WordEncoder } from "./hf-text-model.js";
 import type { IdList } from "./id-list.js";
 import { byteOfToken } from "./score-merge-model.js";
+import type { WordEncoder } from "./text-model.js";
 import { isSteering, TokenKind, type Vocabulary } from "./vocabulary.js";
 
 /** What an unknown character costs beyond the worst piece. */
@@ -19,6 +19,9 @@ export interface UnigramOptions {
   /** Unknown characters become byte tokens. */
   readonly byteFallback: boolean;
 }
+
+/** Characters between two looks at the caller. */
+const ASK_AFTER = 4096;
 
 const encoder = new TextEncoder();
 
@@ -50,8 +53,8 @@ export class Unigram implements WordEncoder {
     this.#unknownScore = worst - UNKNOWN_PENALTY;
   }
 
-  encodeWord(word: string, out: IdList): void {
-    const { ids, starts } = this.#bestPath(word);
+  encodeWord(word: string, out: IdList, check?: () => void): void {
+    const { ids, starts } = this.#bestPath(word, check);
     const path: { readonly id: number; readonly start: number; readonly end: number }[] = [];
     for (let end = word.length; end > 0; end = starts[end]) path.push({ id: ids[end], start: starts[end], end });
     path.reverse();
@@ -62,7 +65,7 @@ export class Unigram implements WordEncoder {
   }
 
   /** By end of the piece: its id (-1: an unknown character) and where it starts. */
-  #bestPath(word: string): { readonly ids: Int32Array; readonly starts: Int32Array } {
+  #bestPath(word: string, check?: () => void): { readonly ids: Int32Array; readonly starts: Int32Array } {
     const best = new Float64Array(word.length + 1).fill(Number.NEGATIVE_INFINITY);
     const ids = new Int32Array(word.length + 1);
     const starts = new Int32Array(word.length + 1);
@@ -74,6 +77,7 @@ export class Unigram implements WordEncoder {
       starts[end] = start;
     };
     for (let start = 0; start < word.length; ) {
+      if (start % ASK_AFTER === 0) check?.();
       const step = characterLength(word, start);
       const most = Math.min(word.length, start + this.#longest);
       let single = false;

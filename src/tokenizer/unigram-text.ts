@@ -2,7 +2,7 @@
 import type { CharacterMap } from "./character-map.js";
 import type { IdList } from "./id-list.js";
 import { crossesWords, spaceMarkWords } from "./space-mark-words.js";
-import type { TextModel } from "./text-model.js";
+import type { TextModel, TextPlace } from "./text-model.js";
 import type { Unigram } from "./unigram-model.js";
 import { SPACE_MARK, type Vocabulary } from "./vocabulary.js";
 import { WordCache } from "./word-cache.js";
@@ -27,17 +27,19 @@ export class UnigramText implements TextModel {
     this.#cutsAtSpaces = !options.vocabulary.texts.some((text) => text !== undefined && crossesWords(text));
   }
 
-  encode(text: string, _place: unknown, out: IdList): void {
+  encode(text: string, { check }: TextPlace, out: IdList): void {
     const marked = this.#marked(text);
     if (marked === "") return;
+    let words = 0;
     for (const word of this.#cutsAtSpaces ? spaceMarkWords(marked) : [marked]) {
+      if (words++ % 1024 === 0) check?.();
       const known = this.#cache.get(word);
       if (known) {
         out.pushAll(known);
         continue;
       }
       const start = out.size;
-      this.#options.unigram.encodeWord(word, out);
+      this.#options.unigram.encodeWord(word, out, check);
       if (this.#cutsAtSpaces) this.#cache.set(word, out.from(start));
     }
   }

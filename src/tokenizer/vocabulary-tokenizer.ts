@@ -53,15 +53,17 @@ export class VocabularyTokenizer implements Tokenizer {
   }
 
   encode(text: string, options: EncodeOptions = {}): Int32Array {
-    const { addSpecial = true, parseSpecial = true, guarded = false } = options;
+    const { addSpecial = true, parseSpecial = true, guarded = false, check } = options;
     const { addedTokens, model, prefix, suffix } = this.#parts;
     const out = new IdList();
     if (addSpecial) out.pushAll(prefix);
+    let sections = 0;
     for (const section of addedTokens.sections(text, parseSpecial)) {
+      if (sections++ % 1024 === 0) check?.();
       if ("token" in section) out.push(section.token.id);
       else {
         const plain = guarded ? withoutGuard(section.text) : section.text;
-        model.encode(plain, { first: section.start === 0, parseSpecial: parseSpecial && !guarded }, out);
+        model.encode(plain, { first: section.start === 0, parseSpecial: parseSpecial && !guarded, check }, out);
       }
     }
     if (addSpecial) out.pushAll(suffix);

@@ -3,7 +3,7 @@ import type { IdList } from "./id-list.js";
 import type { PairMergeModel } from "./pair-merge-model.js";
 import type { PreTokenizer } from "./pre-tokenizers.js";
 import { splitWords } from "./split-words.js";
-import type { TextModel } from "./text-model.js";
+import type { TextModel, TextPlace } from "./text-model.js";
 import { SPACE_MARK } from "./vocabulary.js";
 
 export class WordModel implements TextModel {
@@ -12,9 +12,12 @@ export class WordModel implements TextModel {
     readonly merges: PairMergeModel,
   ) {}
 
-  encode(text: string, _place: unknown, out: IdList): void {
+  encode(text: string, { check }: TextPlace, out: IdList): void {
     const { splits, marksSpaces } = this.pre;
     const marked = marksSpaces ? text.replaceAll(" ", SPACE_MARK) : text;
-    for (const word of splitWords(marked, splits)) this.merges.encodeWord(word, out);
+    splitWords(marked, splits).forEach((word, i) => {
+      if (i % 1024 === 0) check?.();
+      this.merges.encodeWord(word, out, check);
+    });
   }
 }

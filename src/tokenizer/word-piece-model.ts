@@ -4,7 +4,7 @@
  * (Devlin et al. 2019, https://arxiv.org/abs/1810.04805)
  */
 import type { IdList } from "./id-list.js";
-import type { TextModel } from "./text-model.js";
+import type { TextModel, TextPlace } from "./text-model.js";
 import { isSteering, SPACE_MARK, type Vocabulary } from "./vocabulary.js";
 
 export interface WordPieceOptions {
@@ -70,8 +70,11 @@ export class WordPieceModel implements TextModel {
     });
   }
 
-  encode(text: string, _place: unknown, out: IdList): void {
-    for (const word of bertWords(text)) this.#pieces.encodeWord(word, out);
+  encode(text: string, { check }: TextPlace, out: IdList): void {
+    bertWords(text).forEach((word, i) => {
+      if (i % 1024 === 0) check?.();
+      this.#pieces.encodeWord(word, out);
+    });
   }
 }
 

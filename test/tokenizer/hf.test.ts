@@ -115,6 +115,9 @@ describe("word pieces of tokenizer.json", () => {
 });
 
 describe("broken files", () => {
+  const split = (pattern: object, behavior: string) =>
+    hfJson({ pre_tokenizer: { type: "Split", pattern, behavior, invert: false } });
+  const decoder = (decoders: readonly object[]) => hfJson({ decoder: { type: "Sequence", decoders } });
   const model = { type: "BPE", vocab: { a: 0, b: 1, ab: 2 }, merges: ["a b"] };
   const broken: readonly (readonly [string, unknown])[] = [
     ["no object", "tokenizer"],
@@ -136,10 +139,20 @@ describe("broken files", () => {
   });
 
   const unsupported: readonly (readonly [string, unknown])[] = [
-    ["model", hfJson({ model: { type: "WordLevel", vocab: { a: 0 } } })],
-    ["normalizer", hfJson({ normalizer: { type: "Nmt" } })],
-    ["pre-tokenizer", hfJson({ pre_tokenizer: { type: "UnicodeScripts" } })],
+    ["model", hfJson({ model: { type: "Nonesuch", vocab: { a: 0 } } })],
+    ["normalizer", hfJson({ normalizer: { type: "Nonesuch" } })],
+    ["pre-tokenizer", hfJson({ pre_tokenizer: { type: "Nonesuch" } })],
     ["decoder", hfJson({ decoder: { type: "CTC" } })],
+    ["behavior", split({ String: " " }, "Nonesuch")],
+    ["pattern", split({ Glob: "*" }, "Isolated")],
+    ["pattern of a Replace", hfJson({ normalizer: { type: "Replace", pattern: { Glob: "*" }, content: "" } })],
+    ["set of an expression", split({ Regex: "\\p{Nonesuch}" }, "Isolated")],
+    ["backreference", split({ Regex: "(a)\\1" }, "Isolated")],
+    ["dropout", hfJson({ model: { ...model, dropout: 0.1 } })],
+    ["affix", hfJson({ model: { ...model, end_of_word_suffix: "</w>" } })],
+    ["post-processor", hfJson({ post_processor: { type: "Nonesuch" } })],
+    ["decoder behind Fuse", decoder([{ type: "Fuse" }, { type: "Replace", pattern: { String: "a" }, content: "b" }])],
+    ["stripping decoder", decoder([{ type: "Fuse" }, { type: "Strip", content: "a", start: 1, stop: 0 }])],
   ];
 
   it.each(unsupported)("an unknown %s is an UnsupportedError", (_name, json) => {

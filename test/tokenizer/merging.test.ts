@@ -45,7 +45,7 @@ describe("merging by score", () => {
         const vocabulary = makeVocabulary(texts, kinds);
         const model = new ScoreMergeModel({ vocabulary, scores, addSpacePrefix: false, unknownId: 0 });
         const out = new IdList();
-        model.encode(input, undefined, out);
+        model.encode(input, { first: true, parseSpecial: false }, out);
         const rank = (left: string, right: string) => {
           const id = vocabulary.ids.get(left + right);
           return id === undefined ? undefined : -scores[id];
