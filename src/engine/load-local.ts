@@ -106,7 +106,13 @@ async function loadCheckpoint(
     const decoder = new Decoder(spec, weights);
     report({ phase: "ready", doneBytes: bytes, totalBytes: bytes, plan });
     const info = {
-      ...infoOf(checkpoint, { spec, notes: [...built.notes, ...notes, ...tokenizer.notes] }, entries, tokenizer, backend),
+      ...infoOf(
+        checkpoint,
+        { spec, notes: [...built.notes, ...notes, ...tokenizer.notes] },
+        entries,
+        tokenizer,
+        backend,
+      ),
       fingerprint: fingerprintOf(spec, checksum),
     };
     const endIds = endIdsOf(checkpoint, tokenizer);
