@@ -33,7 +33,10 @@ export interface LoadOptions {
    * Node 26. Default: in Node 24. See docs/architecture.md.
    */
   readonly wide?: boolean;
-  /** Run the engine in its own thread so that the caller's event loop stays free; default true. */
+  /**
+   * Run the engine in its own thread so that the caller's event loop stays free. Default: where its module can be found; in a
+   * bundle of one file it cannot (docs/bundlers.md), and with true that is an error.
+   */
   readonly thread?: boolean;
   /** Most bytes that weights and one session's cache may take; default: what the machine has available. */
   readonly memoryLimitBytes?: number;

@@ -1,6 +1,7 @@
 /** What users call: loads a model into a thread of its own, or into the one that calls. */
 
-import { platform } from "../util/platform.js";
+import { NotFoundError } from "../util/errors.js";
+import { platform, type Thread } from "../util/platform.js";
 import type { LoadOptions, Model } from "./api.js";
 import { loadOptions } from "./arguments/calls.js";
 import { Caller } from "./caller.js";
@@ -19,12 +20,26 @@ export async function load(model: string | URL, options?: LoadOptions): Promise<
     const own = loadOptions(options);
     await prepare(own);
     const location = platform().absolute?.(reference) ?? reference;
-    if (own.thread ?? true) return await loadRemote(platform().spawnEngine(), location, own, caller);
+    const thread = spawnThread(own);
+    if (thread) return await loadRemote(thread, location, own, caller);
     // Not needed by a program whose models have threads of their own.
     const { loadLocal } = await import("./load-local.js");
     return await loadLocal(location, own);
   } catch (error) {
     throw caller.tell(error);
+  }
+}
+
+/** Undefined when the model is to run in the thread that calls, or must, since there is no module for another. */
+function spawnThread({ thread }: LoadOptions): Thread | undefined {
+  if (thread === false) return undefined;
+  try {
+    return platform().spawnEngine();
+  } catch (error) {
+    if (thread === true || !(error instanceof NotFoundError)) throw error;
+    const message = "Sluice runs in the thread that called load, which is busy during each step.";
+    platform().warn?.(`${message} ${error.message}`, "SLUICE_IN_PLACE");
+    return undefined;
   }
 }
 

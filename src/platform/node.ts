@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import process from "node:process";
+import { pathToFileURL } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { NotFoundError } from "../util/errors.js";
 import type { Platform, Thread } from "../util/platform.js";
@@ -28,6 +29,7 @@ export const nodePlatform: Platform = {
   spawnEngine,
   yieldToEvents: () => new Promise((resolve) => setImmediate(resolve)),
   enableWasmFeatures,
+  warn: (message, code) => process.emitWarning(message, { code }),
   compileWide,
   writer: nodeFileWriter,
   hub: new NodeHub(process.env),
@@ -37,14 +39,34 @@ function isHttp(location: string): boolean {
   return /^(https?|data):/i.test(location);
 }
 
+/** What the engine's thread is called: in the package, and beside a bundle, however it ends there. */
+const ENGINE = "engine-thread-node";
+
 function spawnEngine(): Thread {
+  const entries = engineEntries();
+  const entry = entries.find((url) => existsSync(url));
+  if (entry) return spawnModuleThread(entry, "sluice-engine");
+  throw new NotFoundError(
+    `The engine's thread was not found: there is no '${entries[0]?.pathname ?? ENGINE}'. In a bundle, leave sluice out ` +
+      `(external: ["sluice"]), or make sluice/engine-thread an entry of its own, ${ENGINE}.js beside the bundle, or load ` +
+      "with thread: false (docs/bundlers.md). In a checkout, run npm run build.",
+  );
+}
+
+/** Where the thread's module may be. */
+function engineEntries(): URL[] {
+  const here = ownUrl();
+  if (!here) return [];
   // A thread needs JavaScript: when this file itself runs as TypeScript (tests), the built package has it.
-  const here = import.meta.url;
-  const entry = new URL(here.endsWith(".ts") ? "../../dist/engine-thread-node.js" : "../engine-thread-node.js", here);
-  if (!existsSync(entry)) {
-    throw new NotFoundError(`The engine's thread was not built: there is no '${entry.pathname}'. Run npm run build.`);
-  }
-  return spawnModuleThread(entry, "sluice-engine");
+  if (here.endsWith(".ts")) return [new URL(`../../dist/${ENGINE}.js`, here)];
+  return ["../", "./"].flatMap((folder) => [".js", ".mjs", ".cjs"].map((end) => new URL(folder + ENGINE + end, here)));
+}
+
+/** The URL of this file or of the bundle that it is in; bundles in CommonJS have no import.meta.url. */
+function ownUrl(): string | undefined {
+  const url: string | undefined = import.meta.url;
+  if (url) return url;
+  return typeof __filename === "string" ? pathToFileURL(__filename).href : undefined;
 }
 
 /** Relaxed SIMD is on by default from V8 11.4 on, that is in Node 22; Node 20 has it behind a flag. */

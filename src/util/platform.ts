@@ -47,8 +47,10 @@ export interface Platform {
   list(location: string): Promise<readonly string[] | "file" | undefined>;
   /** Starts a worker of the Wasm pool: a classic script given as source text, which may use `onmessage`/`postMessage`. */
   spawnScript(source: string, name: string): Thread;
-  /** Starts the engine's thread. */
+  /** Starts the engine's thread. @throws NotFoundError where its module is not there, as in a bundle */
   spawnEngine(): Thread;
+  /** Tells the user of the process what goes on, but not as asked. Absent in browsers. */
+  warn?(message: string, code: string): void;
   /** Lets waiting events (messages, timers, signals) run, then resolves. Cheap. */
   yieldToEvents(): Promise<void>;
   /** Turns on engine features that are behind flags (relaxed SIMD in Node 20); call before the first compile. */
