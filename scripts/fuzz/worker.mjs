@@ -21,8 +21,8 @@ async function serve() {
   const shared = new SharedArrayBuffer(8);
   const current = new Int32Array(shared);
   new Worker(new URL(import.meta.url), { workerData: shared }).unref();
-  const { Cases, describe } = await import("./cases.mjs");
-  const { library } = await import("./library.mjs");
+  const { Cases, describe } = await import("./cases.mjs").catch(unprepared);
+  const { library } = await import("./library.mjs").catch(unprepared);
   let job;
   let at = 0;
   for (const event of ["unhandledRejection", "uncaughtException"]) {
@@ -32,10 +32,7 @@ async function serve() {
   }
   process.on("message", async (message) => {
     job = message;
-    const cases = await Cases.of(job.kind, library, job.seed).catch((error) => {
-      say({ event: "unprepared", message: String(error?.stack) });
-      process.exit(1);
-    });
+    const cases = await Cases.of(job.kind, library, job.seed).catch(unprepared);
     for (at = job.from; at < job.to; at++) {
       say({ event: "begin", index: at });
       Atomics.store(current, 1, 1);
@@ -52,6 +49,12 @@ async function serve() {
     await cases.end();
     say({ event: "done" });
   });
+}
+
+/** Without the library or the seeds there are no cases: that is no fault of one of them. */
+function unprepared(error) {
+  say({ event: "unprepared", message: String(error?.stack) });
+  process.exit(1);
 }
 
 /** Whether garbage alone does not explain the size: then a new process goes on. */

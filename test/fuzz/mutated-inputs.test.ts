@@ -3,11 +3,10 @@
  * The whole, with limits of time and memory that are watched from outside, is scripts/fuzz.mjs.
  */
 import { expect, test } from "vitest";
-import { faultsOf } from "../../scripts/fuzz/cases.mjs";
+import { faultsOf, KINDS } from "../../scripts/fuzz/cases.mjs";
 import { library } from "./library.js";
 
 const COUNT = 200;
-const KINDS = ["gguf", "safetensors", "config", "template", "snapshot", "checkpoint", "options", "cli"];
 
 test.each(KINDS)("%s: mutated inputs end well or with a typed error", async (kind) => {
   const { faults, refused } = await faultsOf(kind, library, { count: COUNT, seed: 1, shared: false, threads: false });
