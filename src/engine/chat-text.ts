@@ -2,6 +2,7 @@
  * What a turn of a conversation adds to the text that the model has already read: the chat template renders all messages
  * at once, and only what is new is handed on, so that an endless chat never reads its past again.
  */
+import { guardedRest, withoutGuard } from "../tokenizer/message-guard.js";
 import type { ChatMessage, Tokenizer } from "../tokenizer/tokenizer.js";
 
 export interface Turn {
@@ -12,7 +13,10 @@ export interface Turn {
 }
 
 export class ChatText {
-  /** Rendered text that the session holds, with the answers as they were written; undefined when that is not known. */
+  /**
+   * Rendered text that the session holds, with the answers as they were written and without the marks of the guard;
+   * undefined when that is not known.
+   */
   held: string | undefined = "";
 
   constructor(private readonly tokenizer: Tokenizer) {}
@@ -21,9 +25,10 @@ export class ChatText {
   turn(past: readonly ChatMessage[], next: readonly ChatMessage[], check?: () => void): Turn {
     const whole = this.tokenizer.renderChat([...past, ...next], { guard: true, check });
     // Many templates trim what the assistant wrote; the model has read it as it was.
-    const held = [this.held, this.held?.trimEnd()].find((text) => text !== undefined && whole.startsWith(text));
-    this.held = whole;
-    return { text: whole.slice(held?.length ?? 0), startOver: held === undefined };
+    const { held } = this;
+    const rest = held === undefined ? undefined : (guardedRest(whole, held) ?? guardedRest(whole, held.trimEnd()));
+    this.held = withoutGuard(whole);
+    return { text: rest ?? whole, startOver: rest === undefined };
   }
 
   /** The assistant wrote this after the last turn. */

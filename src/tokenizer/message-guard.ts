@@ -33,6 +33,17 @@ export function withoutGuard(text: string): string {
   return text.includes(MARK) ? text.replaceAll(MARK, "") : text;
 }
 
+/** What of a guarded rendering follows a plain beginning, marks and all; undefined where it does not begin so. */
+export function guardedRest(rendered: string, beginning: string): string | undefined {
+  let at = 0;
+  for (let done = 0; done < beginning.length; at++) {
+    if (rendered[at] === MARK) continue;
+    if (rendered[at] !== beginning[done]) return undefined;
+    done++;
+  }
+  return rendered.slice(at);
+}
+
 /** Texts inside other fields too: parts of content, arguments of calls, reasoning. */
 function guard(value: unknown, addedTokens: AddedTokens, depth = 0): unknown {
   if (typeof value === "string") return markText(value, addedTokens);
