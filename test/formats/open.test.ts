@@ -70,6 +70,8 @@ describe("Hugging Face", () => {
     expect((await openCheckpoint("hf", files)).tokenizer).toEqual({
       kind: "hf",
       tokenizerJson: { model: { type: "BPE" } },
+      startId: 1,
+      endIds: [2],
       tokenizerConfig: { bos_token: "<s>", chat_template: "{{ messages }}" },
       specialTokensMap: {},
     });
