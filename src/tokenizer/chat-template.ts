@@ -25,8 +25,9 @@ const ITEMS_PER_MESSAGE = 4000;
 const MOST_CHARACTERS = 1 << 26;
 const CHARACTERS_PER_GIVEN = 32;
 /** Characters of one text, beside four times what it was given: one step over it takes well below a second. */
-const LONGEST_TEXT = 1 << 23;
-const MOST_MILLISECONDS = 10_000;
+const LONGEST_TEXT = 1 << 21;
+/** Beside one for each message, so that with its last step a render ends within five seconds. */
+const MOST_MILLISECONDS = 4000;
 
 /** What a render needs beside messages and options. */
 export interface RenderSurroundings {
@@ -100,7 +101,7 @@ export class ChatTemplate {
       longestText: LONGEST_TEXT + 4 * given,
       mostItems: MOST_ITEMS + ITEMS_PER_MESSAGE * messages.length,
       mostCharacters: MOST_CHARACTERS + CHARACTERS_PER_GIVEN * given,
-      mostMilliseconds: this.#mostMilliseconds,
+      mostMilliseconds: this.#mostMilliseconds + messages.length,
       check: options.check,
       now: surroundings.now ?? new Date(),
       remark: surroundings.remark,

@@ -6,9 +6,9 @@ import { FormatError, SluiceError } from "../../src/util/errors.js";
 /** Steps enough, and a fifth of a second: what is under test here is that the clock is asked. */
 const render = (source: string, milliseconds = 200) => new ChatTemplate(source, {}, undefined, milliseconds).render([]);
 
-/** Doubles a value up to 2^22. */
-const doubled = (start: string) =>
-  `{% set ns = namespace(x=${start}) %}{% for i in range(22) %}{% set ns.x = ns.x + ns.x %}{% endfor %}`;
+/** Doubles a value, by default up to half of the longest text. */
+const doubled = (start: string, times = 20) =>
+  `{% set ns = namespace(x=${start}) %}{% for i in range(${times}) %}{% set ns.x = ns.x + ns.x %}{% endfor %}`;
 const big = doubled("'a'");
 const thousands = "{% for i in range(100000) %}";
 const many = (count: number, text: string) => text.repeat(count);
@@ -75,13 +75,30 @@ const REFUSED: readonly (readonly [string, string])[] = [
   ["replacing by more", `${doubled("'a'")}{{ ns.x|replace('a', 'a' * 1000) }}`],
   ["replacing nothing by more", `${doubled("'a'")}{{ ns.x.replace('', 'a' * 1000) }}`],
   ["joining with much", `{{ range(100000)|join('a' * 100000) }}`],
-  ["doubling a list", doubled("[1]")],
+  ["doubling a list", doubled("[1]", 22)],
+  ["doubling a text", doubled("'a'", 22)],
   ["mapping without end", `{% set l = range(100000)|list %}${thousands}{{ l|map('string')|join|length }}{% endfor %}`],
   [
     "sorting again and again",
     `{% set l = range(100000)|list %}${thousands}{{ l|sort(reverse=true)|first }}{% endfor %}`,
   ],
   ["wrapping a long word", `${big}{{ ns.x|wordwrap(1)|length }}`],
+  ["a long text as many keys", `${big}{{ ([ns.x] * 3000000)|unique|list|length }}`],
+  ["a long text looked up many times", `${big}{{ ([{}] * 3000000)|map(attribute=ns.x)|select|list|length }}`],
+  ["a long text got many times", `${big}${thousands}{{ {}.get(ns.x ~ i) }}{% endfor %}`],
+  ["a long text begun with many", `${big}{{ ns.x.startswith((ns.x[1:] ~ 'b',) * 500000) }}`],
+  ["letters beyond the first plane, sliced", `${doubled("'😀'", 19)}${thousands}{{ ns.x[:1] }}{% endfor %}`],
+  [
+    "lists that hold one twice, printed well",
+    `{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x|pprint }}`,
+  ],
+  [
+    "dicts that hold one twice, printed well",
+    `{% set ns = namespace(x={}) %}{% for i in range(60) %}{% set ns.x = {1: ns.x, 2: ns.x} %}{% endfor %}{{ ns.x|pprint }}`,
+  ],
+  ["a long format of a time", "{{ strftime_now('%c' * 400000) }}"],
+  ["wide fields of a time", "{{ strftime_now('%999n' * 400000) }}"],
+  ["many precise numbers", "{{ '%.999d' * 300000 % ((1,) * 300000) }}"],
   ["a macro that calls itself", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"],
   ["a macro that calls itself with more", "{% macro f(x) %}{{ f(x ~ x) }}{% endmacro %}{{ f('ab') }}"],
   ["a call block that calls itself", "{% macro f() %}{% call f() %}{% endcall %}{{ caller() }}{% endmacro %}{{ f() }}"],
@@ -118,6 +135,17 @@ const RENDERED: readonly (readonly [string, string, string])[] = [
     "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{% endif %}x{% endmacro %}{{ f(100)|length }}",
     "101",
   ],
+  ["a long needle that is nearly there", "{{ ('a' * 1000000).find('a' * 500000 ~ 'b') }}", "-1"],
+  ["a long needle that is nearly there, from the right", "{{ ('a' * 1000000).rfind('a' * 500000 ~ 'b') }}", "-1"],
+  ["a long needle with its odd letter inside", `{{ 'a' * 400000 ~ 'b' ~ 'a' * 400000 in 'a' * 1500000 }}`, "False"],
+  [
+    "a long needle that is there",
+    "{% set n = 'a' * 300000 ~ 'b' %}{% set t = 'a' * 500000 ~ 'b' ~ n %}" +
+      "{{ t.find(n) }} {{ t.rfind(n) }} {{ t.count(n) }} {{ t.replace(n, '-')|length }} {{ t.split(n)|map('length')|join(',') }} " +
+      "{{ t.rsplit(n, 1)|map('length')|join(',') }} {{ t.rpartition(n)|map('length')|join(',') }}",
+    "200000 500001 2 200002 200000,0,0 500001,0 500001,300001,0",
+  ],
+  ["a format of many values", "{{ ('%s' * 300000 % ((1,) * 300000))|length }}", "300000"],
   ["a hundred thousand numbers", "{{ range(100000)|list|sort(reverse=true)|join(',')|length }}", "588889"],
 ];
 

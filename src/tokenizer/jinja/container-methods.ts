@@ -3,7 +3,7 @@ import { bind, wholeNumber } from "./arguments.js";
 import { broken } from "./fault.js";
 import { equals } from "./operators.js";
 import type { Runtime } from "./runtime.js";
-import { type CallArguments, Dict, isList, type List, Range, Tuple, type Value, View } from "./values.js";
+import { type CallArguments, Dict, isList, type List, Range, Tuple, type Value, View, workOfKey } from "./values.js";
 
 export const CONTAINER_METHODS: Readonly<Record<"list" | "tuple" | "range" | "dict", ReadonlySet<string>>> = {
   list: new Set(["index", "count", "copy"]),
@@ -18,7 +18,7 @@ export function callMethod(
   args: CallArguments,
   runtime: Runtime,
 ): Value {
-  if (value instanceof Dict) return callDictMethod(value, name, args);
+  if (value instanceof Dict) return callDictMethod(value, name, args, runtime);
   const items = value instanceof Tuple ? value.items : value instanceof Range ? [...value] : value;
   if (name === "copy" && isList(value)) {
     bind(name, args, []);
@@ -35,10 +35,11 @@ export function callMethod(
   return BigInt(at);
 }
 
-function callDictMethod(dict: Dict, name: string, args: CallArguments): Value {
+function callDictMethod(dict: Dict, name: string, args: CallArguments, { budget }: Runtime): Value {
   if (name === "get") {
     const [key = null, otherwise = null] = bind(name, args, ["key", "default"], 1);
     if (args.named.size > 0) throw broken("dict.get() takes no keyword arguments");
+    budget.work(workOfKey(key));
     const value = dict.get(key);
     return value === undefined ? otherwise : value;
   }

@@ -9,6 +9,8 @@ import { type CallArguments, Callable, Dict, Namespace, NativeFunction, Range, T
 
 /** Jinja2's sandbox makes no longer ones. */
 const LONGEST_RANGE = 100_000;
+/** Of `strftime_now`: each field may become some hundred times as long. */
+const LONGEST_FORMAT = 1000;
 
 function range({ positional, named }: CallArguments): Value {
   if (named.size > 0) throw broken("range() takes no keyword arguments");
@@ -116,6 +118,9 @@ export function globalsOf(runtime: Runtime): [string, Value][] {
     raise_exception: (args) => refuse(args, runtime),
     strftime_now: (args) => {
       const format = onlyText(bind("strftime_now", args, ["format"], 1)[0], "the format of a time");
+      if (format.length > LONGEST_FORMAT) {
+        throw new Fault("limit", `it has a format of a time with more than ${LONGEST_FORMAT} characters.`);
+      }
       return runtime.budget.text(formatTime(runtime.now, format));
     },
   };

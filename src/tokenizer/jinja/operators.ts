@@ -7,9 +7,22 @@ import { escapeHtml } from "./html.js";
 import { iterate } from "./iteration.js";
 import { percentFormat } from "./percent-format.js";
 import { toText } from "./printing.js";
+import { indexIn } from "./search.js";
 import type { ArithmeticOperator, CompareOperator } from "./syntax.js";
 import { compareTexts } from "./text.js";
-import { Dict, isList, Markup, Range, Thing, Tuple, typeName, Undefined, type Value, View } from "./values.js";
+import {
+  Dict,
+  isList,
+  Markup,
+  Range,
+  Thing,
+  Tuple,
+  typeName,
+  Undefined,
+  type Value,
+  View,
+  workOfKey,
+} from "./values.js";
 
 export function isTrue(value: Value): boolean {
   if (typeof value === "object") {
@@ -197,10 +210,12 @@ export function contains(container: Value, item: Value, budget: Budget): boolean
     }
     const text = plain(container);
     budget.work(text.length);
-    return text.includes(plain(item));
+    return indexIn(text, plain(item), 0, budget) >= 0;
   }
-  if (container instanceof Dict) return container.has(item);
-  if (container instanceof View && container.part === "keys") return container.dict.has(item);
+  if (container instanceof Dict || (container instanceof View && container.part === "keys")) {
+    budget.work(workOfKey(item));
+    return (container instanceof Dict ? container : container.dict).has(item);
+  }
   if (container === null || container instanceof Thing)
     throw broken(`argument of type '${typeName(container)}' is not iterable`);
   for (const other of iterate(container, budget)) {

@@ -18,11 +18,12 @@ const MOST_PRECISION = 1000;
 const CONVERSION = /%(?:\(([^()]*)\))?([-+ #0]*)(\*|\d*)(?:\.(\*|\d*))?[hlL]?([a-zA-Z%])?/g;
 
 export function percentFormat(format: string, values: Value, budget: Budget): string {
-  const queue = values instanceof Tuple ? [...values.items] : [values];
+  const queue = values instanceof Tuple ? values.items : [values];
+  let taken = 0;
   const mapping = values instanceof Dict ? values : undefined;
   let named = false;
   const next = (): Value => {
-    const value = queue.shift();
+    const value = queue[taken++];
     if (value === undefined) throw broken("not enough arguments for format string");
     return value;
   };
@@ -49,12 +50,13 @@ export function percentFormat(format: string, values: Value, budget: Budget): st
   );
   // What was not used is an error, but for a list, a dict and an undefined value, which may be mappings.
   const spare = values instanceof Tuple || !(isList(values) || mapping || values instanceof Undefined);
-  if (queue.length > 0 && spare && !named) throw broken("not all arguments converted during string formatting");
+  if (taken < queue.length && spare && !named) throw broken("not all arguments converted during string formatting");
   return budget.text(text);
 }
 
 function converted({ flags, width, precision, type }: Conversion, value: Value, budget: Budget): string {
-  budget.characters(width);
+  if (precision !== undefined && precision > MOST_PRECISION && !"sra".includes(type)) throw broken("precision too big");
+  budget.characters(width + ("sra".includes(type) ? 0 : (precision ?? 0)));
   if ("sra".includes(type)) {
     const text = type === "s" ? toText(value, budget) : type === "r" ? repr(value, budget) : asciiRepr(value, budget);
     return padded(precision === undefined ? text : slicePoints(text, 0, precision), "", width, flags.replace("0", ""));

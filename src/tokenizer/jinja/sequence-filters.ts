@@ -8,7 +8,7 @@ import { arithmetic, equals, isTrue, orderOf } from "./operators.js";
 import { toText } from "./printing.js";
 import type { Runtime } from "./runtime.js";
 import { sizeOf, slice as sliceOf } from "./slices.js";
-import { Dict, Group, Iter, Markup, Tuple, typeName, Undefined, type Value } from "./values.js";
+import { Dict, Group, Iter, Markup, Tuple, typeName, Undefined, type Value, workOfKey } from "./values.js";
 
 function lazy(items: Iterable<Value>): Iter {
   return new Iter("generator", items);
@@ -70,6 +70,7 @@ const unique: Filter = (value, args, runtime) => {
     const seen = new Dict();
     for (const item of iterate(value, runtime.budget)) {
       const key = fold(get(item));
+      runtime.budget.work(workOfKey(key));
       if (seen.has(key)) continue;
       runtime.budget.items(1);
       seen.set(key, null);

@@ -4,7 +4,7 @@ import { broken } from "./fault.js";
 import { numberOf } from "./operators.js";
 import { type Runtime, unmarked } from "./runtime.js";
 import { codePoints, joinPoints, lengthOf } from "./text.js";
-import { Dict, isList, Markup, Range, Tuple, typeName, Undefined, type Value, View } from "./values.js";
+import { Dict, isList, Markup, Range, Tuple, typeName, Undefined, type Value, View, workOfKey } from "./values.js";
 
 /** `len(value)`; undefined for what has none. */
 export function sizeOf(value: Value, runtime: Runtime): number | undefined {
@@ -22,7 +22,10 @@ export function sizeOf(value: Value, runtime: Runtime): number | undefined {
 
 /** The item at a place or under a key; undefined where there is none, also for values without items. */
 export function itemOf(value: Value, index: Value, runtime: Runtime): Value | undefined {
-  if (value instanceof Dict) return isHashable(index) ? value.get(index) : undefined;
+  if (value instanceof Dict) {
+    runtime.budget.work(workOfKey(index));
+    return isHashable(index) ? value.get(index) : undefined;
+  }
   const number = numberOf(index);
   if (typeof number !== "bigint") return undefined;
   if (typeof value === "string" || value instanceof Markup) {
@@ -66,6 +69,7 @@ export function slice(
   if (step === 0) throw broken("slice step cannot be zero");
   if (typeof value === "string" || value instanceof Markup) {
     const { text, mark } = unmarked(typeof value === "string" ? value : value.text, runtime);
+    runtime.budget.work(text.length);
     const made = mark(runtime.budget.text(joinPoints(sliced(codePoints(text), start, stop, step))));
     return value instanceof Markup ? new Markup(made) : made;
   }

@@ -1,12 +1,14 @@
 /** The methods of Python's `str`. A guarded text is read without its marks, and what is made of it is marked anew. */
 import { bind, onlyText, wholeNumber } from "./arguments.js";
 import { BraceFormat } from "./brace-format.js";
+import type { Budget } from "./budget.js";
 import { broken, unsupported } from "./fault.js";
 import { listOf } from "./iteration.js";
 import { CLASSES, capitalize, swapCase, titleCase } from "./letters.js";
 import { isTrue } from "./operators.js";
 import { isPrintable } from "./printing.js";
 import { type Runtime, unmarked } from "./runtime.js";
+import { indexIn, lastIndexIn, splitBy } from "./search.js";
 import { isBlank, lengthOf, slicePoints, splitLines, splitWords, splitWordsRight, strip } from "./text.js";
 import { type CallArguments, Dict, isList, Tuple, typeName, type Value } from "./values.js";
 
@@ -44,54 +46,61 @@ function windowOf(text: string, from: Value | undefined, to: Value | undefined) 
 }
 
 function finding(name: string, last: boolean, must: boolean): Method {
-  return (text, args) => {
+  return (text, args, { budget }) => {
     const [wanted, from, to] = bind(name, args, ["sub", "start", "end"], 1);
     const needle = onlyText(wanted, "what is looked for");
     const window = windowOf(text, from, to);
-    const at = !window.valid ? -1 : last ? window.text.lastIndexOf(needle) : window.text.indexOf(needle);
+    const found = () => (last ? lastIndexIn(window.text, needle, budget) : indexIn(window.text, needle, 0, budget));
+    const at = window.valid ? found() : -1;
     if (at < 0 && must) throw broken("substring not found");
     return BigInt(at < 0 ? -1 : window.start + lengthOf(window.text.slice(0, at)));
   };
 }
 
 function affixed(name: string, matches: (text: string, affix: string) => boolean): Method {
-  return (text, args) => {
+  return (text, args, { budget }) => {
     const [affix, from, to] = bind(name, args, ["affix", "start", "end"], 1);
     const window = windowOf(text, from, to);
     const affixes = affix instanceof Tuple ? affix.items : [affix];
-    return window.valid && affixes.some((one) => matches(window.text, onlyText(one, `the argument of ${name}`)));
+    return affixes.some((one) => {
+      const wanted = onlyText(one, `the argument of ${name}`);
+      budget.work(wanted.length);
+      return window.valid && matches(window.text, wanted);
+    });
   };
 }
 
-const count: Method = (text, args) => {
+const count: Method = (text, args, { budget }) => {
   const [wanted, from, to] = bind("count", args, ["sub", "start", "end"], 1);
   const needle = onlyText(wanted, "what is counted");
   const window = windowOf(text, from, to);
   if (!window.valid) return 0n;
-  return BigInt(needle === "" ? lengthOf(window.text) + 1 : window.text.split(needle).length - 1);
+  return BigInt(needle === "" ? lengthOf(window.text) + 1 : splitBy(window.text, needle, budget).length - 1);
 };
 
 export function replaceText(text: string, old: string, replacement: string, most: number, runtime: Runtime): string {
   const limit = most < 0 ? Number.POSITIVE_INFINITY : most;
   const points = old === "" ? [...text] : undefined;
-  const places = points ? Math.min(points.length + 1, limit) : occurrences(text, old, limit);
-  runtime.budget.characters(text.length + places * (replacement.length - old.length));
-  if (!points) return places === Number.POSITIVE_INFINITY ? text : replaceFirst(text, old, replacement, places);
+  const { budget } = runtime;
+  const places = points ? Math.min(points.length + 1, limit) : occurrences(text, old, limit, budget);
+  budget.characters(text.length + places * (replacement.length - old.length));
+  if (!points) return replaceFirst(text, old, replacement, places, budget);
   const pieces = points.map((point, i) => (i < places ? replacement + point : point));
   return pieces.join("") + (places > points.length ? replacement : "");
 }
 
-function occurrences(text: string, old: string, limit: number): number {
+function occurrences(text: string, old: string, limit: number, budget: Budget): number {
   let found = 0;
-  for (let at = text.indexOf(old); at >= 0 && found < limit; at = text.indexOf(old, at + old.length)) found++;
+  let at = indexIn(text, old, 0, budget);
+  for (; at >= 0 && found < limit; at = indexIn(text, old, at + old.length, budget)) found++;
   return found;
 }
 
-function replaceFirst(text: string, old: string, replacement: string, places: number): string {
+function replaceFirst(text: string, old: string, replacement: string, places: number, budget: Budget): string {
   const parts: string[] = [];
   let start = 0;
   for (let i = 0; i < places; i++) {
-    const at = text.indexOf(old, start);
+    const at = indexIn(text, old, start, budget);
     parts.push(text.slice(start, at), replacement);
     start = at + old.length;
   }
@@ -111,26 +120,26 @@ function splitting(right: boolean): Method {
     const parts =
       separator === null
         ? (right ? splitWordsRight : splitWords)(text, limit)
-        : cut(text, onlyText(separator, "sep"), limit, right);
+        : cut(text, onlyText(separator, "sep"), limit, right, budget);
     budget.items(parts.length);
     return parts;
   };
 }
 
-function cut(text: string, separator: string, limit: number, right: boolean): string[] {
+function cut(text: string, separator: string, limit: number, right: boolean, budget: Budget): string[] {
   if (separator === "") throw broken("empty separator");
-  const parts = text.split(separator);
+  const parts = splitBy(text, separator, budget);
   if (parts.length - 1 <= limit) return parts;
   const rest = right ? parts.splice(0, parts.length - limit) : parts.splice(limit);
   return right ? [rest.join(separator), ...parts] : [...parts, rest.join(separator)];
 }
 
 function partition(last: boolean): Method {
-  return (text, args) => {
+  return (text, args, { budget }) => {
     const [separator] = bind("partition", args, ["sep"], 1);
     const by = onlyText(separator, "sep");
     if (by === "") throw broken("empty separator");
-    const at = last ? text.lastIndexOf(by) : text.indexOf(by);
+    const at = last ? lastIndexIn(text, by, budget) : indexIn(text, by, 0, budget);
     if (at < 0) return new Tuple(last ? ["", "", text] : [text, "", ""]);
     return new Tuple([text.slice(0, at), by, text.slice(at + by.length)]);
   };

@@ -2,6 +2,7 @@
 
 import { bind, onlyText, wholeNumber } from "./arguments.js";
 import { ownAttribute } from "./attributes.js";
+import type { Budget } from "./budget.js";
 import { toFloat } from "./calculation.js";
 import { broken, unsupported } from "./fault.js";
 import type { Filter } from "./filters.js";
@@ -13,7 +14,7 @@ import { arithmetic, isText, isTrue, numberOf, signed } from "./operators.js";
 import { repr, toText } from "./printing.js";
 import { unmarked } from "./runtime.js";
 import { lengthOf } from "./text.js";
-import { Dict, isList, Tuple, typeName, Undefined, type Value } from "./values.js";
+import { Dict, isList, type List, Tuple, typeName, Undefined, type Value } from "./values.js";
 
 const otherwise: Filter = (value, args) => {
   const [other = "", boolean = false] = bind("default", args, ["default_value", "boolean"]);
@@ -100,18 +101,26 @@ const LONGEST_LINE = 80;
 
 const pprint: Filter = (value, args, { budget }) => {
   bind("pprint", args, []);
-  const text = repr(sortedKeys(value), budget);
+  const text = repr(sortedKeys(value, budget), budget);
   if (lengthOf(text) > LONGEST_LINE) throw unsupported("the filter pprint of what needs several lines.");
   return text;
 };
 
-function sortedKeys(value: Value): Value {
-  if (isList(value)) return value.map(sortedKeys);
-  if (value instanceof Tuple) return new Tuple(value.items.map(sortedKeys));
+function sortedKeys(value: Value, budget: Budget): Value {
+  const below = (items: List) => {
+    budget.enter();
+    budget.items(items.length);
+    const made = items.map((item) => sortedKeys(item, budget));
+    budget.leave();
+    return made;
+  };
+  if (isList(value)) return below(value);
+  if (value instanceof Tuple) return new Tuple(below(value.items));
   if (!(value instanceof Dict)) return value;
   const sorted = new Dict();
   const entries = [...value.entries()].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1));
-  for (const [key, item] of entries) sorted.set(key, sortedKeys(item));
+  const items = below(entries.map(([, item]) => item));
+  for (const [at, [key]] of entries.entries()) sorted.set(key, items[at]);
   return sorted;
 }
 

@@ -218,6 +218,17 @@ function keyOf(key: Value): unknown {
   return key instanceof Undefined ? Undefined : key;
 }
 
+/** What looking a key up costs: texts are read to their end, tuples are written out. */
+export function workOfKey(key: Value): number {
+  if (typeof key === "string") return key.length;
+  if (key instanceof Markup) return key.text.length;
+  return key instanceof Tuple ? key.items.reduce((sum: number, item) => sum + workOfItem(item), 0) : 1;
+}
+
+function workOfItem(item: Value): number {
+  return item instanceof Tuple ? LONGEST_KEY : workOfKey(item);
+}
+
 /** A tuple in a tuple may be the same one twice, and so on: short to make, long to write. */
 const LONGEST_KEY = 1 << 20;
 
