@@ -3,7 +3,7 @@
  * `postMessage`, `self`, `close`), so that one script runs on both.
  */
 import { parentPort, Worker } from "node:worker_threads";
-import { InternalError } from "../util/errors.js";
+import { ArgumentError } from "../util/errors.js";
 import type { Thread, ThreadPort } from "../util/platform.js";
 
 /** On one line, so that the line numbers of the script stay right. */
@@ -32,10 +32,11 @@ export function spawnModuleThread(url: URL, name: string): Thread {
   return new WorkerThread(new Worker(url, { name, execArgv: NO_OPTIONS }));
 }
 
-/** The way from inside a thread to the one that started it. @throws InternalError in the main thread */
+/** The way from inside a thread to the one that started it. @throws ArgumentError in the main thread */
 export function parentThreadPort(): ThreadPort {
   const port = parentPort;
-  if (!port) throw new InternalError("This module runs in a thread only.");
+  if (!port)
+    throw new ArgumentError('"sluice/engine-thread" is what the engine\'s thread begins with; import "sluice".');
   return {
     post: (message, transfer) => port.postMessage(message, transfer ?? []),
     onMessage: (listener) => {

@@ -136,11 +136,17 @@ describe("the package", () => {
     readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
   ).exports;
 
-  it.each(Object.entries(exported).filter(([name]) => name !== "./package.json"))("exports %s", async (name, entry) => {
+  const modules = Object.entries(exported).filter(([name]) => !["./package.json", "./engine-thread"].includes(name));
+
+  it.each(modules)("exports %s", async (name, entry) => {
     const exports: object = await import(PACKAGE + name.slice(1));
     expect(Object.keys(exports).length).toBeGreaterThan(0);
     const types = typeof entry === "string" ? "" : entry.types;
     expect(readFileSync(new URL(`../../${types}`, import.meta.url), "utf8")).toContain("export");
+  });
+
+  it("has an entry for the engine's thread, which is nothing to import", async () => {
+    await expect(import(`${PACKAGE}/engine-thread`)).rejects.toThrow(/import "sluice"/);
   });
 
   it.each(["index.js", "engine-thread-browser.js"])("reaches nothing of Node from the browser's %s", (entry) => {
@@ -163,7 +169,7 @@ describe("the package", () => {
     expect([...foreign].filter((name) => !allowed.includes(name))).toEqual([]);
   });
 
-  it("ships the build, the bundled model with its card and text, and nothing else", async () => {
+  it("ships the build, the bundled model with its card and text, examples and docs, and nothing else", async () => {
     const { stdout } = await promisify(execFile)("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
       cwd: ROOT,
     });
@@ -171,8 +177,9 @@ describe("the package", () => {
     const paths = files.map(({ path }) => path);
     expect(paths).toContain("dist/engine-thread-node.js");
     expect(paths).toContain("dist/cli/main.js");
-    const others = paths.filter((path) => !/^(dist|assets)\//.test(path));
-    expect(others.filter((path) => !/^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(path))).toEqual([]);
+    const others = paths.filter((path) => !/^(dist|assets|examples)\/|^docs\/[^/]+\.(md|svg)$/.test(path));
+    const notices = /^(package\.json|README\.md|CHANGELOG\.md|CONTRIBUTING\.md|LICENSE)$/;
+    expect(others.filter((path) => !notices.test(path))).toEqual([]);
     expect(paths.filter((path) => /(^|[/.])(test|bench)[/.]/.test(path))).toEqual([]);
   });
 });
