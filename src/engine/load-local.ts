@@ -79,6 +79,13 @@ function threadsOf({ threads }: LoadOptions): number {
   return threads ?? Math.min(platform().cores, MOST_DEFAULT_THREADS);
 }
 
+/** That fewer threads are used than there could be, where nobody asked for so few. */
+function threadNotes({ threads }: LoadOptions, { name }: Backend): string[] {
+  const { oneThread } = platform();
+  if (threads !== undefined || name !== "wasm" || oneThread === undefined) return [];
+  return [`The model runs on one thread: ${oneThread} to use all cores.`];
+}
+
 async function loadCheckpoint(
   checkpoint: Checkpoint,
   options: LoadOptions,
@@ -108,7 +115,7 @@ async function loadCheckpoint(
     const info = {
       ...infoOf(
         checkpoint,
-        { spec, notes: [...built.notes, ...notes, ...tokenizer.notes] },
+        { spec, notes: [...built.notes, ...notes, ...tokenizer.notes, ...threadNotes(options, backend)] },
         entries,
         tokenizer,
         backend,

@@ -9,6 +9,7 @@ import { INDEX_FILE, openHfFolder, readIndex } from "./hf/checkpoint.js";
 import { summary, withoutModel } from "./hub-files.js";
 import { isObject, readJson } from "./json-file.js";
 import { baseName, joinLocation, parentOf } from "./location.js";
+import { noSuchPlace } from "./no-such-place.js";
 import { parseShardName } from "./shard-name.js";
 import { listPlace } from "./url-folder.js";
 
@@ -20,11 +21,7 @@ type Files = Pick<Platform, "open" | "list">;
  */
 export async function openCheckpoint(location: string, platform: Files): Promise<Checkpoint> {
   const listed = await listPlace(location, platform);
-  if (listed === undefined) {
-    throw new NotFoundError(`There is no file or folder ${location}. A model of the hub is written hf:user/repo.`, {
-      location,
-    });
-  }
+  if (listed === undefined) throw noSuchPlace(location);
   return listed === "file" ? openFile(location, platform) : openFolder(location, listed, platform);
 }
 

@@ -15,6 +15,7 @@ import {
   withoutModel,
 } from "./hub-files.js";
 import { isUrl, parentOf } from "./location.js";
+import { noSuchPlace } from "./no-such-place.js";
 import { parseShardName } from "./shard-name.js";
 
 type Files = Pick<Platform, "open" | "list" | "hub" | "absolute">;
@@ -73,11 +74,7 @@ export async function resolveReference(
 async function localPlace(location: string, platform: Files): Promise<string> {
   if (isUrl(location)) return location;
   if ((await platform.list(location)) !== undefined) return location;
-  const scheme = /^([a-z][a-z\d+.-]+):\/\//i.exec(location)?.[1];
-  const hint = scheme
-    ? `Addresses of the kind ${scheme}: are not read; those of http:, https: and file: are.`
-    : "A model of the hub is written hf:user/repo.";
-  throw new NotFoundError(`There is no file or folder ${location}. ${hint}`, { location });
+  throw noSuchPlace(location);
 }
 
 async function fetchNamed(fetcher: Fetcher, path: string): Promise<string> {

@@ -7,7 +7,7 @@ import type { Platform } from "../util/platform.js";
 import { deleteStored, listStored, shelfFor } from "./block-store-browser.js";
 import { absoluteUrl, listUrl, openUrl } from "./file-url.js";
 import { HttpHub } from "./hub-http.js";
-import { sharesMemory, spawnScriptThread, WebWorkerThread } from "./thread-browser.js";
+import { ISOLATING, sharesMemory, spawnScriptThread, WebWorkerThread } from "./thread-browser.js";
 
 const waiting: (() => void)[] = [];
 let channel: MessageChannel | undefined;
@@ -15,6 +15,9 @@ let channel: MessageChannel | undefined;
 export const browserPlatform: Platform = {
   kind: "browser",
   cores: sharesMemory() ? navigator.hardwareConcurrency : 1,
+  get oneThread() {
+    return oneThread();
+  },
   availableMemoryBytes: () => undefined,
   residentMemoryBytes: () => undefined,
   open: async (url, options = {}) => {
@@ -35,6 +38,11 @@ export const browserPlatform: Platform = {
   hub: new HttpHub("https://huggingface.co"),
   store: { list: listStored, delete: deleteStored },
 };
+
+function oneThread(): string | undefined {
+  if (sharesMemory() || navigator.hardwareConcurrency === 1) return undefined;
+  return `this page is not cross-origin isolated, so threads cannot share memory. ${ISOLATING}`;
+}
 
 /** Over a message channel: timers of a page wait 4 ms or more. */
 function yieldToEvents(): Promise<void> {

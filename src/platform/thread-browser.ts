@@ -10,6 +10,11 @@ import type { Thread, ThreadPort } from "../util/platform.js";
  */
 const ENDING_MS = 100;
 
+/** How a page becomes one whose threads may share memory. */
+export const ISOLATING =
+  "Serve it and its scripts with the headers Cross-Origin-Opener-Policy: same-origin and " +
+  "Cross-Origin-Embedder-Policy: require-corp";
+
 /** Whether threads may share memory: the page or worker is cross-origin isolated. */
 export function sharesMemory(): boolean {
   return globalThis.crossOriginIsolated === true;
@@ -19,8 +24,7 @@ export function sharesMemory(): boolean {
 export function spawnScriptThread(source: string, name: string): Thread {
   if (!sharesMemory()) {
     throw new UnsupportedError(
-      "Kernel threads share memory, but this page is not cross-origin isolated. Serve it and its scripts with the headers " +
-        "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, or load with 1 thread.",
+      `Kernel threads share memory, but this page is not cross-origin isolated. ${ISOLATING}, or load with 1 thread.`,
     );
   }
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));

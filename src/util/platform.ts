@@ -32,6 +32,8 @@ export interface Thread extends ThreadPort {
 export interface Platform {
   readonly kind: "node" | "browser";
   readonly cores: number;
+  /** Why kernels may use one thread only, where the machine has more; absent where they may use all. */
+  readonly oneThread?: string | undefined;
   /** Memory that a model may take now, in bytes; undefined when the platform does not say. */
   availableMemoryBytes(): number | undefined;
   /** The process's resident memory in bytes; undefined when the platform does not say. */

@@ -3,8 +3,11 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { LoadProgress } from "../../src/engine/api.js";
+import type { LoadOptions, LoadProgress } from "../../src/engine/api.js";
 import { loadLocal } from "../../src/engine/load-local.js";
+import { openCheckpoint } from "../../src/formats/open.js";
+import { setPlatform } from "../../src/util/platform.js";
+import { testPlatform } from "../support/test-platform.js";
 import { type TinyOptions, tinyFile, tinyGguf } from "../support/tiny-gguf.js";
 
 const load = (options: TinyOptions) => loadLocal(tinyFile(options), { backend: "reference" });
@@ -180,5 +183,46 @@ describe("loading", () => {
     const path = join(mkdtempSync(join(tmpdir(), "sluice-")), "cut.gguf");
     writeFileSync(path, tinyGguf().subarray(0, -1000));
     await expect(loadLocal(path)).rejects.toMatchObject({ code: "bad_format" });
+  });
+});
+
+describe("one thread where the platform allows no more", () => {
+  it("is a note of the model, unless it was asked for or changes nothing", async () => {
+    setPlatform({ ...testPlatform, cores: 1, oneThread: "threads cannot share memory here. Do this" });
+    try {
+      const notesOf = async (options: LoadOptions) => {
+        const model = await loadLocal(tinyFile(), options);
+        const { notes, threads } = model.info;
+        expect(threads).toBe(1);
+        expect(model.session().notes).toEqual(notes);
+        await model.dispose();
+        return notes;
+      };
+      expect(await notesOf({})).toEqual([
+        "The model runs on one thread: threads cannot share memory here. Do this to use all cores.",
+      ]);
+      expect(await notesOf({ threads: 1 })).toEqual([]);
+      expect(await notesOf({ backend: "reference" })).toEqual([]);
+    } finally {
+      setPlatform(testPlatform);
+    }
+  });
+});
+
+describe("a location that only a shell understands", () => {
+  it.each([
+    ["~/model.gguf", 'Shells make a home folder of "~", programs do not: write the path out'],
+    ["~", 'home folder of "~"'],
+    ["~user/models", 'home folder of "~user"'],
+    ["~\\model.gguf", 'home folder of "~"'],
+    ["$HOME/model.gguf", 'Shells replace "$HOME", programs do not'],
+    ["/no/$MODELS/model.gguf", 'Shells replace "$MODELS"'],
+    ["%USERPROFILE%\\model.gguf", 'Shells replace "%USERPROFILE%"'],
+    ["models~old.gguf", "A model of the hub is written hf:user/repo."],
+    ["a 100% model.gguf", "A model of the hub is written hf:user/repo."],
+  ])("is told as such: %s", async (location, message) => {
+    await expect(loadLocal(location)).rejects.toThrow(`There is no file or folder ${location}. `);
+    await expect(loadLocal(location)).rejects.toThrow(message);
+    await expect(openCheckpoint(location, testPlatform)).rejects.toThrow(message);
   });
 });

@@ -1,6 +1,6 @@
 // The browser's platform is fetch and URLs, which Node has too: its file access is tested here against a server.
 import { createServer, type Server } from "node:http";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { browserPlatform } from "../../src/platform/browser.js";
 import { FormatError, NetworkError, NotFoundError } from "../../src/util/errors.js";
 
@@ -81,4 +81,21 @@ it("lets messages through between turns", async () => {
   }, 0);
   while (!done) await browserPlatform.yieldToEvents();
   expect(done).toBe(true);
+});
+
+describe("threads", () => {
+  it("of a page that is not isolated are one, and it says why and what to do; not where there is one core", () => {
+    vi.stubGlobal("navigator", { hardwareConcurrency: 8 });
+    expect(browserPlatform.cores).toBe(1);
+    expect(browserPlatform.oneThread).toBe(
+      "this page is not cross-origin isolated, so threads cannot share memory. Serve it and its scripts with the headers " +
+        "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp",
+    );
+    vi.stubGlobal("navigator", { hardwareConcurrency: 1 });
+    expect(browserPlatform.oneThread).toBeUndefined();
+    vi.stubGlobal("navigator", { hardwareConcurrency: 8 });
+    vi.stubGlobal("crossOriginIsolated", true);
+    expect(browserPlatform.oneThread).toBeUndefined();
+    vi.unstubAllGlobals();
+  });
 });
