@@ -86,7 +86,8 @@ export class ChatTemplate {
   #found(): string {
     if (this.#source !== undefined) return this.#source;
     throw new UnsupportedError(
-      "The model has no chat template, so there is no telling how it wants to be talked to. Write the prompt yourself.",
+      "The model has no chat template, so there is no telling how it wants to be talked to. Write the prompt yourself, " +
+        "with session.generate(prompt) or `sluice run`.",
     );
   }
 

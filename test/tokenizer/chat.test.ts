@@ -54,6 +54,7 @@ describe("rendering", () => {
     const none = withTemplate(undefined);
     expect(none.chatTemplate).toBeUndefined();
     expect(() => none.renderChat(TALK)).toThrow(UnsupportedError);
+    expect(() => withTemplate(undefined).renderChat([])).toThrow("session.generate(prompt) or `sluice run`");
   });
 
   it("of a broken template is a typed error", () => {

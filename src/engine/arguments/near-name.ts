@@ -1,39 +1,54 @@
 /** What a name that is not known was probably meant to be. */
 
-/** Names that other runtimes have for the same. */
-const SAME: Readonly<Record<string, string>> = {
-  maxnewtokens: "maxTokens",
-  maxcompletiontokens: "maxTokens",
-  maxoutputtokens: "maxTokens",
-  maxlength: "maxTokens",
-  npredict: "maxTokens",
-  numpredict: "maxTokens",
-  stopsequences: "stop",
-  stopstrings: "stop",
-  repeatpenalty: "repetitionPenalty",
-  repeatlastn: "penaltyWindow",
-  ignoreeos: "ignoreEnd",
-  abortsignal: "signal",
-  toplogprobs: "logprobs",
-  nctx: "contextLength",
-  numctx: "contextLength",
-  contextsize: "contextLength",
-  maxcontext: "contextLength",
-  policy: "context",
-  cachetype: "kv",
-  batchsize: "batch",
-  nthreads: "threads",
-  numthreads: "threads",
-  memorylimit: "memoryLimitBytes",
-  addspecialtokens: "addSpecial",
-  skipspecialtokens: "special",
+/** Names that other runtimes have for the same, in small letters without marks between, by our own name. */
+const OTHERS: Readonly<Record<string, readonly string[]>> = {
+  maxTokens: [
+    ...["maxnewtokens", "newtokens", "numtokens", "ntokens", "maxcompletiontokens", "maxoutputtokens"],
+    ...["maxgeneratedtokens", "maxgentokens", "maxtokenstosample", "maxlength", "maxlen"],
+    ...["npredict", "numpredict", "tokenspredict"],
+  ],
+  temperature: ["temp"],
+  repetitionPenalty: ["repeatpenalty", "penaltyrepeat", "reppenalty", "reppen"],
+  presencePenalty: ["penaltypresent", "presentpenalty"],
+  frequencyPenalty: ["penaltyfreq", "freqpenalty"],
+  penaltyWindow: ["repeatlastn", "penaltylastn", "lastn", "lasttokens", "repeatwindow"],
+  seed: ["randomseed", "rngseed", "samplingseed"],
+  stop: [
+    ...["stopsequences", "stopsequence", "stopstrings", "stopstring", "stopwords", "stopword"],
+    ...["stoptexts", "stoptriggers", "customstoptriggers", "antiprompt", "reverseprompt"],
+  ],
+  ignoreEnd: ["ignoreeos", "ignoreeostoken"],
+  signal: ["abortsignal", "abort", "abortcontroller", "stopsignal", "cancel", "cancelsignal", "cancellation"],
+  logprobs: ["toplogprobs", "numlogprobs", "nprobs", "topprobs"],
+  logitBias: ["tokenbias", "bias"],
+  onPrefill: ["onprogress", "onpromptprogress", "onevaluationprogress", "promptprogress"],
+  onProgress: ["progresscallback", "initprogresscallback", "onloadprogress", "ondownloadprogress"],
+  contextLength: [
+    ...["nctx", "numctx", "ctx", "ctxsize", "ctxlen", "ctxlength", "ctxwindow", "contextsize", "contextwindow"],
+    ...["contextwindowsize", "contextlen", "maxcontext", "maxcontextlength", "maxcontextsize", "maxcontextwindow"],
+    ...["maxlength", "maxlen", "maxseqlen", "maxseqlength", "maxsequencelength", "seqlen", "maxmodellen"],
+    ...["maxpositionembeddings", "maxtokens"],
+  ],
+  context: ["policy", "contextpolicy"],
+  kv: ["cachetype", "kvtype", "kvcachetype", "cachetypek", "cachetypev", "typek", "typev", "cachedtype", "kvdtype"],
+  chunk: ["batchsize", "nbatch", "numbatch", "ubatch", "nubatch", "prefillchunk", "prefillchunksize", "chunksize"],
+  batch: ["batchsize", "nbatch", "numbatch"],
+  threads: ["nthreads", "numthreads", "numthread", "nthread", "maxthreads", "threadcount", "workers", "cores"],
+  thread: ["worker", "useworker", "inworker"],
+  backend: ["device", "executionprovider"],
+  memoryLimitBytes: ["memorylimit", "maxmemory", "memorybytes"],
+  store: ["usebrowsercache", "usecache", "cache", "cachemodel"],
+  addSpecial: ["addspecialtokens", "addbos", "addbostoken"],
+  parseSpecial: ["specialtokens"],
+  special: ["skipspecialtokens", "specialtokens"],
 };
 
 /** @returns the known name that is nearest; undefined when none is near */
 export function nearName(name: string, known: readonly string[]): string | undefined {
   const plain = plainOf(name);
-  const same = Object.hasOwn(SAME, plain) ? SAME[plain] : undefined;
-  if (same !== undefined && known.includes(same)) return same;
+  const exact = known.find((own) => plainOf(own) === plain);
+  const same = exact ?? known.find((own) => Object.hasOwn(OTHERS, own) && OTHERS[own].includes(plain));
+  if (same !== undefined) return same;
   const ranked = known
     .map((other) => ({ other, edits: edits(plain, plainOf(other)) }))
     .sort((a, b) => a.edits - b.edits);
