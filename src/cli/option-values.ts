@@ -56,11 +56,18 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
   tib: 2 ** 40,
 };
 
-/** "8GB", "512MiB", "1000000". */
+/** Below it a size is a slip, such as 8 for 8GB: no model and no WebAssembly memory is that small. */
+const LEAST_BYTES = 2 ** 20;
+
+/** "8GB", "512MiB", "1000000000". */
 export function byteSize(text: string): number {
   const [, number = "", unit = ""] = /^(\d+\.?\d*)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
   const bytes = number === "" ? Number.NaN : Number(number) * (SIZE_UNITS[unit.toLowerCase()] ?? Number.NaN);
-  if (bytes >= 1 && bytes <= Number.MAX_SAFE_INTEGER) return Math.round(bytes);
+  if (bytes >= LEAST_BYTES && bytes <= Number.MAX_SAFE_INTEGER) return Math.round(bytes);
+  if (bytes < LEAST_BYTES) {
+    const slip = unit === "" ? `; did you mean ${number}GB?` : ".";
+    throw new InvalidArgumentError(`Expected a size of at least 1MiB, such as 512MB, 8GB or 6GiB${slip}`);
+  }
   throw new InvalidArgumentError("Expected a size such as 512MB, 8GB or 6GiB.");
 }
 
@@ -76,6 +83,17 @@ export function cacheType(text: string): string {
 export function policyText(text: string): string {
   parsePolicy(text);
   return text;
+}
+
+/** A path: not the empty one, which a shell makes of a variable that is not set. */
+export function pathText(text: string): string {
+  if (text.trim() === "") throw new InvalidArgumentError("Expected a path; found nothing.");
+  return text;
+}
+
+/** Gathers paths over several options. */
+export function gatherPaths(path: string, gathered: readonly string[] = []): string[] {
+  return gather(pathText(path), gathered);
 }
 
 /** `id=value`, gathered over several options; `-inf` bans a token. */

@@ -72,6 +72,15 @@ const argv = ["eval", "passkey", "m.gguf", "--filler", "filler.txt", "--length",
 const two = [...argv, "--context", "full", "--context", "sinks:4,recent:200", "--trials", "21"];
 
 describe("sluice eval passkey", () => {
+  test("an interrupted run has trials of all depths", async () => {
+    const beforePart = (index: number) => void (index === 10 && io.interrupt());
+    const io: FakeIo = new FakeIo(oracle({ beforePart }));
+    expect(await runCli([...argv, "--context", "full", "--trials", "40", "--json", "-"], io)).toBe(130);
+    const [{ byDepth, answers }] = JSON.parse(io.stdout.text).results;
+    expect(answers).toHaveLength(10);
+    expect(byDepth.map(({ trials }: { trials: number }) => trials)).toEqual([2, 2, 2, 2, 2]);
+  });
+
   test("tells accuracy by policy, length and depth, and the horizon", async () => {
     const { code, out, err } = await cli([...two, "--length", "204"], oracle());
     expect(code).toBe(0);

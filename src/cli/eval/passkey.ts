@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import { parsePolicy } from "../../context/policy-text.js";
 import type { Model, Session } from "../../engine/api.js";
-import { type PasskeyPromptOptions, passkeyPrompt, passkeyTrials } from "../../eval/tasks/passkey.js";
+import { inMixedOrder, type PasskeyPromptOptions, passkeyPrompt, passkeyTrials } from "../../eval/tasks/passkey.js";
 import { answerPasskeys, type PasskeyQuestion } from "../../eval/tasks/passkey-run.js";
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
 import { EXIT, UsageError } from "../exit.js";
@@ -18,7 +18,7 @@ import {
   loadOptions,
   MODEL_ARGUMENT,
 } from "../model-options.js";
-import { cacheType, gather, gatherIntegers, integerIn, policyText } from "../option-values.js";
+import { cacheType, gather, gatherIntegers, integerIn, pathText, policyText } from "../option-values.js";
 import { checkResults, outputPath, saveText } from "../save-result.js";
 import { startTokens } from "../stream/encoded-text.js";
 import { styles } from "../style.js";
@@ -46,7 +46,7 @@ export function passkeyCommand(command: Command): Command {
   command
     .description(
       "Hide a number in a long text and ask for it: the share of right answers by policy, length and depth. " +
-        "Depths are spread evenly; answers are greedy.",
+        "Depths are spread evenly and asked in a mixed order, so that an interrupted run is spread too; answers are greedy.",
     )
     .argument("<model>", MODEL_ARGUMENT)
     .addOption(
@@ -61,7 +61,11 @@ export function passkeyCommand(command: Command): Command {
     )
     .option("--trials <n>", "prompts of each length", integerIn(1, 100_000), 100)
     .option("--seed <n>", "of passkeys and places in the filler", integerIn(0), 1)
-    .option("--filler <file>", "the text around the passkey; - is stdin (default: the opening of The Time Machine)")
+    .option(
+      "--filler <file>",
+      "the text around the passkey; - is stdin (default: the opening of The Time Machine)",
+      pathText,
+    )
     .option("--kv <type>", "cache type: f32, f16, q8, or keys/values apart: q8/f16 (default: f16)", cacheType)
     .option("--json <file>", "write everything, each answer included, to a file; - is standard output", outputPath)
     .option("-q, --quiet", "no progress");
@@ -145,7 +149,7 @@ async function measureAll(model: Model, work: PasskeyWork): Promise<number> {
 async function makeQuestions(model: Model, { tokenizer, filler, args }: PasskeyWork) {
   const [firstToken] = await startTokens(model);
   const ids = tokenizer.encode(filler, { addSpecial: false, parseSpecial: false });
-  const trials = passkeyTrials(args.seed, args.trials);
+  const trials = inMixedOrder(passkeyTrials(args.seed, args.trials));
   const questionsOf = (length: number): PasskeyQuestion[] => {
     const options: PasskeyPromptOptions = { tokenizer, length, filler: ids, firstToken };
     return trials.map((trial) => ({ trial, prompt: passkeyPrompt(trial, options) }));

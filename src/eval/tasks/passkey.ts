@@ -26,6 +26,23 @@ export function passkeyTrials(seed: number, count: number): PasskeyTrial[] {
   });
 }
 
+/**
+ * In an order whose every beginning is spread over all depths (the numbers' bits reversed: van der Corput, base 2), so that
+ * an interrupted run is not one of the early depths alone.
+ */
+export function inMixedOrder<T>(trials: readonly T[]): T[] {
+  const bits = Math.ceil(Math.log2(Math.max(1, trials.length)));
+  return Array.from({ length: 2 ** bits }, (_, at) => reversedBits(at, bits))
+    .filter((at) => at < trials.length)
+    .map((at) => trials[at]);
+}
+
+function reversedBits(value: number, bits: number): number {
+  let reversed = 0;
+  for (let bit = 0; bit < bits; bit++) reversed = 2 * reversed + (Math.floor(value / 2 ** bit) % 2);
+  return reversed;
+}
+
 export interface PasskeyPromptOptions {
   readonly tokenizer: Tokenizer;
   /** Tokens of the prompt, the first token included. */

@@ -1,6 +1,6 @@
 /** Passkey prompts: exact lengths, depths, the training task's wording, and what counts as an answer. */
 import { describe, expect, it } from "vitest";
-import { isPasskey, passkeyPrompt, passkeyTrials } from "../../../src/eval/tasks/passkey.js";
+import { inMixedOrder, isPasskey, passkeyPrompt, passkeyTrials } from "../../../src/eval/tasks/passkey.js";
 import { createTokenizer } from "../../../src/tokenizer/create-tokenizer.js";
 import { trainBytePair } from "../../../src/tokenizer/train/byte-pair.js";
 import { ggufTokenizerKeys } from "../../../src/tokenizer/train/tokenizer-json.js";
@@ -26,6 +26,22 @@ describe("trials", () => {
     expect(passkeyTrials(1, 5)).toEqual(trials);
     expect(passkeyTrials(2, 5)).not.toEqual(trials);
     expect(passkeyTrials(1, 1)[0].depth).toBe(0.5);
+  });
+});
+
+describe("the order of trials", () => {
+  it("is the same set, and every beginning of it is spread over all depths", () => {
+    const trials = passkeyTrials(1, 25);
+    const mixed = inMixedOrder(trials);
+    expect(new Set(mixed)).toEqual(new Set(trials));
+    expect(mixed).toHaveLength(25);
+    expect(inMixedOrder(trials)).toEqual(mixed);
+    for (let count = 5; count <= 25; count++) {
+      const below = mixed.slice(0, count).filter(({ depth }) => depth < 0.5).length;
+      expect(Math.abs(below / count - 0.5)).toBeLessThanOrEqual(0.2);
+    }
+    expect(inMixedOrder([0, 1, 2, 3, 4, 5, 6])).toEqual([0, 4, 2, 6, 1, 5, 3]);
+    expect([inMixedOrder([]), inMixedOrder([7])]).toEqual([[], [7]]);
   });
 });
 
