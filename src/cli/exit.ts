@@ -8,6 +8,7 @@ import {
   SluiceError,
   WriteError,
 } from "../util/errors.js";
+import { withFlags } from "./flag-names.js";
 import type { Io } from "./io.js";
 import { plainText, styles } from "./style.js";
 
@@ -55,7 +56,7 @@ export async function presentError(error: unknown, io: Io, command = ""): Promis
 /** The lines that are shown for an error, with a newline at the end. */
 export function describeError(error: unknown, io: Io, command = ""): string {
   const style = styles(io.stderr, io.env);
-  const [first, ...more] = plainText(messageOf(error)).split("\n");
+  const [first, ...more] = withFlags(plainText(messageOf(error)), command).split("\n");
   const lines = [`${style.red("error:")} ${first}`];
   if (error instanceof PolicyError) lines.push(...pointAt(error.details.text, error.details.position));
   lines.push(...more.map((line) => `  ${line}`));

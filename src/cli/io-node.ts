@@ -4,24 +4,27 @@ import { InternalError, type SluiceError } from "../util/errors.js";
 import { EXIT } from "./exit.js";
 import { nodeFiles } from "./files-node.js";
 import type { Input, Interrupts, Io, LineSource } from "./io.js";
-import { NodeOutput } from "./output-node.js";
+import { besideText, NodeOutput, sameTarget } from "./output-node.js";
 import { nodeRuntime } from "./runtime-node.js";
 import { TerminalLines } from "./terminal-lines.js";
 
 export function nodeIo(version: string): Io {
   const closed = new AbortController();
   let outputFailure: SluiceError | undefined;
+  const stdout = new NodeOutput(process.stdout, "Standard output", (failure) => {
+    outputFailure = failure;
+    closed.abort();
+  });
+  // There is nobody left to tell that standard error is gone.
+  const stderr = new NodeOutput(process.stderr, "Standard error", () => {});
   return {
     // Touched lazily: opening standard input would keep a process alive that never reads it.
     get stdin() {
       return nodeInput();
     },
-    stdout: new NodeOutput(process.stdout, "Standard output", (failure) => {
-      outputFailure = failure;
-      closed.abort();
-    }),
-    // There is nobody left to tell that standard error is gone.
-    stderr: new NodeOutput(process.stderr, "Standard error", () => {}),
+    stdout,
+    // At a terminal commands end their lines themselves, and status lines move the cursor.
+    stderr: !process.stderr.isTTY && sameTarget(1, 2) ? besideText(stderr, stdout) : stderr,
     env: process.env,
     files: nodeFiles,
     interrupts: new NodeInterrupts(),

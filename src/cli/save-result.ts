@@ -5,9 +5,11 @@
 import { WriteError } from "../util/errors.js";
 import { UsageError } from "./exit.js";
 import type { FileWriteOptions, Io } from "./io.js";
+import { pathText } from "./option-values.js";
 
-/** Standard output, as commands name it: `-`, or what systems call it. */
-export function outputPath(path: string): string {
+/** The value of an option for a result: `-` is standard output, by whatever name systems call it. */
+export function outputPath(text: string): string {
+  const path = pathText(text);
   return path === "/dev/stdout" || path === "/dev/fd/1" ? "-" : path;
 }
 

@@ -21,9 +21,25 @@ export function describeSpeed(usage: Usage): string {
   return `${prompt}, ${written}, cache ${formatBytes(usage.cacheBytes)}`;
 }
 
-/** Context and speed in one line. */
-export function describeUsage(usage: Usage): string {
-  return `${describeContext(usage)}; ${describeSpeed(usage)}`;
+/** What a run of the command added to a session, which may have gone on from a saved one. */
+export interface RunUsage {
+  readonly promptTokens: number;
+  readonly generatedTokens: number;
+}
+
+export function runUsage(before: Usage, now: Usage): RunUsage {
+  return {
+    promptTokens: now.promptTokens - before.promptTokens,
+    generatedTokens: now.generatedTokens - before.generatedTokens,
+  };
+}
+
+/** Of a run in one line: what the whole session has seen, what this run read and wrote, and how fast. */
+export function describeRun(before: Usage, now: Usage): string {
+  const whose = before.seen > 0 ? "this run: " : "";
+  const speed = describeSpeed({ ...now, ...runUsage(before, now) });
+  const unread = now.seen < now.promptTokens + now.generatedTokens ? " (the newest is read with the next step)" : "";
+  return `${describeContext(now)}; ${whose}${speed}${unread}`;
 }
 
 function tokens(count: number): string {

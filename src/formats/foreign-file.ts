@@ -14,7 +14,10 @@ const eachOf = (starts: readonly string[], is: string): Signature[] => starts.ma
 const SIGNATURES: readonly Signature[] = [
   { starts: "GGUF", is: "a GGUF file" },
   { starts: "version https://git-lfs", is: "a git-lfs pointer, not the file itself: fetch it with `git lfs pull`" },
-  { starts: /^\s*<(!doctype|html)/i, is: "a web page: the download went to a page, not to the file" },
+  {
+    starts: /^\s*<(!doctype|html)/i,
+    is: "a web page: the download went to a page, not to the file: fetch the file's own address",
+  },
   { starts: "\xff\xd8\xff", is: "a JPEG image" },
   { starts: "\x89PNG\r\n", is: "a PNG image" },
   { starts: /^GIF8[79]a/, is: "a GIF image" },
@@ -54,10 +57,9 @@ const SIGNATURES: readonly Signature[] = [
 /** How many bytes `describeForeign` looks at. */
 export const SIGNATURE_BYTES = 64;
 
-/** Details of the error: what has nothing in it, or a page or a pointer instead, is worth another fetch. */
+/** Details of the error: what has nothing in it is worth another fetch; of a page the same fetch brings the page again. */
 export function foreignDetails(first: Uint8Array): ErrorDetails {
-  const fetched = /^(it is empty|it seems to be a (web page|git-lfs pointer))/.test(describeForeign(first));
-  return fetched ? { offset: 0, truncated: true } : { offset: 0 };
+  return first.length === 0 ? { offset: 0, truncated: true } : { offset: 0 };
 }
 
 /** "it seems to be ...", or the first bytes where nothing is recognised. */

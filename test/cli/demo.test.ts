@@ -191,6 +191,8 @@ describe("sluice demo", () => {
     ["no time", ["--seconds", "0"]],
     ["no number", ["--seconds", "soon"]],
     ["two models", ["another.gguf"]],
+    ["a plot to nowhere", ["--plot", ""]],
+    ["a report to nowhere", ["--json", ""]],
   ])("%s: wrong usage", async (_, flags) => {
     const { code, out, io } = await cli([...argv, ...flags], { files });
     expect({ code, out }).toEqual({ code: 2, out: "" });

@@ -62,7 +62,9 @@ describe("sluice inspect", () => {
     // Under a budget, the chunk that is being read (256) stands beside it, and two pages are shared with what is gone.
     expect(await memory("--context", "sinks:4,recent:60")).toMatchObject({ tokens: 64, bytes: 128 * (64 + 256 + 32) });
     const { out } = await cli(["inspect", "m.gguf", "--context", "recent:60"], { checkpoint: checkpoint(LLAMA) });
-    expect(out).toMatch(/^cache +45\.1 kB for 60 tokens and 256 being read \(recent:60, kv f16, 128 B a token\)$/m);
+    expect(out).toMatch(
+      /^cache +45\.1 kB for 60 tokens and 256 being read \(recent:60, kv f16, 128 B a token, 4\.61 kB to fill pages\)$/m,
+    );
     expect(await memory("--context", "recompute:60")).toMatchObject({ tokens: 60, chunk: 0, bytes: 128 * 64 });
   });
 

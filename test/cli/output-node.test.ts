@@ -1,6 +1,9 @@
 import { EventEmitter } from "node:events";
+import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { NodeOutput } from "../../src/cli/output-node.js";
+import { besideText, NodeOutput, sameTarget } from "../../src/cli/output-node.js";
 import type { SluiceError } from "../../src/util/errors.js";
 
 /** A stream that takes `room` writes and fails from then on; as with real ones, the event comes after the callback. */
@@ -51,5 +54,42 @@ describe("an output of the process", () => {
     await Promise.all([output.write("a"), output.write("b"), output.write("c")]);
     await new Promise((resolve) => setImmediate(resolve));
     expect(failures).toHaveLength(1);
+  });
+});
+
+describe("standard error in the file that has the text too", () => {
+  const shared = () => {
+    const { output: text, taken } = breaking("EIO", 9);
+    const write = (written: string, done: () => void) => {
+      taken.push(written);
+      done();
+    };
+    const stream = { on: () => {}, write };
+    return { text, taken, told: besideText(new NodeOutput(stream, "Standard error", () => {}), text) };
+  };
+
+  test("begins a line of its own behind a text that ends within one, once", async () => {
+    const { text, told, taken } = shared();
+    await told.write("note: a\n");
+    await text.write("the text");
+    await told.write("");
+    await told.write("error: b\n");
+    await told.write("hint: c\n");
+    expect(taken.join("")).toBe("note: a\nthe text\nerror: b\nhint: c\n");
+  });
+
+  test("adds nothing behind a whole line", async () => {
+    const { text, told, taken } = shared();
+    await text.write("a line\n");
+    await told.write("seen 1\n");
+    expect(taken.join("")).toBe("a line\nseen 1\n");
+  });
+
+  test("is the same file by its number on its disk", () => {
+    const folder = mkdtempSync(join(tmpdir(), "sluice-output-"));
+    const [a, again, b] = ["a", "a", "b"].map((name) => openSync(join(folder, name), "a"));
+    expect([sameTarget(a, again), sameTarget(a, b), sameTarget(a, 1e6)]).toEqual([true, false, false]);
+    for (const descriptor of [a, again, b]) closeSync(descriptor);
+    rmSync(folder, { recursive: true });
   });
 });

@@ -197,9 +197,9 @@ describe.skipIf(!existsSync(GGUF))("sluice on a real model (../shared)", () => {
   });
 
   test("a memory limit is told in units of its size", async () => {
-    const { code, err } = await sluice(["run", GGUF, "--prompt", "x", "--memory-limit", "1KB"]);
+    const { code, err } = await sluice(["run", GGUF, "--prompt", "x", "--memory-limit", "1MiB"]);
     expect(code).toBe(1);
-    expect(err).toMatch(/need [\d.]+ MB, but only 1\.00 kB are available/);
+    expect(err).toMatch(/need [\d.]+ MB, but only 1\.05 MB are available/);
   });
 
   test("chat through a pipe: an answer a message", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { runCli } from "../../src/cli/program.js";
+import { describeRun } from "../../src/cli/usage-line.js";
 import { ContextFullError, SluiceError } from "../../src/util/errors.js";
 import { cli, FakeIo } from "./support/fake-io.js";
 import { FakeModel } from "./support/fake-model.js";
@@ -255,6 +256,11 @@ describe("sluice run", () => {
     ["--threads", "100000"],
     ["--memory-limit", "lots"],
     ["--memory-limit", "-1"],
+    ["--memory-limit", "8"],
+    ["--memory-limit", "512KB"],
+    ["--save", ""],
+    ["--resume", ""],
+    ["--file", ""],
     ["--wasm-memory", "some"],
     ["--logit-bias", "5"],
     ["--logit-bias", "x=1"],
@@ -312,6 +318,75 @@ describe("sluice run", () => {
       usage: { seen: 6, generatedTokens: 3 },
       logprobs: [{ id: 0, text: "<0>", logprob: -0.5, top: [{ id: 0 }] }, { id: 1 }, { id: 2 }],
     });
+  });
+
+  test("after --resume, --stats and --json tell what this run read and wrote beside the session's totals", async () => {
+    const model = new FakeModel();
+    model.restore = async () => {
+      const session = model.session();
+      for await (const _ of session.generate("read before"));
+      return session;
+    };
+    const files = { "s.session": "full" };
+    const argv = ["run", "m.gguf", "--prompt", "Ho", "--resume", "s.session"];
+    // 12 read and 3 written before, 3 read and 3 written now.
+    const { err } = await cli([...argv, "--stats"], { model, files });
+    expect(err).toMatch(
+      /^seen 21 tokens, .*; this run: prompt 3 tokens at 1,000 tok\/s, written 3 at 50\.0 tok\/s, cache/,
+    );
+    const { out } = await cli([...argv, "--json"], { model, files });
+    expect(JSON.parse(out)).toMatchObject({
+      usage: { promptTokens: 15, generatedTokens: 6 },
+      run: { promptTokens: 3, generatedTokens: 3 },
+    });
+  });
+
+  test("why fewer tokens are seen than read and written is said", () => {
+    const usage = { seen: 24, kept: 24, evicted: 0, horizon: null, sinks: 0, cacheBytes: 10, promptTokens: 5 };
+    const rates = { prefillTokensPerSecond: null, decodeTokensPerSecond: null };
+    const none = { ...usage, ...rates, seen: 0, promptTokens: 0, generatedTokens: 0 };
+    expect(describeRun(none, { ...usage, ...rates, generatedTokens: 20 })).toBe(
+      "seen 24 tokens, kept 24, evicted 0, recalls all of it; prompt 5 tokens, written 20, cache 10 B " +
+        "(the newest is read with the next step)",
+    );
+    expect(describeRun(none, { ...usage, ...rates, generatedTokens: 19 })).not.toContain("newest");
+  });
+
+  test("a size without its unit is not taken for bytes", async () => {
+    const { err } = await cli(["run", "m.gguf", "--prompt", "x", "--memory-limit", "8"]);
+    expect(err).toContain("at least 1MiB, such as 512MB, 8GB or 6GiB; did you mean 8GB?");
+  });
+
+  test("at a terminal a text without --max-tokens is said to have no end but the model's", async () => {
+    const run = async (...flags: string[]) =>
+      (await cli(["run", "m.gguf", "--prompt", "Hi", ...flags], { stderrTTY: true, env: { NO_COLOR: "1" } })).err;
+    const note = "note: no --max-tokens: the text goes on until the model ends it; Ctrl-C stops it\n";
+    expect(await run()).toContain(note);
+    expect(await run("--max-tokens", "8")).not.toContain("--max-tokens");
+    expect(await run("--quiet")).toBe("");
+  });
+
+  test("in a terminal without a prompt nothing is loaded", async () => {
+    const { code, err, io } = await cli(["run", "m.gguf"], { stdinTTY: true, stdoutTTY: true, stderrTTY: true });
+    expect({ code, loads: io.loads }).toEqual({ code: 2, loads: [] });
+    expect(err).toMatch(/There is no text: give --prompt TEXT/);
+  });
+
+  test("messages name options as the command line has them, texts and paths as they are", async () => {
+    const failing = (message: string) =>
+      new FakeModel({
+        beforePart: () => {
+          throw new ContextFullError(message, { limit: 4, needed: 5 });
+        },
+      });
+    const told = async (message: string) =>
+      (await cli(["run", "m.gguf", "--prompt", "Hi"], { model: failing(message) })).err;
+    expect(await told("Shorten it, raise contextLength, or set topK and memoryLimitBytes.")).toContain(
+      "raise --context-length, or set --top-k and --memory-limit.",
+    );
+    expect(await told("In a/contextLength/b and maxTokens.json.")).toContain(
+      "In a/contextLength/b and maxTokens.json.",
+    );
   });
 
   test("--stats tells seen, kept, evicted, horizon and speed on standard error", async () => {

@@ -92,11 +92,12 @@ describe("another fetch helps", () => {
     expect(await details(sample.bytes.slice(0, sample.bytes.length - 40))).toBe(true);
     expect(await details(sample.bytes.slice(0, 100))).toBe(true);
     expect(await details(new Uint8Array(0))).toBe(true);
-    expect(await details(new TextEncoder().encode("<!DOCTYPE html><html>"))).toBe(true);
   });
 
   test("but not for a file of another kind, or one that was written wrongly", async () => {
     expect(await details(Uint8Array.of(0xff, 0xd8, 0xff, 0xe0))).toBe(false);
+    expect(await details(new TextEncoder().encode("<!DOCTYPE html><html>"))).toBe(false);
+    expect(await details(new TextEncoder().encode("version https://git-lfs.github.com/spec/v1\n"))).toBe(false);
     expect(await details(damaged("value a.u8", [13]))).toBe(false);
     expect(await details(damaged("tensor v", [9, 0, 0, 0], 8 + 1))).toBe(false);
   });

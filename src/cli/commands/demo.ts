@@ -15,7 +15,7 @@ import { untilInterrupted } from "../interrupt.js";
 import type { Io, Output } from "../io.js";
 import { loadModel } from "../load-progress.js";
 import { addLoadOptions, exampleHelp, type LoadFlags, loadOptions, MODEL_ARGUMENT } from "../model-options.js";
-import { integerIn } from "../option-values.js";
+import { integerIn, pathText } from "../option-values.js";
 import { checkResults, outputPath, saveText } from "../save-result.js";
 import { encodeTexts } from "../stream/encoded-text.js";
 import { perplexityPlot } from "../stream/perplexity-plot.js";
@@ -46,7 +46,11 @@ export function demoCommand(command: Command): Command {
   command
     .description("Show what the policies do: stream a long text through four of them, then let the model write on.")
     .argument("[model]", `${MODEL_ARGUMENT} (default: the small model that the package ships)`)
-    .option("-f, --file <file>", "a UTF-8 text to stream; - is stdin (default: the opening of The Time Machine)")
+    .option(
+      "-f, --file <file>",
+      "a UTF-8 text to stream; - is stdin (default: the opening of The Time Machine)",
+      pathText,
+    )
     .option("--tokens <n>", "read at most n tokens of it", integerIn(1), DEFAULT_TOKENS)
     .option(
       "--window <n>",

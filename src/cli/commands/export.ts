@@ -6,7 +6,7 @@ import { formatBytes } from "../figures.js";
 import { untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
 import { exampleHelp } from "../model-options.js";
-import { integerIn } from "../option-values.js";
+import { integerIn, pathText } from "../option-values.js";
 
 const QUANTS = ["f32", "f16", "q8_0", "q4_0"] as const;
 
@@ -28,7 +28,7 @@ export function exportCommand(command: Command): Command {
     .addOption(
       new Option("--quant <type>", "type of the matrices; safetensors: f32 or f16").choices([...QUANTS]).default("f16"),
     )
-    .option("--out <path>", "the file or folder (default: beside the run's checkpoints, by name and type)")
+    .option("--out <path>", "the file or folder (default: beside the run's checkpoints, by name and type)", pathText)
     .option("--step <n>", "of this checkpoint (default: the newest)", integerIn(1))
     .option("--json", "write what was made as JSON")
     .option("-q, --quiet", "nothing but errors on standard error")

@@ -1,6 +1,6 @@
 /** `sluice run`: one text goes on. Standard output gets the text alone, to the byte; all else goes to standard error. */
 import { type Command, Option } from "commander";
-import type { FinishReason, Model, Part, Session, SessionOptions, TokenLogprob } from "../../engine/api.js";
+import type { FinishReason, Model, Part, Session, SessionOptions, TokenLogprob, Usage } from "../../engine/api.js";
 import { type ErrorDetails, SluiceError } from "../../util/errors.js";
 import { describeError, EXIT, UsageError } from "../exit.js";
 import { addGenerateOptions, type GenerateFlags, generateOptions } from "../generate-options.js";
@@ -20,11 +20,12 @@ import {
   sessionOptions,
 } from "../model-options.js";
 import { writeNotes } from "../notes.js";
-import { integerIn } from "../option-values.js";
+import { integerIn, pathText } from "../option-values.js";
 import { PromptProgress } from "../prompt-progress.js";
 import { checkResults, saveResult } from "../save-result.js";
+import { styles } from "../style.js";
 import { readText } from "../text-input.js";
-import { describeUsage } from "../usage-line.js";
+import { describeRun, runUsage } from "../usage-line.js";
 
 export interface RunArguments extends LoadFlags, SessionFlags, GenerateFlags {
   readonly model: string;
@@ -53,20 +54,30 @@ export function runCommand(command: Command): Command {
     .description("Go on with a text. Only the text is written to standard output.")
     .argument("<model>", MODEL_ARGUMENT)
     .option("-p, --prompt <text>", 'the text to go on with; "" starts from nothing')
-    .option("-f, --file <file>", "read the prompt from a UTF-8 file, to the byte; - is standard input");
-  addGenerateOptions(command, { maxTokensDefault: "until the model ends; Ctrl-C stops it", leastTokens: 0 });
+    .option("-f, --file <file>", "read the prompt from a UTF-8 file, to the byte; - is standard input", pathText);
+  addGenerateOptions(command, {
+    maxTokensDefault: "until the model ends; Ctrl-C stops it",
+    leastTokens: 0,
+  });
   addSessionOptions(command, DEFAULT_CONTEXT);
   return addLoadOptions(command)
     .option("--source <text>", "models with an encoder (T5): what it reads; the prompt then begins the answer")
-    .option("--resume <file>", "go on with a saved session, under its policy, instead of a new one")
-    .option("--save <file>", "save the session at the end, for --resume")
+    .option("--resume <file>", "go on with a saved session, under its policy, instead of a new one", pathText)
+    .option("--save <file>", "save the session at the end, for --resume", pathText)
     .addOption(
       new Option("--logprobs <n>", "with --json: each token's log-probability and n alternatives").argParser(
         integerIn(0, 1000),
       ),
     )
-    .option("--json", "write one JSON object at the end instead of the text")
-    .option("--stats", "tell on standard error what was seen, kept, evicted, and the speed")
+    .option(
+      "--json",
+      "write one JSON object at the end instead of the text: usage is the whole session's, run this run's part",
+    )
+    .option(
+      "--stats",
+      "tell on standard error what the session has seen, kept, evicted, what this run read and wrote, and the speed; " +
+        "the newest token written is seen with the step after it",
+    )
     .option("-q, --quiet", "nothing but errors on standard error")
     .addHelpText(
       "after",
@@ -78,7 +89,8 @@ export function runCommand(command: Command): Command {
           'sluice run model.gguf --resume book.session --prompt "In short:" --max-tokens 100',
           'echo "The capital of France is" | sluice run model.gguf --temperature 0 --max-tokens 8',
         ]) +
-        "\nA piped prompt goes without the newline at its end; --file - keeps it.\n",
+        "\nA piped prompt goes without the newline at its end; --file - keeps it.\n" +
+        "Models without a learned end write on for ever without --max-tokens; at a terminal a note says so.\n",
     );
 }
 
@@ -143,6 +155,8 @@ async function goOn(
   signal: AbortSignal,
 ): Promise<number> {
   await writeNotes(io, session, args.quiet === true);
+  await tellEndless(args, io);
+  const before = session.usage;
   const told = session.notes.length;
   const gathered: Gathered = { text: "", finish: null, error: null, ids: [], logprobs: [] };
   try {
@@ -155,9 +169,16 @@ async function goOn(
   }
   // What became true on the way: that the text passed the context.
   await writeNotes(io, { notes: session.notes.slice(told) }, args.quiet === true);
-  if (args.json) await io.stdout.write(`${JSON.stringify(await report(model, session, gathered, args))}\n`);
-  if (args.stats) await io.stderr.write(`${describeUsage(session.usage)}\n`);
+  if (args.json) await io.stdout.write(`${JSON.stringify(await report(model, session, before, gathered, args))}\n`);
+  if (args.stats) await io.stderr.write(`${describeRun(before, session.usage)}\n`);
   return gathered.error === null ? EXIT.ok : EXIT.failure;
+}
+
+/** Models without a learned end write on for ever: whoever waits for the end should know. */
+async function tellEndless({ maxTokens, quiet }: RunArguments, io: Io): Promise<void> {
+  if (maxTokens !== undefined || quiet || !io.stderr.isTTY) return;
+  const note = "note: no --max-tokens: the text goes on until the model ends it; Ctrl-C stops it";
+  await io.stderr.write(`${styles(io.stderr, io.env).dim(note)}\n`);
 }
 
 async function write(
@@ -197,7 +218,13 @@ function gather(into: Gathered, part: Part, json: boolean): void {
   if (part.logprob !== undefined) into.logprobs.push({ logprob: part.logprob, top: part.top ?? [] });
 }
 
-async function report(model: Model, session: Session, gathered: Gathered, args: RunArguments): Promise<object> {
+async function report(
+  model: Model,
+  session: Session,
+  before: Usage,
+  gathered: Gathered,
+  args: RunArguments,
+): Promise<object> {
   const { text, ids, finish, error, logprobs } = gathered;
   const texts = args.logprobs === undefined ? [] : await model.tokenTexts(ids);
   return {
@@ -208,6 +235,7 @@ async function report(model: Model, session: Session, gathered: Gathered, args: 
     finish,
     ...(error !== null && { error }),
     usage: session.usage,
+    run: runUsage(before, session.usage),
     ...(args.logprobs !== undefined && {
       logprobs: logprobs.map((entry, index) => ({ id: ids[index], text: texts[index], ...entry })),
     }),

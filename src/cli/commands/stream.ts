@@ -15,7 +15,7 @@ import {
   loadOptions,
   MODEL_ARGUMENT,
 } from "../model-options.js";
-import { cacheType, gather, integerIn, policyText } from "../option-values.js";
+import { cacheType, gather, gatherPaths, integerIn, policyText } from "../option-values.js";
 import { checkResults, outputPath, saveTexts } from "../save-result.js";
 import { type EncodedText, encodeTexts } from "../stream/encoded-text.js";
 import { LiveProgress } from "../stream/live-progress.js";
@@ -49,7 +49,7 @@ export function streamCommand(command: Command): Command {
     .argument("<model>", MODEL_ARGUMENT)
     .addOption(
       new Option("-f, --file <file>", "a UTF-8 text; may be repeated, texts are read one after another; - is stdin")
-        .argParser(gather)
+        .argParser(gatherPaths)
         .makeOptionMandatory(),
     )
     .addOption(

@@ -7,6 +7,7 @@ import { untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
 import { progressLine } from "../load-progress.js";
 import { exampleHelp, MODEL_ARGUMENT } from "../model-options.js";
+import { pathText } from "../option-values.js";
 import { oneLine, styles } from "../style.js";
 import { tableLines } from "../table.js";
 import { readText } from "../text-input.js";
@@ -26,7 +27,7 @@ export function tokenizeCommand(command: Command): Command {
     .description("Show the tokens of a text, or with --decode the text of tokens.")
     .argument("<model>", MODEL_ARGUMENT)
     .argument("[text]", "the text; may also come from --file or standard input")
-    .option("-f, --file <file>", "read the text from a UTF-8 file; - is standard input")
+    .option("-f, --file <file>", "read the text from a UTF-8 file; - is standard input", pathText)
     .option("--decode <id...>", "write the text of these ids, separated by spaces or commas", tokenIds)
     .option("--no-special", "no start or end token; <|im_end|> and the like are plain text (decoding: left out)")
     .option("--json", "write JSON: ids, pieces and texts, or with --decode the text")

@@ -7,7 +7,7 @@ import { EXIT, UsageError } from "../exit.js";
 import { isCancellation, untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
 import { exampleHelp } from "../model-options.js";
-import { gather, integerIn } from "../option-values.js";
+import { gatherPaths, integerIn, pathText } from "../option-values.js";
 import type { Training } from "../runtime.js";
 import { lossPlot } from "../train/loss-plot.js";
 import { quoted, TrainingProgress } from "../train/progress.js";
@@ -33,10 +33,10 @@ export function trainCommand(command: Command): Command {
     .option(
       "--data <path>",
       "a text file, or a folder of .txt, .md, .jsonl, beside data.paths; may be given several times",
-      gather,
+      gatherPaths,
     )
-    .option("--out <folder>", "the run's folder (default: the configuration's name)")
-    .option("--resume <folder>", "go on with a run from its newest checkpoint")
+    .option("--out <folder>", "the run's folder (default: the configuration's name)", pathText)
+    .option("--resume <folder>", "go on with a run from its newest checkpoint", pathText)
     .option("--threads <n>", "threads of the kernels (default: the machine's cores)", integerIn(1, 256))
     .addOption(
       new Option("--backend <name>", "what computes; reference is slow, plain TypeScript")

@@ -55,6 +55,10 @@ function cacheRows(cache: CacheMemory): (readonly string[])[] {
     each.push(`${formatBytes(bytesPerTokenBeyondWindows)} beyond the windows`);
   }
   const pages = bytes - stateBytes - sourceBytes;
+  // Tokens of layers with a window, and the rest of pages that are not full.
+  const rest = pages - (tokens + chunk) * bytesPerTokenBeyondWindows;
+  if (rest > 0 && bytesPerTokenBeyondWindows === bytesPerToken) each.push(`${formatBytes(rest)} to fill pages`);
+  else if (rest > 0) each.push(`${formatBytes(rest)} for the windows and to fill pages`);
   const source = [
     "source",
     `${formatBytes(sourceBytes)} for ${counted(cache.sourceTokens, "token")} that the encoder reads`,
