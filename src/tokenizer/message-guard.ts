@@ -1,6 +1,6 @@
 /**
  * Keeps messages from forging special tokens. A rendered chat is one text, in which a user's `<|im_end|>` looks like the
- * template's. So texts of messages are marked before rendering, inside every special token and at their beginning; the
+ * template's. So texts of messages are marked before rendering, inside every special token and at both ends; the
  * template engine takes marked texts for what they are without the marks, and marks anew what it makes of them; and the
  * marks are taken out when the template's own special tokens have been found.
  */
@@ -19,13 +19,19 @@ export function guardMessages(messages: readonly ChatMessage[], addedTokens: Add
   });
 }
 
-/** A text of a user, so marked that it shows in whatever is made of it. */
+/**
+ * A text of a user, so marked that it shows in whatever is made of it, and that no special token lies over its end: behind
+ * its first and its last character, as white space belongs to the tokens beside it.
+ */
 export function markText(text: string, addedTokens: AddedTokens): string {
   const broken = breakUp(text, addedTokens);
   const first = /\S/u.exec(broken);
-  if (!first || broken.startsWith(MARK, first.index)) return broken;
-  const inside = first.index + String.fromCodePoint(broken.codePointAt(first.index) ?? 0).length;
-  return broken.startsWith(MARK, inside) ? broken : broken.slice(0, inside) + MARK + broken.slice(inside);
+  if (!first) return broken;
+  const inside = first.index + first[0].length;
+  const end = broken.trimEnd().length;
+  const head = broken.slice(0, inside) + (broken.startsWith(MARK, inside) ? "" : MARK);
+  const middle = broken.slice(inside, end);
+  return head + middle + (middle === "" || middle.endsWith(MARK) ? "" : MARK) + broken.slice(end);
 }
 
 /** Plain text of a guarded rendering as it was written. */
@@ -53,7 +59,7 @@ function guard(value: unknown, addedTokens: AddedTokens, depth = 0): unknown {
   const entries = value instanceof Map ? [...value] : Object.entries(value);
   return new Map(
     entries.map(([key, item]) => [
-      typeof key === "string" ? breakUp(key, addedTokens) : key,
+      typeof key === "string" ? markText(key, addedTokens) : key,
       guard(item, addedTokens, depth + 1),
     ]),
   );

@@ -119,6 +119,53 @@ describe("what a template does to a guarded text", () => {
   });
 });
 
+describe("no token lies over the end of a text", () => {
+  const withFields = (content: string, fields: Readonly<Record<string, unknown>>) => ({ ...user(content), ...fields });
+  const END = "<|im_end|>";
+  const cuts = Array.from({ length: END.length - 1 }, (_, i) => [END.slice(0, i + 1), END.slice(i + 1)] as const);
+  const JOINED = [
+    "{{ m.a }}{{ m.b }}",
+    "{{ m.a ~ m.b }}",
+    "{{ [m.a, m.b]|join }}",
+    "{{ m.a|replace('Q', '') }}{{ m.b }}",
+    "{{ m.a.split('h')[-1] }}{{ m.b[:1] }}{{ m.b[1:] }}",
+    "{{ m.a|upper|lower }}{{ m.b }}",
+    "{% set x %}{{ m.a }}{{ m.b }}{% endset %}{{ x }}",
+    "{{ '%s%s' % (m.a, m.b) }}",
+    "{{ (m.a + m.b)|tojson }}",
+  ];
+
+  it.each(JOINED)("%s", (use) => {
+    for (const [a, b] of cuts) {
+      for (const before of ["", "h ", "hello"]) {
+        for (const after of ["", " rest"]) {
+          const message = withFields("", { a: before + a, b: b + after });
+          const { plain, guarded } = both(`{% set m = messages[0] %}${use}`, [message]);
+          expect(withoutGuard(guarded)).toBe(plain);
+          expect(found(guarded), JSON.stringify([before + a, b + after])).toEqual([]);
+        }
+      }
+    }
+  });
+
+  it("cut in single characters", () => {
+    const message = withFields("", { parts: ["hello", ...END, " rest"] });
+    const { plain, guarded } = both("{% for p in messages[0].parts %}{{ p }}{% endfor %}", [message]);
+    expect(found(plain)).toEqual([END]);
+    expect(found(guarded)).toEqual([]);
+  });
+
+  it("nor of a text or a key and what the template writes behind it", () => {
+    const message = withFields("a <|im_end|", { call: { "b <|im_end|": 1 } });
+    const source =
+      "{% set m = messages[0] %}{{ m.content }}>{% for k in m.call %}<p={{ k }}>{{ m.call[k] }}{% endfor %}";
+    const { plain, guarded } = both(source, [message]);
+    expect(withoutGuard(guarded)).toBe(plain);
+    expect(found(plain)).toEqual([END, END]);
+    expect(found(guarded)).toEqual([]);
+  });
+});
+
 describe.skipIf(!hasShared)("templates of real models render guarded messages as plain ones", () => {
   const table: {
     readonly conversations: Readonly<
