@@ -31,6 +31,9 @@ export const WEIGHT_SHIFT: f32 = 64;
 @inline
 export const WEIGHT_UNIT: f32 = 1.8446744073709552e19;
 
+/** From here on a maximum is rounded by more than half a power of two, which a fused multiply-add does not repeat. */
+const COARSE: f32 = 16777216;
+
 /** 1.5 * 2^23: adding it rounds to an integer, which then stands in the low bits. */
 const ROUND: f32 = 12582912;
 
@@ -101,7 +104,12 @@ export function softmaxBlock(
     const at = scores + row * SCORE_STRIDE;
     largest(at, at + end, lanes);
   }
-  for (let row: usize = 0; row < usize(rows); row++) rescale(state + row * 4, work + LANES + row * 32, unit);
+  for (let row: usize = 0; row < usize(rows); row++) {
+    const lanes = work + LANES + row * 32;
+    const at = scores + row * SCORE_STRIDE;
+    const maximum = rescale(state + row * 4, lanes, unit);
+    if (abs(maximum) > COARSE && maximum != LEAST) lower(at, at + end, unit, maximum, lanes);
+  }
   for (let row: usize = 0; row < usize(rows); row++) {
     const lanes = work + LANES + row * 32;
     const at = scores + row * SCORE_STRIDE;
@@ -117,7 +125,7 @@ export function softmaxBlock(
 /** A row's new maximum, the factor by which its sums shrink, its total so far; `lanes`: of eight maxima, the negative one. */
 // @ts-ignore: decorator
 @inline
-function rescale(state: usize, lanes: usize, unit: f32): void {
+function rescale(state: usize, lanes: usize, unit: f32): f32 {
   const before = load<f32>(state);
   const maximum = max(before, max4(f32x4.pmax(v128.load(lanes), v128.load(lanes, 16))) * unit);
   const factor: f32 = before == maximum ? f32(1) : exp2Below(before - maximum);
@@ -125,6 +133,17 @@ function rescale(state: usize, lanes: usize, unit: f32): void {
   store<f32>(state, maximum);
   store<f32>(state, load<f32>(state, TOTALS) * factor, TOTALS);
   store<f32>(state, factor, FACTORS);
+  return maximum;
+}
+
+/** Takes the maximum from a row's scores, each product rounded as the maximum's was, and makes it zero in `lanes`. */
+function lower(at: usize, end: usize, unit: f32, maximum: f32, lanes: usize): void {
+  const units = f32x4.splat(unit), highest = f32x4.splat(maximum), inverse = f32x4.splat(1 / unit);
+  for (; at < end; at += 16) {
+    const below = f32x4.sub(f32x4.mul(v128.load(at), units), highest);
+    v128.store(at, f32x4.mul(below, inverse));
+  }
+  store8(lanes, 0);
 }
 
 /** Eight maxima of one row's scores. */

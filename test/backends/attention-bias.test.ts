@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createWasmBackend } from "../../src/backends/wasm/index.js";
 import type { AttentionCall, Backend } from "../../src/tensor/backend.js";
-import type { KvType } from "../../src/tensor/dtype.js";
+import { KV_TYPES, type KvType } from "../../src/tensor/dtype.js";
 import { PAGE_TOKENS } from "../../src/tensor/kv.js";
 import { Random } from "../../src/util/random.js";
 import { attend, base, bruteForce, type Case, draw, type SpanKind, toleranceOf } from "./attention-cases.js";
@@ -36,9 +36,15 @@ const CASES = COMBINATIONS.flatMap((extras) => SHAPES.map((shape): Case => ({ ..
 type Question = Pick<AttentionCall, "queries" | "spans" | "softcap" | "bias" | "sinks">;
 
 /** One head of width 8 over the keys (a number each, the rest of their dims zero) and values 0, 1, 0, 1... in all dims. */
-async function ask(ops: Backend, keys: readonly number[], rows: number, question: () => Question, repeat = 1) {
+async function ask(
+  ops: Backend,
+  keys: readonly number[],
+  rows: number,
+  question: () => Question,
+  { repeat = 1, type = "f32" }: { readonly repeat?: number; readonly type?: KvType } = {},
+) {
   const width = 8;
-  const store = ops.kvStore({ members: 1, keyWidth: width, valueWidth: width, keyType: "f32", valueType: "f32" });
+  const store = ops.kvStore({ members: 1, keyWidth: width, valueWidth: width, keyType: type, valueType: type });
   const table = store.table();
   const page = store.alloc();
   for (let i = 0; i < repeat; i++) table.push(page);
@@ -103,6 +109,30 @@ describe.each(DEVICES)("$label", ({ create }) => {
     expect(difference(found, weight)).toBeLessThan(4e-7);
   });
 
+  test.each(KV_TYPES)("the largest score takes all, however large scores are, in a cache of %s", async (type) => {
+    // Slots 1, 2 and 3 are alike, with the values 1, 0, 1; slot 0, of the value 0, is the least.
+    const keys = [0.25, 1, 1, 1, 0.5];
+    // Queries of halves carry a part of the exponents that those lack: what is beyond is an error elsewhere.
+    for (let size = 1e4; size < (type === "f16" ? 8e18 : 3e28); size *= 9.876543) {
+      for (const [score, wanted] of [
+        [size, 2 / 3],
+        [-size, 0],
+      ]) {
+        for (const rows of [1, 5]) {
+          ops.beginStep();
+          const question = () => ({
+            queries: [asking(ops, new Array<number>(rows).fill(score))],
+            spans: ops.input(Int32Array.from({ length: 2 * rows }, (_, i) => (i % 2) * keys.length)),
+          });
+          const found = await ask(ops, keys, rows, question, { type });
+          expect(difference(found, new Array<number>(rows).fill(wanted)), `${rows} rows of ${score}`).toBeLessThan(
+            1e-5,
+          );
+        }
+      }
+    }
+  });
+
   test("distances are counted in integers, far beyond what f32 can count", async () => {
     const first = 2 ** 24 + 3;
     ops.beginStep();
@@ -118,7 +148,7 @@ describe.each(DEVICES)("$label", ({ create }) => {
       sinks: weightOf(ops, "f32", 1, 1, Float32Array.of(-1)),
     });
     const keys = Array.from({ length: PAGE_TOKENS }, () => 0);
-    const found = await ask(ops, keys, 1, question, Math.ceil((first + 8) / PAGE_TOKENS));
+    const found = await ask(ops, keys, 1, question, { repeat: Math.ceil((first + 8) / PAGE_TOKENS) });
     const weights = Array.from({ length: 8 }, (_, i) => [first + i, Math.exp(-0.5 * (8 - i))]);
     const total = weights.reduce((sum, [, weight]) => sum + weight, Math.exp(-1));
     const odd = weights.reduce((sum, [slot, weight]) => sum + weight * (slot % 2), 0);
