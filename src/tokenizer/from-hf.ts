@@ -74,10 +74,11 @@ function wordEncoder(kind: ModelKind, model: Fields, vocabulary: Vocabulary): Wo
   if (kind === "Unigram") {
     const scores = scoredTokens(listOf(model.vocab, "tokenizer.json: model.vocab")).map(([, score]) => score);
     const byteFallback = model.byte_fallback === true;
-    const unknown = typeof model.unk_id === "number" ? model.unk_id : undefined;
+    const unknown = unknownOfUnigram(model.unk_id, scores.length);
     return () => new Unigram({ vocabulary, scores, unknownId: unknown, byteFallback });
   }
-  const unknownId = vocabulary.ids.get(textOf(model.unk_token) ?? "");
+  const unknownName = textOf(model.unk_token) ?? USUAL_UNKNOWN[kind];
+  const unknownId = unknownName === undefined ? undefined : vocabulary.ids.get(unknownName);
   if (kind === "WordPiece") {
     const longest = model.max_input_chars_per_word;
     return () =>
@@ -104,10 +105,21 @@ function wordEncoder(kind: ModelKind, model: Fields, vocabulary: Vocabulary): Wo
       byteLevel,
       byteFallback: model.byte_fallback === true,
       ignoreMerges: model.ignore_merges === true,
-      unknownId,
+      unknownId: unknownName === undefined ? undefined : (unknownId ?? "missing"),
       fuseUnknown: model.fuse_unk === true,
       mergesThroughOthers: false,
     });
+}
+
+/** The unknown token where the file names none. */
+const USUAL_UNKNOWN: Readonly<Partial<Record<ModelKind, string>>> = { WordPiece: "[UNK]", WordLevel: "<unk>" };
+
+function unknownOfUnigram(id: unknown, pieces: number): number | undefined {
+  if (id === undefined || id === null) return undefined;
+  if (typeof id === "number" && Number.isInteger(id) && id >= 0 && id < pieces) return id;
+  throw new FormatError(
+    `tokenizer.json: model.unk_id must be null or the id of one of the ${pieces} pieces; found ${JSON.stringify(id)}.`,
+  );
 }
 
 function mergesOf(value: unknown): (readonly [string, string])[] {

@@ -7,6 +7,7 @@
 import { FormatError } from "../util/errors.js";
 import { charOfByte, toByteLevel } from "./byte-level.js";
 import type { IdList } from "./id-list.js";
+import { noTokenFor } from "./no-token.js";
 import { PairTable } from "./pair-table.js";
 import { byteOfToken } from "./score-merge-model.js";
 import { crossesWords, spaceMarkWords } from "./space-mark-words.js";
@@ -24,7 +25,8 @@ export interface PairMergeOptions {
   readonly byteFallback: boolean;
   /** A word that is a token stays whole, whatever the merges say. */
   readonly ignoreMerges: boolean;
-  readonly unknownId: number | undefined;
+  /** Without one unknown characters are left out, as elsewhere; "missing" is one that the vocabulary should have. */
+  readonly unknownId: number | "missing" | undefined;
   /** Neighbouring unknown characters become one unknown token. */
   readonly fuseUnknown: boolean;
   /** Merges may make symbols that are no tokens, as in llama.cpp; else they are an error, as in Hugging Face's library. */
@@ -75,7 +77,10 @@ export class PairMergeModel implements MergeRule {
     this.#bytes = byteLevel ? byteCharacters(vocabulary) : byteTokens(vocabulary, options.byteFallback);
   }
 
-  /** Encodes one word of the pre-tokenizer (the whole text where there is none). */
+  /**
+   * Encodes one word of the pre-tokenizer (the whole text where there is none).
+   * @throws FormatError for an unknown character where the unknown token is missing
+   */
   encodeWord(word: string, out: IdList, check?: () => void): void {
     if (!this.#cutsAtSpaces || this.#options.ignoreMerges) {
       this.#encodeCached(word, out, check);
@@ -154,7 +159,7 @@ export class PairMergeModel implements MergeRule {
     for (const byte of encoder.encode(text)) {
       const id = this.#bytes[byte];
       if (id >= 0) this.#addSymbol(id);
-      else this.#addUnknown();
+      else this.#addUnknown(text);
     }
   }
 
@@ -168,12 +173,13 @@ export class PairMergeModel implements MergeRule {
       }
       const bytes = encoder.encode(char);
       if (bytes.every((byte) => this.#bytes[byte] >= 0)) for (const byte of bytes) this.#addSymbol(this.#bytes[byte]);
-      else this.#addUnknown();
+      else this.#addUnknown(char);
     }
   }
 
-  #addUnknown(): void {
+  #addUnknown(text: string): void {
     const { unknownId, fuseUnknown } = this.#options;
+    if (unknownId === "missing") throw noTokenFor(text);
     if (unknownId === undefined) return;
     if (fuseUnknown && this.#count > 0 && this.#symbols[this.#count - 1] === unknownId) return;
     this.#addSymbol(unknownId);

@@ -4,6 +4,7 @@
  * neighbours of that kind are one unknown token, or byte tokens where the vocabulary has them.
  */
 import type { IdList } from "./id-list.js";
+import { noTokenFor } from "./no-token.js";
 import { byteOfToken } from "./score-merge-model.js";
 import type { WordEncoder } from "./text-model.js";
 import { isSteering, TokenKind, type Vocabulary } from "./vocabulary.js";
@@ -53,6 +54,7 @@ export class Unigram implements WordEncoder {
     this.#unknownScore = worst - UNKNOWN_PENALTY;
   }
 
+  /** @throws FormatError for an unknown character where there is no unknown token */
   encodeWord(word: string, out: IdList, check?: () => void): void {
     const { ids, starts } = this.#bestPath(word, check);
     const path: { readonly id: number; readonly start: number; readonly end: number }[] = [];
@@ -97,7 +99,8 @@ export class Unigram implements WordEncoder {
     const bytes = [...encoder.encode(character)].map((byte) => this.#bytes.get(byte));
     const known = bytes.filter((id) => id !== undefined);
     if (known.length === bytes.length) out.pushAll(known);
-    else if (!follows && this.#unknownId !== undefined) out.push(this.#unknownId);
+    else if (this.#unknownId === undefined) throw noTokenFor(character);
+    else if (!follows) out.push(this.#unknownId);
   }
 }
 

@@ -4,6 +4,7 @@
  * (Devlin et al. 2019, https://arxiv.org/abs/1810.04805)
  */
 import type { IdList } from "./id-list.js";
+import { noTokenFor } from "./no-token.js";
 import type { TextModel, TextPlace } from "./text-model.js";
 import { isSteering, SPACE_MARK, type Vocabulary } from "./vocabulary.js";
 
@@ -27,6 +28,7 @@ export class WordPieces {
     this.#longestToken = options.vocabulary.texts.reduce((most, text) => Math.max(most, text?.length ?? 0), 0);
   }
 
+  /** @throws FormatError for an unknown word where there is no unknown token */
   encodeWord(word: string, out: IdList): void {
     const { wordPrefix, continuingPrefix, unknownId, longestWord } = this.#options;
     const start = out.size;
@@ -40,7 +42,8 @@ export class WordPieces {
     }
     if (covered) return;
     out.truncate(start);
-    if (unknownId !== undefined) out.push(unknownId);
+    if (unknownId === undefined) throw noTokenFor(word);
+    out.push(unknownId);
   }
 
   /** Puts the longest token at a place of the word; returns its end, or the place itself where none fits. */

@@ -5,8 +5,11 @@ import { type Fields, fieldsOf, listOf } from "../json-fields.js";
 const DEEPEST = 32;
 const MOST_STEPS = 1024;
 
-/** The steps of a normalizer, pre-tokenizer or decoder, sequences flattened. `list`: the field that holds a sequence. */
-export function flattenSteps(value: unknown, list: "normalizers" | "pretokenizers" | "decoders"): readonly Fields[] {
+/** The steps of a normalizer, pre-tokenizer, decoder or post-processor, sequences flattened. `list`: the field that holds a sequence. */
+export function flattenSteps(
+  value: unknown,
+  list: "normalizers" | "pretokenizers" | "decoders" | "processors",
+): readonly Fields[] {
   const steps: Fields[] = [];
   collect(value, list, steps, 0);
   return steps;
