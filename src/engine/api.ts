@@ -2,7 +2,7 @@
  * The public face of the engine: what `load` returns. The same interfaces are implemented in place (`local`) and by the
  * proxy of the engine's own thread (`remote`).
  */
-import type { DType } from "../tensor/dtype.js";
+import type { DType, KvType } from "../tensor/dtype.js";
 import type { ChatMessage, EncodeOptions } from "../tokenizer/tokenizer.js";
 
 /** For programs that are compiled without lib esnext.disposable; with it the two declarations are one. */
@@ -14,41 +14,41 @@ declare global {
 
 export interface LoadOptions {
   /** Default "wasm". */
-  readonly backend?: "wasm" | "reference";
+  readonly backend?: "wasm" | "reference" | undefined;
   /** Threads of the kernels; default: the machine's cores. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /**
    * Most bytes of one WebAssembly memory; default and at most: 4 GiB less 64 KiB. A model that is larger is laid over
    * several memories, whole layers to each, so this bounds a layer, not a model. At least 1 MiB, and 320 KiB more for each
    * thread beyond the first.
    */
-  readonly wasmMemoryBytes?: number;
+  readonly wasmMemoryBytes?: number | undefined;
   /**
    * Read prompts as exactly as single tokens: activations of 16 bits. By default the matrix products of several tokens at
    * once take 8 bits where that is faster. Default false.
    */
-  readonly precise?: boolean;
+  readonly precise?: boolean | undefined;
   /**
    * 256-bit vectors in prefill and attention by V8's experimental compiler, on x64: false never, true also in
    * Node 26. Default: in Node 24. See docs/architecture.md.
    */
-  readonly wide?: boolean;
+  readonly wide?: boolean | undefined;
   /**
    * Run the engine in its own thread so that the caller's event loop stays free. Default: where its module can be found; in a
    * bundle of one file it cannot (docs/bundlers.md), and with true that is an error.
    */
-  readonly thread?: boolean;
+  readonly thread?: boolean | undefined;
   /** Most bytes that weights and one session's cache may take; default: what the machine has available. */
-  readonly memoryLimitBytes?: number;
+  readonly memoryLimitBytes?: number | undefined;
   /**
    * Keep a model that is read from a URL in the browser's storage, so that the next visit does not fetch it again; default
    * true where there is such storage. `storedModels` lists what is kept, `deleteStored` removes it. Node keeps none.
    */
-  readonly store?: boolean;
+  readonly store?: boolean | undefined;
   /** What it throws ends loading and is what `load` rejects with. */
-  readonly onProgress?: (progress: LoadProgress) => void;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   /** Cancels: `load` then rejects with CancelledError, and nothing stays behind. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface LoadProgress {
@@ -146,23 +146,31 @@ export interface Model {
  * where threads may share memory; in place (`thread: false`) nothing can abort a signal before the call is done.
  */
 export interface EncodeTextOptions extends Omit<EncodeOptions, "check"> {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface DecodeTextOptions {
   /** Show special tokens; default false. */
-  readonly special?: boolean;
+  readonly special?: boolean | undefined;
+  /**
+   * Text went before these ids, so a leading space is part of the text; default false: the space that some vocabularies put
+   * before a text is taken away.
+   */
+  readonly continues?: boolean | undefined;
 }
 
 export interface RenderChatOptions {
   /** As of `encode`. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A message as it may be given: content null counts as "". Further fields are plain data for the chat template. */
 export interface ChatMessageInput extends Omit<ChatMessage, "content"> {
   readonly content: string | null;
 }
+
+/** Of keys and values, or of each. Any other text is taken by the compiler, so that one can be read from a setting, and refused by the call. */
+export type CacheType = KvType | `${KvType}/${KvType}` | (string & Record<never, never>);
 
 export interface SessionOptions {
   /**
@@ -171,62 +179,68 @@ export interface SessionOptions {
    * not fit by itself is an error, never cut. Models whose positions cannot be moved (learned, sinusoidal) end at the limit
    * with finish "length"; those without attention have no limit. "full" makes the limit an error.
    */
-  readonly context?: string;
+  readonly context?: string | undefined;
   /** Cache type: "f32", "f16", "q8", or keys and values apart: "q8/f16". Default "f16". */
-  readonly kv?: string;
+  readonly kv?: CacheType | undefined;
   /** Most tokens under `auto` and `full`; default: the length the model was trained for. */
-  readonly contextLength?: number;
+  readonly contextLength?: number | undefined;
   /** Tokens of a prefill chunk; default 256. Progress and cancellation happen between chunks. */
-  readonly chunk?: number;
+  readonly chunk?: number | undefined;
   /**
    * Only encoder-decoder models (T5): what the encoder reads, text or ids. Prompts and scores then are of the decoder's
    * text, which begins with the model's start token. Without it the first prompt is the source.
    */
-  readonly source?: string | ArrayLike<number>;
+  readonly source?: string | ArrayLike<number> | undefined;
 }
 
 export interface GenerateOptions {
   /** Default: until an end token or a stop string; under `full` the limit then ends it with ContextFullError. */
-  readonly maxTokens?: number;
+  readonly maxTokens?: number | undefined;
   /** 0 = greedy. Default 0.8. */
-  readonly temperature?: number;
+  readonly temperature?: number | undefined;
   /** Keep the k most likely; 0 = off (default 40). */
-  readonly topK?: number;
+  readonly topK?: number | undefined;
   /** Keep the smallest set with this probability; 1 = off (default 0.95). */
-  readonly topP?: number;
+  readonly topP?: number | undefined;
   /** Drop tokens below this share of the best; 0 = off (default 0.05). */
-  readonly minP?: number;
+  readonly minP?: number | undefined;
   /** Divides positive and multiplies negative logits of tokens seen; 1 = off (default). */
-  readonly repetitionPenalty?: number;
+  readonly repetitionPenalty?: number | undefined;
   /** Subtracted once from tokens seen; default 0. */
-  readonly presencePenalty?: number;
+  readonly presencePenalty?: number | undefined;
   /** Subtracted for each time seen; default 0. */
-  readonly frequencyPenalty?: number;
+  readonly frequencyPenalty?: number | undefined;
   /** Last tokens that the penalties look at; default 64. */
-  readonly penaltyWindow?: number;
+  readonly penaltyWindow?: number | undefined;
   /** Added to the logits of these ids. */
-  readonly logitBias?: Readonly<Record<number, number>>;
+  readonly logitBias?: Readonly<Record<number, number>> | undefined;
   /** Same seed, same text; default: drawn at random. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /**
    * Ends before the first of these (one, or at most 1,024); the string itself is not given out. The texts of special tokens,
    * which are never given out, match too: "<|im_end|>".
    */
-  readonly stop?: string | readonly string[];
+  readonly stop?: string | readonly string[] | undefined;
   /** Keep going at end tokens. Default false. */
-  readonly ignoreEnd?: boolean;
+  readonly ignoreEnd?: boolean | undefined;
   /** Give each part its log-probability and this many alternatives; undefined = none. */
-  readonly logprobs?: number;
+  readonly logprobs?: number | undefined;
   /** Cancels: the last part then has finish "cancelled". What was read and written stays in the session. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Prefill progress: tokens of the prompt read so far and in all. What it throws ends the iteration. */
-  readonly onPrefill?: (done: number, total: number) => void;
+  readonly onPrefill?: ((done: number, total: number) => void) | undefined;
 }
 
 /** Natural-log probability of a token from the raw logits (no temperature, no filters). */
 export interface TokenLogprob {
   readonly id: number;
+  /**
+   * What it adds to a text: " the". Special tokens show; a token that is a part of a character is U+FFFD here, while
+   * `Part.text` waits for the whole.
+   */
   readonly text: string;
+  /** As the vocabulary writes it: "Ġthe", "▁the". */
+  readonly piece: string;
   readonly logprob: number;
 }
 
@@ -261,9 +275,19 @@ export interface Usage {
   /** First tokens that are kept for ever (sinks), where the model's own window lets them be seen. */
   readonly sinks: number;
   readonly cacheBytes: number;
+  /**
+   * Tokens given by the caller that were read: prompts, messages with what the template puts around them, scored texts, start
+   * tokens; without an encoder's source. Since the session began or was reset, and counted on through `save` and `restore`.
+   */
   readonly promptTokens: number;
+  /** Tokens that the model wrote, with those that end an answer; counted on like `promptTokens`. */
   readonly generatedTokens: number;
+  /**
+   * Of reading prompts, all since the session began, was reset or was restored: work of another process does not count. Null
+   * before anything was read.
+   */
   readonly prefillTokensPerSecond: number | null;
+  /** Of writing and scoring, measured like `prefillTokensPerSecond`. */
   readonly decodeTokensPerSecond: number | null;
 }
 
@@ -283,11 +307,11 @@ export interface ScorePart {
 
 export interface ScoreOptions {
   /** Tokens read at once, at most the session's chunk: 1 (default) measures the cost of decoding; more is faster. */
-  readonly batch?: number;
+  readonly batch?: number | undefined;
   /** Parts are given out every so many tokens; default 64. */
-  readonly every?: number;
+  readonly every?: number | undefined;
   /** Cancels: the last part then has finish "cancelled". */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface Session {

@@ -9,6 +9,7 @@ import { requireRoom } from "./default-context.js";
 import { CANCELLED, type Cancel } from "./leaving.js";
 import type { LocalSession } from "./local-session.js";
 import { logprobsOf, Sampler } from "./sampling.js";
+import type { IdLogprob } from "./sampling-logprobs.js";
 import { type StopPush, StopStrings } from "./stop-strings.js";
 
 /** What one look at the logits yields. */
@@ -149,8 +150,13 @@ export class Generation {
     session.generatedTokens++;
     if (options.logprobs === undefined) return { id };
     const { logprob, top } = logprobsOf(logits, id, options.logprobs);
-    const { tokenizer } = session.model;
-    return { id, logprob, top: top.map((other) => ({ ...other, text: tokenizer.tokenText(other.id) })) };
+    return { id, logprob, top: top.map((other) => this.told(other)) };
+  }
+
+  private told({ id, logprob }: IdLogprob): TokenLogprob {
+    const { tokenizer } = this.session.model;
+    const text = tokenizer.decode([id], { special: true, continues: true });
+    return { id, text, piece: tokenizer.tokenText(id), logprob };
   }
 
   /** What is given out for a token: the text that became certain, and whether this is the end. */

@@ -4,11 +4,11 @@
 
 export interface EncodeOptions {
   /** Put the start (and where the vocabulary says so, end) token; default true = as the vocabulary says. */
-  readonly addSpecial?: boolean;
+  readonly addSpecial?: boolean | undefined;
   /** Read `<|im_end|>` and the like as special tokens; default true. False: user text can't forge them. */
-  readonly parseSpecial?: boolean;
+  readonly parseSpecial?: boolean | undefined;
   /** The text was rendered with `guard`: its marks are taken out, once special tokens are found. */
-  readonly guarded?: boolean;
+  readonly guarded?: boolean | undefined;
   /** Called now and then while a long text is read; what it throws ends the work. */
   readonly check?: (() => void) | undefined;
 }
@@ -45,12 +45,12 @@ export interface Tokenizer {
 
 export interface DecodeOptions {
   /** Show special tokens; default false. */
-  readonly special?: boolean;
+  readonly special?: boolean | undefined;
   /**
    * Text went before these ids, so a leading space is part of the text; default false: the space that some vocabularies
    * put before a text is taken away. True for an answer after a prompt.
    */
-  readonly continues?: boolean;
+  readonly continues?: boolean | undefined;
 }
 
 export interface TokenStream {
@@ -67,14 +67,14 @@ export interface ChatMessage {
 
 export interface RenderOptions {
   /** End with the opening of the assistant's turn; default true. */
-  readonly addGenerationPrompt?: boolean;
+  readonly addGenerationPrompt?: boolean | undefined;
   /**
    * Break up special tokens in the messages' own texts with a mark (the noncharacter U+FDD0), so that a message that says
    * `<|im_end|>` can't end its turn; for `encode` with `guarded`. Default false.
    */
-  readonly guard?: boolean;
+  readonly guard?: boolean | undefined;
   /** Further variables of the template (tools, documents, date_string). */
-  readonly variables?: Readonly<Record<string, unknown>>;
+  readonly variables?: Readonly<Record<string, unknown>> | undefined;
   /** Called now and then while the template runs; what it throws ends the work. */
   readonly check?: (() => void) | undefined;
 }

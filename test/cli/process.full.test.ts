@@ -132,7 +132,10 @@ describe.skipIf(!existsSync(GGUF))("sluice on a real model (../shared)", () => {
     expect(report.ids).toHaveLength(200);
     expect(report.logprobs).toHaveLength(200);
     // Greedy: the token taken is the first alternative.
-    for (const entry of report.logprobs) expect(entry.top[0]).toMatchObject({ id: entry.id, logprob: entry.logprob });
+    for (const { id, text, piece, logprob, top } of report.logprobs) {
+      expect(top[0]).toEqual({ id, text, piece, logprob });
+      expect(text).not.toContain("▁");
+    }
   });
 
   test("Ctrl-C ends an endless text with 130, and what was written stays", async () => {

@@ -316,7 +316,11 @@ describe("sluice run", () => {
       ids: [0, 1, 2],
       finish: "stop",
       usage: { seen: 6, generatedTokens: 3 },
-      logprobs: [{ id: 0, text: "<0>", logprob: -0.5, top: [{ id: 0 }] }, { id: 1 }, { id: 2 }],
+      logprobs: [
+        { id: 0, text: "\u0000", piece: "<0>", logprob: -0.5, top: [{ id: 0, text: "Hello", piece: "<0>" }] },
+        { id: 1 },
+        { id: 2 },
+      ],
     });
   });
 

@@ -99,7 +99,8 @@ function fakeModel(log: FakeLog): Model {
     },
     // A view of a larger buffer: only its own numbers may cross.
     encode: async (text) => Int32Array.from([9, ...text].map((_, i) => i)).subarray(1),
-    decode: async (ids, options) => `${Array.from(ids).join(",")}${options?.special ? "!" : ""}`,
+    decode: async (ids, options) =>
+      `${Array.from(ids).join(",")}${options?.special ? "!" : ""}${options?.continues ? "…" : ""}`,
     tokenTexts: async (ids) => Array.from(ids, String),
     renderChat: async (messages) => messages.map(({ role, content }) => `${role}:${content}`).join("|"),
     plan: async () => ({ weightBytes: 1, cacheBytes: 2, cacheTokens: 3, activationBytes: 4, availableBytes: null }),

@@ -89,6 +89,22 @@ describe("generate", () => {
     expect(await draw(3)).not.toEqual(await draw(4));
   });
 
+  it("log-probabilities tell each token as it stands in a text, and as the vocabulary writes it", async () => {
+    const options = { ...GREEDY, maxTokens: 1, logprobs: model.info.vocabulary };
+    const [{ top = [] }] = await all(model.session().generate(PROMPT, options));
+    const told = new Map(top.map(({ piece, text }) => [piece, text]));
+    expect(told.size).toBe(model.info.vocabulary);
+    expect([told.get("▁the"), told.get("<0x41>"), told.get("<0xFF>"), told.get("<|im_end|>")]).toEqual([
+      " the",
+      "A",
+      "\u{fffd}",
+      "<|im_end|>",
+    ]);
+    const [the] = await model.encode("the", { addSpecial: false });
+    expect(await model.decode([the])).toBe("the");
+    expect(await model.decode([the], { continues: true })).toBe(" the");
+  });
+
   it("tells log-probabilities that sum to one and agree with score", async () => {
     const session = model.session({ kv: "f32" });
     const [first] = await all(session.generate(PROMPT, { ...GREEDY, maxTokens: 1, logprobs: model.info.vocabulary }));

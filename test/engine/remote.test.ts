@@ -141,6 +141,7 @@ describe("a model in a thread", () => {
     expect(ids.buffer.byteLength).toBe(12);
     expect(await model.decode([5, 6])).toBe("5,6");
     expect(await model.decode(ids, { special: true })).toBe("1,2,3!");
+    expect(await model.decode([5], { continues: true })).toBe("5…");
     expect(ids).toEqual(Int32Array.of(1, 2, 3));
     expect(await model.tokenTexts(Int32Array.of(7))).toEqual(["7"]);
     expect(await model.renderChat([{ role: "user", content: "hi" }])).toBe("user:hi");

@@ -75,6 +75,21 @@ describe.each(["reference", "wasm"] as const)("a session on %s", (backend) => {
     },
   );
 
+  it("counts on what it has read and written, but speeds are of the work since", async () => {
+    const session = model.session({ context: "sinks:4,recent:60" });
+    await write(session, PROMPT, { maxTokens: 5 });
+    expect(session.usage).toMatchObject({ promptTokens: 30, generatedTokens: 5 });
+    expect([session.usage.prefillTokensPerSecond, session.usage.decodeTokensPerSecond]).not.toContain(null);
+    const restored = await model.restore(await session.save());
+    const none = { prefillTokensPerSecond: null, decodeTokensPerSecond: null };
+    expect(restored.usage).toMatchObject({ promptTokens: 30, generatedTokens: 5, ...none });
+    await write(restored, PROMPT, { maxTokens: 0 });
+    expect(restored.usage).toMatchObject({ promptTokens: 60, generatedTokens: 5, decodeTokensPerSecond: null });
+    expect(restored.usage.prefillTokensPerSecond).toBeGreaterThan(0);
+    await restored.reset();
+    expect(restored.usage).toMatchObject({ promptTokens: 0, generatedTokens: 0, ...none });
+  });
+
   it("is saved before anything was read, and in the middle of nothing else", async () => {
     const session = model.session({ context: "recent:9", kv: "q8" });
     const restored = await model.restore(await session.save());

@@ -226,7 +226,9 @@ async function report(
   args: RunArguments,
 ): Promise<object> {
   const { text, ids, finish, error, logprobs } = gathered;
-  const texts = args.logprobs === undefined ? [] : await model.tokenTexts(ids);
+  const pieces = args.logprobs === undefined ? [] : await model.tokenTexts(ids);
+  const textOf = (id: number) => model.decode([id], { special: true, continues: true });
+  const texts = await Promise.all(pieces.map((_, index) => textOf(ids[index])));
   return {
     model: model.info.location,
     context: session.context,
@@ -237,7 +239,12 @@ async function report(
     usage: session.usage,
     run: runUsage(before, session.usage),
     ...(args.logprobs !== undefined && {
-      logprobs: logprobs.map((entry, index) => ({ id: ids[index], text: texts[index], ...entry })),
+      logprobs: logprobs.map((entry, index) => ({
+        id: ids[index],
+        text: texts[index],
+        piece: pieces[index],
+        ...entry,
+      })),
     }),
   };
 }

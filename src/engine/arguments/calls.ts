@@ -94,7 +94,7 @@ const ENCODE: Kinds<EncodeTextOptions> = {
   guarded: isSwitch,
   signal: isSignal,
 };
-const DECODE: Kinds<DecodeTextOptions> = { special: isSwitch };
+const DECODE: Kinds<DecodeTextOptions> = { special: isSwitch, continues: isSwitch };
 const RENDER: Kinds<RenderChatOptions> = { signal: isSignal };
 
 export function loadOptions(options: LoadOptions | undefined): LoadOptions {

@@ -70,7 +70,7 @@ class Host {
           return { type: "ids", ids: ownNumbers(ids) };
         });
       case "decode":
-        return { type: "text", text: await this.#loaded().decode(request.ids, { special: request.special }) };
+        return { type: "text", text: await this.#loaded().decode(request.ids, request.options) };
       case "tokenTexts":
         return { type: "texts", texts: await this.#loaded().tokenTexts(request.ids) };
       case "renderChat":

@@ -121,8 +121,8 @@ class RemoteModel implements Model {
     const caller = new Caller(this.decode);
     this.#line.check(caller);
     const own = ownIds("decode", ids);
-    const { special = false } = decodeOptions(options);
-    const reply = await this.#line.request({ type: "decode", ids: own, special }, { transfer: [own.buffer], caller });
+    const body = { type: "decode", ids: own, options: decodeOptions(options) } as const;
+    const reply = await this.#line.request(body, { transfer: [own.buffer], caller });
     return expectReply(reply, "text").text;
   }
 

@@ -5,6 +5,7 @@
 import type { ChatMessage } from "../../tokenizer/tokenizer.js";
 import { InternalError } from "../../util/errors.js";
 import type {
+  DecodeTextOptions,
   EncodeTextOptions,
   GenerateOptions,
   LoadOptions,
@@ -49,7 +50,7 @@ export type RequestBody =
       /** Raised when the request is cancelled; here and below. */
       readonly flag?: CancelFlag;
     }
-  | { readonly type: "decode"; readonly ids: Int32Array; readonly special: boolean }
+  | { readonly type: "decode"; readonly ids: Int32Array; readonly options: DecodeTextOptions }
   | { readonly type: "tokenTexts"; readonly ids: Int32Array }
   | { readonly type: "renderChat"; readonly messages: readonly ChatMessage[]; readonly flag?: CancelFlag }
   | { readonly type: "plan"; readonly options: SessionOptions }

@@ -174,7 +174,7 @@ export class FakeSession implements Session {
       }
       this.seen += 1;
       this.generated += 1;
-      const top = [{ id: index, text, logprob: -0.5 }];
+      const top = [{ id: index, text, piece: `<${index}>`, logprob: -0.5 }];
       const last = index === pieces.length - 1;
       yield {
         text,
