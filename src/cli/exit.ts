@@ -8,6 +8,7 @@ import {
   SluiceError,
   WriteError,
 } from "../util/errors.js";
+import { runnable } from "./command-name.js";
 import { withFlags } from "./flag-names.js";
 import type { Io } from "./io.js";
 import { plainText, styles } from "./style.js";
@@ -56,12 +57,12 @@ export async function presentError(error: unknown, io: Io, command = ""): Promis
 /** The lines that are shown for an error, with a newline at the end. */
 export function describeError(error: unknown, io: Io, command = ""): string {
   const style = styles(io.stderr, io.env);
-  const [first, ...more] = withFlags(plainText(messageOf(error)), command).split("\n");
+  const [first, ...more] = runnable(withFlags(plainText(messageOf(error)), command), io).split("\n");
   const lines = [`${style.red("error:")} ${first}`];
   if (error instanceof PolicyError) lines.push(...pointAt(error.details.text, error.details.position));
   lines.push(...more.map((line) => `  ${line}`));
   const hint = hintOf(error, command);
-  if (hint) lines.push(style.dim(`hint: ${hint}`));
+  if (hint) lines.push(style.dim(`hint: ${runnable(hint, io)}`));
   if (io.env.SLUICE_DEBUG === "1" && error instanceof Error && error.stack) lines.push(error.stack);
   return `${lines.join("\n")}\n`;
 }

@@ -1,6 +1,7 @@
 /** The Io of a Node process: its streams, files, signals and clock. */
 import { ReadStream, WriteStream } from "node:tty";
 import { InternalError, type SluiceError } from "../util/errors.js";
+import { commandName } from "./command-name.js";
 import { EXIT } from "./exit.js";
 import { nodeFiles } from "./files-node.js";
 import type { Input, Interrupts, Io, LineSource } from "./io.js";
@@ -34,6 +35,7 @@ export function nodeIo(version: string): Io {
     },
     runtime: nodeRuntime,
     version,
+    command: commandName(process.argv[1] ?? ""),
     now: () => performance.now(),
     openTerminal,
   };

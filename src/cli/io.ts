@@ -3,6 +3,7 @@
  * from the Node process; tests make one from arrays, so that every command is tested without a process.
  */
 import type { SluiceError } from "../util/errors.js";
+import type { CommandName } from "./command-name.js";
 import type { Runtime } from "./runtime.js";
 
 /** Standard output or standard error. */
@@ -73,6 +74,8 @@ export interface Io {
   readonly outputFailure: SluiceError | undefined;
   readonly runtime: Runtime;
   readonly version: string;
+  /** How the command is started here, for hints. */
+  readonly command: CommandName;
   /** Milliseconds of a steady clock. */
   now(): number;
   /** A line editor on the terminal; called only when stdin and stdout are terminals. */

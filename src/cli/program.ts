@@ -1,5 +1,6 @@
 /** The command line as a whole: parses the arguments, runs one command, shows its error, returns the exit code. */
 import { Command } from "commander";
+import { runnable } from "./command-name.js";
 import { type ChatArguments, chat, chatCommand } from "./commands/chat.js";
 import { type DemoArguments, demo, demoCommand } from "./commands/demo.js";
 import { evalCommand } from "./commands/eval.js";
@@ -43,8 +44,8 @@ function createProgram(io: Io, writes: Promise<void>[], finish: (work: Promise<n
     .version(io.version, "-V, --version", "write the version")
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => void writes.push(io.stdout.write(text)),
-      writeErr: (text) => void writes.push(io.stderr.write(text)),
+      writeOut: (text) => void writes.push(io.stdout.write(runnable(text, io))),
+      writeErr: (text) => void writes.push(io.stderr.write(runnable(text, io))),
       getOutHelpWidth: () => io.stdout.columns,
       getErrHelpWidth: () => io.stderr.columns,
     })

@@ -9,6 +9,7 @@ export const nodeRuntime: Runtime = {
   residentMemoryBytes: () => process.memoryUsage.rss(),
   // src/cli and dist/cli lie equally deep below it.
   assets: fileURLToPath(new URL("../../assets/", import.meta.url)),
+  examples: fileURLToPath(new URL("../../examples/", import.meta.url)),
 
   async load(reference, options) {
     const { load } = await import("../index-node.js");

@@ -39,4 +39,6 @@ export interface Runtime {
   residentMemoryBytes(): number;
   /** The folder of what the package ships beside its code, with a separator at the end. */
   readonly assets: string;
+  /** That of its examples, in the same way. */
+  readonly examples: string;
 }

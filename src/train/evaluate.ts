@@ -61,7 +61,7 @@ export async function evaluateSource(
 }
 
 /** Rows whose prediction weighs most. */
-function answers({ weights }: Sample): number[] {
+export function answers({ weights }: Sample): number[] {
   const most = weights.reduce((largest, weight) => Math.max(largest, weight), 0);
   return most === 0 ? [] : Array.from(weights.keys()).filter((row) => weights[row] === most);
 }

@@ -30,6 +30,7 @@ export { type AttentionPattern, type HeadSet, parsePattern, patternHelp } from "
 export { type PrepareOptions, type PrepareProgress, prepareRun } from "./prepare.js";
 export { type RunHooks, TrainingRun } from "./run.js";
 export { RunFolder } from "./run-folder.js";
+export type { SamplePrompt } from "./sample-prompt.js";
 export { type StepSettings, type TrainedWeight, TrainedWeights } from "./trained-weights.js";
 export {
   type DrawnSample,

@@ -18,6 +18,7 @@ import { checkExport, checkModel, checkSamples } from "./feasible.js";
 import { folderModel } from "./folder-model.js";
 import { appendLog, cutLog, type EvaluationLine, type LogLine, type StepLine, stepLine } from "./log.js";
 import type { RunFolder } from "./run-folder.js";
+import { type SamplePrompt, samplePrompt } from "./sample-prompt.js";
 import { evaluationSources, type Material, stageSources } from "./sources.js";
 import { lastStage, Trainer } from "./trainer.js";
 
@@ -85,6 +86,11 @@ export class TrainingRun {
   /** The log so far. */
   get log(): readonly LogLine[] {
     return this.lines;
+  }
+
+  /** A prompt that shows what the last stage taught; undefined where that is to go on with texts. */
+  samplePrompt(): Promise<SamplePrompt | undefined> {
+    return samplePrompt(this.material);
   }
 
   /** Trains to the end. @throws CancelledError when the signal is aborted, with all steps so far in a checkpoint */

@@ -54,7 +54,10 @@ describe("sluice train", () => {
     expect(lines[1]).toMatch(/^copy: step 1 of 6, loss 5\.\d{4}, rate 0\.0000300, [\d,]+ tok\/s, .* left$/);
     expect(lines.slice(2, 4).join("\n")).toMatch(/^after step 3: copy \d+\.\d% right\nafter step 6: copy /);
     expect(lines[4]).toMatch(/^done: 6 steps, 96 tokens, .*; loss of the last step 5\.\d{4}$/);
-    expect(lines[6]).toBe(`try: sluice run ${out}/small.gguf --prompt "..."`);
+    // A sample of the task with draws of its own: 4 letters, and = before the copy.
+    const [, letters = ""] = /--prompt '?([a-z]{4})='? --temperature 0 --max-tokens 4$/.exec(lines[6]) ?? [];
+    expect(lines[6]).toContain(`try: sluice run ${out}/small.gguf --prompt `);
+    expect(lines[7]).toBe(`it should write: ${letters}`);
     expect((await readdir(out)).sort()).toEqual(
       ["checkpoints", "config.json", "data", "log.jsonl", "loss.svg", "small.gguf", "tokenizer.json"].concat(
         "tokenizer_config.json",
@@ -62,6 +65,33 @@ describe("sluice train", () => {
     );
     // 2 at most are kept.
     expect(await readdir(join(out, "checkpoints"))).toEqual(["step-0000004.safetensors", "step-0000006.safetensors"]);
+  });
+
+  test("hints are as the command is started here", async () => {
+    const { err } = await begin(SMALL, [], { command: "npx sluice" });
+    expect(err).toContain(`try: npx sluice run ${out}/small.gguf`);
+    const help = await cli(["train", "--help"], { command: "npx sluice" });
+    expect(help.out).toContain("Usage: sluice train");
+    expect(help.out).toContain("  npx sluice train --resume runs/model\n");
+    const wrong = await cli(["train", "--nonsense"], { command: "npx sluice" });
+    expect(wrong.err).toContain("hint: see npx sluice train --help");
+    const absent = await cli(["demo"], { command: "npx sluice" });
+    expect(absent.err).toContain("`npx sluice demo MODEL`");
+  });
+
+  test("a configuration of the package's examples is found where none lies at the path", async () => {
+    const files = { "package/examples/small.json": JSON.stringify(SMALL) };
+    for (const path of ["examples/small.json", "./examples/small.json", "small.json"]) {
+      const { code, err } = await cli(["train", path, "--out", join(root, path.replaceAll(/\W/g, "-")), ...FLAGS], { files });
+      expect(code).toBe(0);
+      expect(err.split("\n")[0]).toBe(`${path} is not here: taken from the package, package/examples/small.json`);
+    }
+    const own = { ...files, "small.json": JSON.stringify({ ...SMALL, name: "own" }) };
+    const { err } = await cli(["train", "small.json", "--out", join(root, "own"), ...FLAGS], { files: own });
+    expect(err).toMatch(/^own: /);
+    for (const path of ["../small.json", "examples/../small.json", "books/small/small.json", "other.json"]) {
+      expect(await cli(["train", path, "--out", out], { files })).toMatchObject({ code: 1 });
+    }
   });
 
   test("--json writes the log's lines and the model, --quiet nothing else", async () => {

@@ -47,12 +47,14 @@ export function trainCommand(command: Command): Command {
     .option("-q, --quiet", "nothing but errors on standard error")
     .addHelpText(
       "after",
-      `\nThe configuration is documented in docs/training.md.\n${exampleHelp([
-        "sluice train examples/tiny.json",
-        "sluice train model.json --data books/ --out runs/model",
-        "sluice train --resume runs/model",
-        "sluice export runs/model --to gguf --quant q8_0",
-      ])}`,
+      `\nThe configuration is documented in docs/training.md. examples/tiny.json is also found in the package.\n${exampleHelp(
+        [
+          "sluice train examples/tiny.json",
+          "sluice train model.json --data books/ --out runs/model",
+          "sluice train --resume runs/model",
+          "sluice export runs/model --to gguf --quant q8_0",
+        ],
+      )}`,
     );
 }
 
@@ -80,7 +82,7 @@ export async function train(args: TrainArguments, io: Io): Promise<number> {
   }
   return untilInterrupted(io, async (signal) => {
     const training = await io.runtime.training();
-    const begun = args.config === undefined ? undefined : await readConfig(args.config, io, training);
+    const begun = args.config === undefined ? undefined : await readConfig(args.config, args, io, training);
     const location = args.resume ?? args.out ?? begun?.name ?? "";
     const folder = new training.RunFolder(location);
     if (!begun) await folder.config();
@@ -100,8 +102,25 @@ export async function train(args: TrainArguments, io: Io): Promise<number> {
   });
 }
 
-async function readConfig(path: string, io: Io, training: Training): Promise<TrainingConfig> {
-  return training.parseConfig(parseJson(await io.files.read(path), path), path);
+async function readConfig(
+  path: string,
+  { quiet }: TrainArguments,
+  io: Io,
+  training: Training,
+): Promise<TrainingConfig> {
+  const found = await exampleInstead(path, io);
+  if (found !== undefined && !quiet) {
+    await io.stderr.write(`${path} is not here: taken from the package, ${found}\n`);
+  }
+  return training.parseConfig(parseJson(await io.files.read(found ?? path), path), path);
+}
+
+/** The package's example of that name where nothing lies at the path: `examples/tiny.json` or `tiny.json`. */
+async function exampleInstead(path: string, io: Io): Promise<string | undefined> {
+  const [, name] = /^(?:\.[\\/])?(?:examples[\\/])?((?:[\w-]+[\\/])?[\w-]+\.json)$/.exec(path) ?? [];
+  if (name === undefined || (await io.files.exists(path))) return undefined;
+  const example = io.runtime.examples + name;
+  return (await io.files.exists(example)) ? example : undefined;
 }
 
 async function begin({ folder, args, io, training, signal }: Work, config: TrainingConfig): Promise<void> {

@@ -10,9 +10,11 @@ import type {
   TrainingConfig,
   TrainingRun,
 } from "../../train/index.js";
+import { runnable } from "../command-name.js";
 import { counted, formatBytes, formatCount, formatDuration, formatPerplexity, formatSignificant } from "../figures.js";
 import type { Io } from "../io.js";
 import { StatusLines } from "../status-line.js";
+import { oneLine } from "../style.js";
 import { stepText } from "./step-text.js";
 
 /** Without a terminal a step's line comes once in so many milliseconds. */
@@ -107,7 +109,8 @@ export class TrainingProgress {
   }
 
   /** All steps are done; `path` is the model's. */
-  async finished({ trainer, log }: TrainingRun, path: string, bytes: number): Promise<void> {
+  async finished(run: TrainingRun, path: string, bytes: number): Promise<void> {
+    const { trainer, log } = run;
     const { step, tokens } = trainer.state;
     const last = log.findLast((line) => line.kind === "step");
     const since = this.firstStep > 0 ? ` since step ${formatCount(this.firstStep)}` : "";
@@ -121,7 +124,12 @@ export class TrainingProgress {
     const { parameters } = trainer.weights;
     if (this.json) this.output({ kind: "model", path, step, parameters, bytes });
     await this.say(`${path}: ${counted(parameters, "parameter")} in F16, ${formatBytes(bytes)}`);
-    await this.say(`try: sluice run ${quoted(path)} --prompt "..."`);
+    const sample = await run.samplePrompt();
+    const prompt = sample
+      ? `${quoted(sample.prompt)} --temperature 0 --max-tokens ${sample.tokens}`
+      : '"..." --max-tokens 100';
+    await this.say(`try: sluice run ${quoted(path)} --prompt ${prompt}`);
+    if (sample) await this.say(`it should write: ${oneLine(sample.answer)}`);
     if (!this.json && (this.quiet || !this.io.stdout.isTTY)) await this.io.stdout.write(`${path}\n`);
   }
 
@@ -137,7 +145,7 @@ export class TrainingProgress {
     if (this.quiet) return Promise.resolve();
     this.pending = this.pending.then(async () => {
       await this.status.clear();
-      await this.io.stderr.write(`${text}\n`);
+      await this.io.stderr.write(`${runnable(text, this.io)}\n`);
     });
     return this.pending;
   }

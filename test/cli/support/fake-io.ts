@@ -24,6 +24,8 @@ export interface FakeSetup {
   readonly fullDisk?: "there" | "everywhere";
   readonly checkpoint?: Checkpoint;
   readonly tokenizer?: Tokenizer;
+  /** Default "sluice". */
+  readonly command?: Io["command"];
   /** Replaces parts of the runtime. */
   readonly runtime?: Partial<Runtime>;
   /** Events of the line editor; a function is called when its turn comes. */
@@ -53,6 +55,7 @@ export class FakeIo implements Io {
   readonly loads: { reference: string; options: LoadOptions }[] = [];
   readonly prompts: string[] = [];
   readonly version = "1.2.3";
+  readonly command: Io["command"];
   readonly runtime: Runtime;
   killed = 0;
   outputFailure: SluiceError | undefined;
@@ -65,6 +68,7 @@ export class FakeIo implements Io {
     this.stderr = new FakeOutput(setup.stderrTTY ?? false, setup.columns);
     this.stdin = input(setup.stdin ?? "", setup.stdinTTY ?? false);
     this.env = setup.env ?? {};
+    this.command = setup.command ?? "sluice";
     this.model = setup.model ?? new FakeModel();
     this.runtime = { ...fakeRuntime(this, setup), ...setup.runtime };
   }
@@ -158,6 +162,7 @@ function fakeRuntime(io: FakeIo, setup: FakeSetup): Runtime {
     training: () => nodeRuntime.training(),
     residentMemoryBytes: () => 123e6,
     assets: "assets/",
+    examples: "package/examples/",
     async load(reference, options) {
       io.loads.push({ reference, options });
       const phases: LoadProgress[] = [
