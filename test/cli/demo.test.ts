@@ -62,7 +62,9 @@ describe("sluice demo", () => {
 
   test("a sample is read after the window before it, token by token", async () => {
     const { model } = await run(["--tokens", "100"]);
-    const [full, recent, sinks, recompute] = model.sessions;
+    // The first session only warms up.
+    const [warm, full, recent, sinks, recompute] = model.sessions;
+    expect(warm).toMatchObject({ context: "full", disposed: true });
     expect(full.options).toEqual({ context: "full", contextLength: 101 });
     expect(recent.scored).toHaveLength(101);
     // Samples begin at 32, 49, 67, 84 (the first once more, before it, to warm up).
@@ -228,6 +230,6 @@ describe("sluice demo", () => {
     });
     const quiet: Io = io;
     expect(await runCli([...argv, ...LONG], quiet)).toBe(0);
-    expect(io.model.sessions).toHaveLength(1);
+    expect(io.model.sessions).toHaveLength(2);
   });
 });

@@ -11,6 +11,9 @@ const script = {
 const files = { "a.txt": "x".repeat(600), "b.txt": "y".repeat(600) };
 const both = ["--file", "a.txt", "--file", "b.txt", "--max-tokens", "1000"];
 
+/** The first session only warms up. */
+const measured = (model: FakeModel) => model.sessions[1];
+
 describe("sluice stream", () => {
   test("compares policies in a table", async () => {
     const argv = ["stream", "m.gguf", ...both, "--context", "recent:256", "--context", "recompute:256"];
@@ -59,6 +62,28 @@ describe("sluice stream", () => {
     expect(err).not.toContain("\x1b");
   });
 
+  test("before the first policy a stretch is read on a session that is thrown away", async () => {
+    const argv = ["stream", "m.gguf", ...both, "--context", "recent:256", "--context", "recompute:256"];
+    const { model } = await cli(argv, { model: new FakeModel(script), files });
+    expect(model.sessions.map(({ context }) => context)).toEqual(["recent:256", "recent:256", "recompute:256"]);
+    expect(model.sessions.map(({ scored }) => scored.length)).toEqual([256, 1001, 1001]);
+    expect(model.sessions[0].disposed).toBe(true);
+  });
+
+  test("every policy that sees further than the training is said to, once", async () => {
+    const contexts = ["full", "recent:600", "sinks:4,recent:600", "recent:512", "recompute:700"];
+    const argv = ["stream", "m.gguf", ...both, ...contexts.flatMap((context) => ["--context", context])];
+    const { err } = await cli(argv, { model: new FakeModel(script), files });
+    expect(err.split("\n").filter((line) => line.startsWith("note: "))).toEqual([
+      "note: full reads 1,000 tokens, beyond the 512 that the model was trained for",
+      "note: recent:600 sees 600 tokens, beyond the 512 that the model was trained for",
+      "note: sinks:4,recent:600 sees 604 tokens, beyond the 512 that the model was trained for",
+      "note: recompute:700 sees 700 tokens, beyond the 512 that the model was trained for",
+    ]);
+    const said = new FakeModel({ ...script, info: { notes: ["what the model was trained for is less"] } });
+    expect((await cli(argv, { model: said, files })).err).not.toContain("beyond the 512");
+  });
+
   test("the column of speed-up is there only beside a recomputation", async () => {
     const { out } = await cli(["stream", "m.gguf", ...both, "--context", "recent:8"], { files });
     expect(out).not.toContain("vs recompute");
@@ -67,10 +92,10 @@ describe("sluice stream", () => {
   test("reads the texts in order, cut after --max-tokens, and hands over the options", async () => {
     const flags = ["--context", "recent:8", "--kv", "q8", "--batch", "16"];
     const { model } = await cli(["stream", "m.gguf", ...both, ...flags], { files });
-    expect(model.sessions[0].scored).toEqual([1, ...Buffer.from("x".repeat(600) + "y".repeat(400))]);
-    expect(model.sessions[0].usage.seen).toBe(1001);
-    expect(model.sessions[0].options).toEqual({ context: "recent:8", kv: "q8" });
-    expect(model.sessions[0].lastScore).toMatchObject({ batch: 16, every: 16 });
+    expect(measured(model).scored).toEqual([1, ...Buffer.from("x".repeat(600) + "y".repeat(400))]);
+    expect(measured(model).usage.seen).toBe(1001);
+    expect(measured(model).options).toEqual({ context: "recent:8", kv: "q8" });
+    expect(measured(model).lastScore).toMatchObject({ batch: 16, every: 16 });
     expect(model.sessions.every((session) => session.disposed)).toBe(true);
   });
 
@@ -80,7 +105,7 @@ describe("sluice stream", () => {
       const model = new FakeModel({ special, logprob: (_, position) => (position === 0 ? -100 : -1) });
       const argv = ["stream", "m.gguf", "--file", "a.txt", "--max-tokens", String(tokens), "--context", "full"];
       const { out } = await cli([...argv, "--json", "-"], { model, files });
-      return { scored: model.sessions[0].scored, result: JSON.parse(out).policies[0] };
+      return { scored: measured(model).scored, result: JSON.parse(out).policies[0] };
     };
     const x = "x".charCodeAt(0);
     for (const end of [false, true]) {
@@ -108,7 +133,7 @@ describe("sluice stream", () => {
 
   test("a batch beyond the session's chunk widens the chunk", async () => {
     const argv = ["stream", "m.gguf", ...both, "--context", "recent:8", "--batch"];
-    expect((await cli([...argv, "512"], { files })).model.sessions[0].options).toMatchObject({ chunk: 512 });
+    expect((await cli([...argv, "512"], { files })).model.sessions[1].options).toMatchObject({ chunk: 512 });
     expect((await cli([...argv, "4097"], { files })).code).toBe(2);
   });
 
@@ -155,13 +180,13 @@ describe("sluice stream", () => {
   test("full asks for no more positions than are learned", async () => {
     const model = new FakeModel({ ...script, info: { positions: 600 } });
     await cli(["stream", "m.gguf", ...both, "--context", "full"], { model, files });
-    expect(model.sessions[0].options).toEqual({ context: "full", contextLength: 600 });
+    expect(measured(model).options).toEqual({ context: "full", contextLength: 600 });
   });
 
   test("full may go beyond the training, which is told", async () => {
     const { code, err, model } = await cli(["stream", "m.gguf", ...both, "--context", "full"], { files });
     expect(code).toBe(0);
-    expect(model.sessions[0].options).toEqual({ context: "full", contextLength: 1001 });
+    expect(measured(model).options).toEqual({ context: "full", contextLength: 1001 });
     expect(err).toContain("note: full reads 1,000 tokens, beyond the 512 that the model was trained for");
     const short = await cli(["stream", "m.gguf", "--file", "a.txt", "--max-tokens", "511", "--context", "full"], {
       files,

@@ -82,7 +82,9 @@ describe("sluice train", () => {
   test("a configuration of the package's examples is found where none lies at the path", async () => {
     const files = { "package/examples/small.json": JSON.stringify(SMALL) };
     for (const path of ["examples/small.json", "./examples/small.json", "small.json"]) {
-      const { code, err } = await cli(["train", path, "--out", join(root, path.replaceAll(/\W/g, "-")), ...FLAGS], { files });
+      const { code, err } = await cli(["train", path, "--out", join(root, path.replaceAll(/\W/g, "-")), ...FLAGS], {
+        files,
+      });
       expect(code).toBe(0);
       expect(err.split("\n")[0]).toBe(`${path} is not here: taken from the package, package/examples/small.json`);
     }

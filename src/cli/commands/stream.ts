@@ -1,7 +1,7 @@
 /** `sluice stream`: perplexity and cost of several context policies, side by side over a long text. */
 import { type Command, Option } from "commander";
 import { parsePolicy } from "../../context/policy-text.js";
-import type { Model, Session } from "../../engine/api.js";
+import type { Model, Session, SessionOptions } from "../../engine/api.js";
 import { EXIT, UsageError } from "../exit.js";
 import { counted, formatCount } from "../figures.js";
 import { isCancellation, untilInterrupted } from "../interrupt.js";
@@ -22,6 +22,7 @@ import { LiveProgress } from "../stream/live-progress.js";
 import { Measurement, type PolicyResult, partLength } from "../stream/measurement.js";
 import { perplexityPlot, resultLine } from "../stream/perplexity-plot.js";
 import { reportJson, resultTable } from "../stream/report.js";
+import { warmUp } from "../stream/warm-up.js";
 import { styles } from "../style.js";
 import { readTextFile } from "../text-input.js";
 
@@ -106,11 +107,11 @@ async function measureAll(
   signal: AbortSignal,
 ): Promise<number> {
   const names = args.context.map((context) => parsePolicy(context).text);
-  await warnBeyondTraining(model, names, text, args, io);
   const runs = names.map((): Measurement | undefined => undefined);
   const live = new LiveProgress(io, names, runs, args.quiet === true);
   const results: PolicyResult[] = [];
   try {
+    await warmUp(model, policySession(model, names[0], text, args), text.ids, { batch: args.batch, signal });
     for (const [index, name] of names.entries()) {
       if (signal.aborted) break;
       const run = new Measurement(name, text.tokens);
@@ -127,24 +128,19 @@ async function measureAll(
 /** Reads the whole text under one policy. What goes wrong becomes part of the result, so that the others still run. */
 async function measure(
   model: Model,
-  { ids, opening, tokens }: EncodedText,
+  text: EncodedText,
   run: Measurement,
   args: StreamArguments,
   live: LiveProgress,
   signal: AbortSignal,
 ): Promise<PolicyResult> {
+  const { ids, opening, tokens } = text;
   let session: Session | undefined;
   let error: string | null = null;
   try {
-    session = model.session({
-      context: run.context,
-      ...(args.kv !== undefined && { kv: args.kv }),
-      // Without it `full` would end where the training did.
-      ...(run.context === "full" && { contextLength: Math.min(ids.length, model.info.positions ?? ids.length) }),
-      // A session reads at most a chunk at once.
-      ...(args.batch > DEFAULT_CHUNK && { chunk: args.batch }),
-    });
+    session = model.session(policySession(model, run.context, text, args));
     await live.note(session);
+    await live.warn(beyondTraining(model, run.context, text, session.notes));
     for await (const part of session.score(ids, {
       batch: args.batch,
       every: partLength(tokens, args.batch),
@@ -162,18 +158,29 @@ async function measure(
   return run.result({ complete: run.tokens >= tokens && error === null, error });
 }
 
-async function warnBeyondTraining(
-  model: Model,
-  names: readonly string[],
+function policySession({ info }: Model, context: string, { ids }: EncodedText, args: StreamArguments): SessionOptions {
+  return {
+    context,
+    ...(args.kv !== undefined && { kv: args.kv }),
+    // Without it `full` would end where the training did.
+    ...(context === "full" && { contextLength: Math.min(ids.length, info.positions ?? ids.length) }),
+    // A session reads at most a chunk at once.
+    ...(args.batch > DEFAULT_CHUNK && { chunk: args.batch }),
+  };
+}
+
+/** Said of every policy that lets a token see further than the training did; unless the session says so itself. */
+function beyondTraining(
+  { info: { trainedContext } }: Model,
+  context: string,
   { ids, tokens }: EncodedText,
-  args: StreamArguments,
-  io: Io,
-): Promise<void> {
-  const { trainedContext } = model.info;
-  if (args.quiet || !names.includes("full") || ids.length <= trainedContext) return;
-  await io.stderr.write(
-    `note: full reads ${counted(tokens, "token")}, beyond the ${formatCount(trainedContext)} that the model was trained for\n`,
-  );
+  notes: readonly string[],
+): string[] {
+  const { budget } = parsePolicy(context);
+  const seen = Math.min(ids.length, budget ?? ids.length);
+  if (seen <= trainedContext || notes.some((note) => /trained (for|length|context)|trained on/.test(note))) return [];
+  const what = budget === undefined ? `reads ${counted(tokens, "token")}` : `sees ${counted(budget, "token")}`;
+  return [`${context} ${what}, beyond the ${formatCount(trainedContext)} that the model was trained for`];
 }
 
 async function writeResults(

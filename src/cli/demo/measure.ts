@@ -1,9 +1,10 @@
 /** Runs the policies of the demonstration over the text, one after the other, each until its share of the time ends. */
-import type { Model, Session } from "../../engine/api.js";
+import type { Model, Session, SessionOptions } from "../../engine/api.js";
 import { isCancellation } from "../interrupt.js";
 import type { Io } from "../io.js";
 import type { EncodedText } from "../stream/encoded-text.js";
 import { partLength } from "../stream/measurement.js";
+import { warmUp } from "../stream/warm-up.js";
 import type { LiveTable } from "./live-table.js";
 import type { DemoPlan } from "./plan.js";
 import type { Ending, PolicyRun } from "./policy-run.js";
@@ -27,6 +28,9 @@ export interface DemoWork {
 /** @returns the session that can write on, where its policy got that far; the caller disposes of it */
 export async function measurePolicies(work: DemoWork): Promise<Session | undefined> {
   let writer: Session | undefined;
+  const [first] = work.runs;
+  const options = sessionOptions(work, first);
+  await warmUp(work.model, options, work.text.ids, { batch: 1, signal: work.signal });
   for (const run of work.runs) {
     if (work.signal.aborted) break;
     const session = await measurePolicy(work, run);
@@ -38,14 +42,10 @@ export async function measurePolicies(work: DemoWork): Promise<Session | undefin
 
 /** What goes wrong becomes part of the run, so that the others still run. */
 async function measurePolicy(work: DemoWork, run: PolicyRun): Promise<Session | undefined> {
-  const { io, model, live, text } = work;
+  const { io, model, live } = work;
   let session: Session | undefined;
   try {
-    session = model.session({
-      context: run.name,
-      // Without it `full` would end where the training did.
-      ...(run.name === "full" && { contextLength: text.opening + run.plan.tokens }),
-    });
+    session = model.session(sessionOptions(work, run));
     await live.note(session);
     run.ending = await (run.plan.sampled ? readSamples(work, run, session) : readThrough(work, run, session));
   } catch (thrown) {
@@ -55,6 +55,11 @@ async function measurePolicy(work: DemoWork, run: PolicyRun): Promise<Session | 
   run.residentBytes = io.runtime.residentMemoryBytes();
   await live.policyEnded(run);
   return session;
+}
+
+function sessionOptions({ text }: DemoWork, { name, plan }: PolicyRun): SessionOptions {
+  // Without a length `full` would end where the training did.
+  return { context: name, ...(name === "full" && { contextLength: text.opening + plan.tokens }) };
 }
 
 /** The text from its beginning, token by token. */
