@@ -2,7 +2,8 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { checkWritable, writeFileAtomic } from "../platform/file-writer-node.js";
+import { pathOf } from "../platform/file-node.js";
+import { checkWritable, isSameFile, writeFileAtomic } from "../platform/file-writer-node.js";
 import { SluiceError } from "../util/errors.js";
 import { isStream, writeStream } from "./file-streams-node.js";
 import type { Files } from "./io.js";
@@ -20,6 +21,7 @@ export const nodeFiles: Files = {
   },
   // Opening a pipe or a device is an act of its own: its reader would see an end.
   checkWritable: async (path) => ((await isStream(path)) ? undefined : checkWritable(path)),
+  isSame: (one, other) => isSameFile(pathOf(one), pathOf(other)),
   rescue,
 };
 

@@ -42,6 +42,8 @@ export interface Files {
    * simply writes. @throws WriteError
    */
   write(path: string, content: string | Uint8Array, options?: FileWriteOptions): Promise<void>;
+  /** Whether both lead to one place: the same file, also by links, or where the same one would be made. */
+  isSame(one: string, other: string): Promise<boolean>;
   /** For what is written at the end of long work; changes nothing. @throws WriteError */
   checkWritable(path: string): Promise<void>;
   /** Puts what could not be written to `path` elsewhere, for its owner alone; resolves to where. @throws Error */

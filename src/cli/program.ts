@@ -12,6 +12,7 @@ import { type StreamArguments, stream, streamCommand } from "./commands/stream.j
 import { type TokenizeArguments, tokenize, tokenizeCommand } from "./commands/tokenize.js";
 import { type TrainArguments, train, trainCommand } from "./commands/train.js";
 import { EXIT, presentError } from "./exit.js";
+import { refuseEmptyPaths } from "./given-paths.js";
 import type { Io } from "./io.js";
 
 type Flags<Arguments, Positional extends keyof Arguments> = Omit<Arguments, Positional>;
@@ -83,5 +84,6 @@ function createProgram(io: Io, writes: Promise<void>[], finish: (work: Promise<n
   exportCommand(hint("export")).action((folder: string, flags: Flags<ExportArguments, "folder">) =>
     finish(exportModel({ ...flags, folder }, io)),
   );
+  refuseEmptyPaths(program);
   return program;
 }

@@ -4,6 +4,7 @@
  */
 import { WriteError } from "../util/errors.js";
 import { UsageError } from "./exit.js";
+import { keepRead } from "./given-paths.js";
 import type { FileWriteOptions, Io } from "./io.js";
 import { pathText } from "./option-values.js";
 
@@ -58,10 +59,22 @@ export async function saveTexts(
   else throw new WriteError(failures.map(({ message }) => message).join("\n"));
 }
 
-/** Before long work: whether its results can be written, and each to a place of its own. @throws WriteError, UsageError */
-export async function checkResults(io: Io, paths: readonly (string | undefined)[]): Promise<void> {
+/**
+ * Before long work: whether its results can be written, each to a place of its own, and none over what is read.
+ * @throws WriteError, UsageError
+ */
+export async function checkResults(
+  io: Io,
+  paths: readonly (string | undefined)[],
+  read: readonly (string | undefined)[],
+): Promise<void> {
   const given = paths.filter((path) => path !== undefined);
-  const twice = given.find((path, at) => given.indexOf(path) !== at);
-  if (twice !== undefined) throw new UsageError(`Two results cannot both be written to ${twice}: give each its own.`);
+  for (const [at, path] of given.entries()) {
+    for (const before of given.slice(0, at)) {
+      if (before === path || (path !== "-" && before !== "-" && (await io.files.isSame(before, path))))
+        throw new UsageError(`Two results cannot both be written to ${path}: give each its own.`);
+    }
+  }
+  await keepRead(io, given, read);
   for (const path of given) if (path !== "-") await io.files.checkWritable(path);
 }

@@ -34,6 +34,8 @@ export function parentOf(location: string): string {
 export function joinLocation(folder: string, name: string): string {
   const [place, query] = splitQuery(folder);
   const entry = isUrl(folder) ? encodeURIComponent(name) : name;
+  // Never the root of the file system.
+  if (place === "") return entry + query;
   return (/[/\\]$/.test(place) ? place + entry : `${place}/${entry}`) + query;
 }
 

@@ -17,7 +17,7 @@ import {
   rm,
   stat,
 } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { WriteError } from "../util/errors.js";
 import type { FileWriter } from "../util/platform.js";
 import { systemCode } from "./file-node.js";
@@ -91,11 +91,27 @@ export async function writeTarget(location: string): Promise<{ readonly path: st
     const real = await realpath(path).catch(ifAbsent);
     if (real !== undefined) return { path: real, found: await stat(real) };
     const stats = await lstat(path).catch(ifAbsent);
-    if (!stats?.isSymbolicLink()) return { path };
+    if (!stats?.isSymbolicLink()) return { path: await newPath(location, path) };
     // A link to where nothing is: there the file is made.
     path = resolve(dirname(path), await readlink(path));
   }
   return { path };
+}
+
+/** A path at which nothing is, with the folder that it lies in as the system knows it. */
+async function newPath(location: string, path: string): Promise<string> {
+  const folder = /[^/\\]$/.test(path) ? await realpath(dirname(path)).catch(ifAbsent) : undefined;
+  if (folder !== undefined) return join(folder, basename(path));
+  const message = `'${location}' cannot be written: there is no such folder. Make it first, or check the path.`;
+  throw new WriteError(message, { path: location, code: "ENOENT" });
+}
+
+/** Whether two paths lead to one file, by links too, or to one where nothing is yet. */
+export async function isSameFile(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([one, other].map((path) => writeTarget(path).catch(() => undefined)));
+  if (!a || !b) return false;
+  if (!a.found || !b.found) return a.path === b.path;
+  return a.found.isFile() && a.found.dev === b.found.dev && a.found.ino === b.found.ino;
 }
 
 /** A file that may be written, or nothing. */

@@ -2,6 +2,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import {
   chmod,
+  link,
   mkdir,
   mkdtemp,
   readdir,
@@ -91,6 +92,35 @@ describe("files of the process", () => {
     expect(await readlink(join(folder, "link"))).toBe("inner");
     await symlink("circle", join(folder, "circle"));
     await expect(nodeFiles.write(join(folder, "circle"), "")).rejects.toMatchObject({ code: "write_failed" });
+  });
+
+  test("are told apart by where they lie, not by their names", async () => {
+    await writeFile(join(folder, "a"), "");
+    await writeFile(join(folder, "b"), "");
+    const same = (one: string, other: string) => nodeFiles.isSame(join(folder, one), join(folder, other));
+    expect([await same("a", "b"), await same("a", "new"), await same("new", "newer")]).toEqual([false, false, false]);
+    expect([await same("a", "./a"), await same("new", "./new")]).toEqual([true, true]);
+    if (!posix) return;
+    await symlink("a", join(folder, "soft"));
+    await link(join(folder, "a"), join(folder, "hard"));
+    await symlink("new", join(folder, "waiting"));
+    expect([await same("a", "soft"), await same("a", "hard"), await same("waiting", "new")]).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    expect(await nodeFiles.isSame("/dev/null", "/dev/null")).toBe(false);
+  });
+
+  test("in folders that are not there are refused before the work, whatever the path looks like", async () => {
+    const refused = { code: "write_failed", message: expect.stringMatching(/there is no such folder/) };
+    for (const path of [`${folder}/new/`, `${folder}/missing/../new`, `${folder}/missing/new`, ""]) {
+      await expect(nodeFiles.checkWritable(path)).rejects.toMatchObject(refused);
+      await expect(nodeFiles.write(path, "x")).rejects.toMatchObject(refused);
+    }
+    if (!posix) return;
+    await symlink("missing/new", join(folder, "link"));
+    await expect(nodeFiles.checkWritable(join(folder, "link"))).rejects.toMatchObject(refused);
   });
 
   test.skipIf(!posix)("pipes get the bytes, and stay pipes", async () => {

@@ -49,6 +49,63 @@ describe("the command line", () => {
   });
 });
 
+describe("an empty path, as an unset variable of a shell leaves it", () => {
+  test.each([
+    ["run", "m.gguf", "--prompt", "x", "--save", ""],
+    ["run", "m.gguf", "--prompt", "x", "--resume", ""],
+    ["run", "m.gguf", "--file", ""],
+    ["stream", "m.gguf", "--context", "full", "--file", ""],
+    ["stream", "m.gguf", "--context", "full", "--file", "b.txt", "--json", ""],
+    ["stream", "m.gguf", "--context", "full", "--file", "b.txt", "--plot", ""],
+    ["demo", "--plot", ""],
+    ["eval", "passkey", "m.gguf", "--length", "64", "--context", "full", "--filler", ""],
+    ["train", "c.json", "--out", ""],
+    ["train", "c.json", "--data", ""],
+    ["train", "--resume", ""],
+    ["train", ""],
+    ["export", "", "--to", "gguf"],
+    ["export", "run", "--out", ""],
+  ])("%s %s %s %s %s %s %s", async (...argv) => {
+    const { code, err, io } = await cli(argv, { files: { "b.txt": "text", "c.json": "{}" } });
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining("Expected a path; found an empty text.") });
+    expect(io.written.size).toBe(0);
+  });
+});
+
+describe("a result over what is read", () => {
+  const files = { "m.gguf": "weights", "b.txt": "a text", "w-00002-of-00002.gguf": "more", "old.json": "{}" };
+  test.each([
+    ["run", "m.gguf", "--prompt", "x", "--save", "m.gguf"],
+    ["run", "m.gguf", "--prompt", "x", "--save", "w-00002-of-00002.gguf"],
+    ["run", "m.gguf", "--file", "b.txt", "--save", "./b.txt"],
+    ["stream", "m.gguf", "--context", "full", "--file", "b.txt", "--json", "b.txt"],
+    ["stream", "m.gguf", "--context", "full", "--file", "b.txt", "--plot", "./m.gguf"],
+    ["demo", "m.gguf", "--file", "b.txt", "--plot", "b.txt"],
+    ["eval", "passkey", "m.gguf", "--length", "64", "--context", "full", "--filler", "b.txt", "--json", "b.txt"],
+  ])("%s %s %s %s %s %s %s", async (...argv) => {
+    const { code, err, io } = await cli(argv, { files });
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringMatching(/would take (its|their) place/) });
+    expect([io.written.size, io.loads.length]).toEqual([0, 0]);
+  });
+
+  test("and two results in one file by two names", async () => {
+    const argv = [
+      "stream",
+      "m.gguf",
+      "--context",
+      "full",
+      "--file",
+      "b.txt",
+      "--json",
+      "old.json",
+      "--plot",
+      "./old.json",
+    ];
+    const { code, err } = await cli(argv, { files });
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining("Two results cannot both be written") });
+  });
+});
+
 describe("errors", () => {
   const failing = (error: Error) => ({ runtime: { load: () => Promise.reject(error) } });
   const argv = ["run", "m.gguf", "--prompt", "x"];

@@ -48,6 +48,7 @@ describe("parts of places", () => {
   it("puts names into URLs in front of what is asked", () => {
     expect(joinLocation("https://host/a/?token=x", "b c#.json")).toBe("https://host/a/b%20c%23.json?token=x");
     expect(joinLocation("C:\\models\\", "b.json")).toBe("C:\\models\\b.json");
+    expect(joinLocation("", "b.json")).toBe("b.json");
   });
 });
 

@@ -2,6 +2,7 @@
 import { parsePolicy } from "../../context/policy-text.js";
 import { ArgumentError } from "../../util/errors.js";
 import { counted } from "../figures.js";
+import { keepRead } from "../given-paths.js";
 import type { Io } from "../io.js";
 import { writeNotes } from "../notes.js";
 import { pairLines } from "../table.js";
@@ -103,6 +104,7 @@ async function reset(_: string, { conversation, tell }: SlashContext): Promise<v
 async function save(path: string, { conversation, io, tell }: SlashContext): Promise<void> {
   if (path === "") throw new ArgumentError("/save needs a file name.");
   const { messages, model, session } = conversation;
+  await keepRead(io, [path], [model.info.location]);
   const text = writeTranscript({ model: model.info.location, context: session.context, messages });
   await io.files.write(path, text, { secret: true });
   await tell(`Saved ${counted(messages.length, "message")} to ${path}.`);

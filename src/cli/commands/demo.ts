@@ -77,7 +77,7 @@ export function demoCommand(command: Command): Command {
 
 /** @returns the exit code. @throws UsageError and the engine's typed errors */
 export async function demo(args: DemoArguments, io: Io): Promise<number> {
-  await checkResults(io, [args.plot, args.json]);
+  await checkResults(io, [args.plot, args.json], [args.model, args.file]);
   const reference = args.model ?? (await bundledModel(io));
   const file = args.file ?? io.runtime.assets + BUNDLED_TEXT;
   const source = await readTextFile(file, io);

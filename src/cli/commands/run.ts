@@ -113,7 +113,7 @@ export async function run(args: RunArguments, io: Io): Promise<number> {
     io,
   );
   const saved = args.resume === undefined ? undefined : await io.files.read(args.resume);
-  await checkResults(io, [args.save]);
+  await checkResults(io, [args.save], [args.model, args.file]);
   return untilInterrupted(io, async (signal) => {
     const model = await loadModel(io, {
       reference: args.model,

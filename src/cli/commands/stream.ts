@@ -77,7 +77,7 @@ export function streamCommand(command: Command): Command {
 
 /** @returns the exit code. @throws UsageError and the engine's typed errors */
 export async function stream(args: StreamArguments, io: Io): Promise<number> {
-  await checkResults(io, [args.json, args.plot]);
+  await checkResults(io, [args.json, args.plot], [args.model, ...args.file]);
   const texts: string[] = [];
   for (const file of args.file) texts.push(await readTextFile(file, io));
   return untilInterrupted(io, async (signal) => {

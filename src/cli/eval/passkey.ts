@@ -81,7 +81,7 @@ export function passkeyCommand(command: Command): Command {
 
 /** @returns the exit code. @throws UsageError and the engine's typed errors */
 export async function passkey(args: PasskeyArguments, io: Io): Promise<number> {
-  await checkResults(io, [args.json]);
+  await checkResults(io, [args.json], [args.model, args.filler]);
   const filler = await readFiller(args, io);
   return untilInterrupted(io, async (signal) => {
     const tokenizer = await openTokenizer(args.model, io, signal);

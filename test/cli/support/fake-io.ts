@@ -101,6 +101,7 @@ export class FakeIo implements Io {
       this.written.set(`tmp/${path}`, typeof content === "string" ? content : new TextDecoder().decode(content));
       return `tmp/${path}`;
     },
+    isSame: async (one: string, other: string) => one.replace(/^\.\//, "") === other.replace(/^\.\//, ""),
     // There are no folders here but the one that everything is in.
     checkWritable: async (path: string) => {
       if (path.includes("/")) throw new WriteError(`'${path}' cannot be written: there is no such folder.`, { path });
