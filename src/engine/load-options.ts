@@ -3,10 +3,11 @@ import { leastMemory } from "../backends/wasm/space.js";
 import { ArgumentError } from "../util/errors.js";
 import type { LoadOptions } from "./api.js";
 import { shown } from "./arguments/kinds.js";
+import { reading } from "./arguments/own-options.js";
 
 /** @throws ArgumentError for what names no model */
 export function ownReference(model: unknown): string {
-  if (model instanceof URL) return model.href;
+  if (reading("load", () => model instanceof URL)) return String(model);
   if (typeof model === "string" && model !== "") return model;
   throw new ArgumentError(
     `A model is a file, a folder, a URL or hf:user/repo, given as a text; found ${shown(model)}.`,

@@ -54,6 +54,12 @@ export function optionsOf({
   };
 }
 
+/** The same as what goes to another thread: ids in a buffer of their own. */
+export function sentOptions(settings: SessionSettings): SessionOptions {
+  const { source } = settings;
+  return optionsOf({ ...settings, source: typeof source === "object" ? Int32Array.from(source) : source });
+}
+
 /** "q8" or "q8/f16" (keys / values). */
 function kvTypes(text: string): { keyType: KvType; valueType: KvType } {
   const parts = String(text).split("/");

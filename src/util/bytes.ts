@@ -4,7 +4,31 @@ import { ArgumentError } from "./errors.js";
 const BUFFERS: readonly string[] = ["[object ArrayBuffer]", "[object SharedArrayBuffer]"];
 
 function isBuffer(value: unknown): value is ArrayBufferLike {
-  return BUFFERS.includes(Object.prototype.toString.call(value));
+  try {
+    return BUFFERS.includes(Object.prototype.toString.call(value));
+  } catch {
+    // A proxy does as it likes, or was revoked.
+    return false;
+  }
+}
+
+function isArray(value: unknown): boolean {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
+/** Whether its memory was given to another thread. (`ArrayBuffer.detached` is not in all engines.) */
+function isDetached(value: unknown): boolean {
+  const buffer: unknown = ArrayBuffer.isView(value) ? value.buffer : value;
+  if (!isBuffer(buffer) || buffer.byteLength > 0) return false;
+  try {
+    return new Uint8Array(buffer).length > 0;
+  } catch {
+    return true;
+  }
 }
 
 /**
@@ -12,9 +36,12 @@ function isBuffer(value: unknown): value is ArrayBufferLike {
  * @throws ArgumentError for what is neither a view nor a buffer; `what` says what was expected
  */
 export function viewBytes(value: unknown, what: string): Uint8Array {
+  if (isDetached(value)) {
+    throw new ArgumentError(`${what} is bytes; found a buffer that was transferred elsewhere, which has none.`);
+  }
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   if (isBuffer(value)) return new Uint8Array(value);
-  const found = value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
+  const found = value === null ? "null" : isArray(value) ? "an array" : typeof value;
   throw new ArgumentError(
     `${what} is bytes (a Uint8Array, a Buffer or another view, or an ArrayBuffer); found ${found}.`,
   );

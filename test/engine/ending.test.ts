@@ -2,7 +2,7 @@
 
 import { runInNewContext } from "node:vm";
 import { afterEach, describe, expect, it } from "vitest";
-import type { Model, Part, ScorePart } from "../../src/engine/api.js";
+import type { Model, Part, ScorePart, Session } from "../../src/engine/api.js";
 import { cancelFlag, raise, watched } from "../../src/engine/remote/cancel-flag.js";
 import { loadRemote } from "../../src/engine/remote/remote-model.js";
 import { ArgumentError, CancelledError, ContextFullError, SluiceError } from "../../src/util/errors.js";
@@ -150,6 +150,26 @@ describe.each(MODES)("%s", (mode) => {
         expect(error).toMatchObject({ message: MODEL_GONE, details: { disposed: "model" } });
       }
       expect(session.messages).toEqual([]);
+    });
+
+    it("with calls on their way, these are the same typed error", async () => {
+      const model = await loaded(mode);
+      const calls: ((session: Session) => Promise<unknown>)[] = [
+        (session) => session.generate("the").next(),
+        (session) => session.chat("the").next(),
+        (session) => session.score("the").next(),
+        (session) => session.save(),
+        (session) => session.reset(),
+      ];
+      for (const call of calls) {
+        const session = model.session();
+        await session.reset();
+        const pending = errorOf(() => call(session));
+        await session.dispose();
+        const error = await pending;
+        // What was done before is no error.
+        if (error !== undefined) expect(error).toMatchObject({ code: "bad_argument", message: SESSION_GONE });
+      }
     });
 
     it("in the middle of a prefill, the pending part is an error and nothing waits", async () => {

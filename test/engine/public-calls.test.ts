@@ -67,6 +67,19 @@ const hostile = new Proxy(
   },
 );
 
+const closed = new Proxy(
+  {},
+  {
+    get() {
+      throw new Error("closed");
+    },
+  },
+);
+const revoked = Proxy.revocable({}, {});
+revoked.revoke();
+const given = new Uint8Array(8);
+structuredClone(given, { transfer: [given.buffer] });
+
 /** The call, and what its error says in both modes. */
 const WRONG: readonly (readonly [string, Call, string | RegExp])[] = [
   [
@@ -79,6 +92,46 @@ const WRONG: readonly (readonly [string, Call, string | RegExp])[] = [
     scoring({ signal: new AbortController() }),
     "signal must be an AbortSignal; found an AbortController: give its signal.",
   ],
+  [
+    "a signal that does not say how to stop listening",
+    generating({ signal: { aborted: false, addEventListener() {} } }),
+    "signal must be an AbortSignal; found an Object.",
+  ],
+  [
+    "a signal that nothing can be asked of",
+    (model) => call(model, "encode", "a", { signal: Object.create(AbortSignal.prototype) }),
+    /^signal must be an AbortSignal; found an AbortSignal/,
+  ],
+  [
+    "a closed proxy as prompt",
+    (_, session) => call(session, "generate", closed),
+    /could not be read: closed|found a Proxy/,
+  ],
+  [
+    "a revoked proxy as prompt",
+    (_, session) => call(session, "score", revoked.proxy),
+    /could not be read|found a Proxy/,
+  ],
+  [
+    "a closed proxy as text",
+    (model) => call(model, "encode", closed),
+    "The text of encode must be a text; found a Proxy.",
+  ],
+  ["a closed proxy as temperature", generating({ temperature: closed }), /temperature must be .* found a Proxy/],
+  ["a closed proxy as signal", scoring({ signal: closed }), "signal must be an AbortSignal; found a Proxy."],
+  [
+    "a closed proxy as session",
+    (model) => call(model, "restore", closed),
+    /^A saved session is bytes \(.*\); found object\.$/,
+  ],
+  ["a revoked proxy as session", (model) => call(model, "restore", revoked.proxy), /^A saved session is bytes/],
+  [
+    "bytes that were transferred",
+    (model) => model.restore(given),
+    "A saved session is bytes; found a buffer that was transferred elsewhere, which has none.",
+  ],
+  ["the buffer of them", (model) => model.restore(given.buffer), /was transferred elsewhere/],
+  ["letters in another order", generating({ sotp: "a" }), 'generate has no option "sotp". Did you mean stop?'],
   ["null as signal", generating({ signal: null }), "signal must be an AbortSignal; found null."],
   [
     "no prompt",

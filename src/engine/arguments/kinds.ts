@@ -13,14 +13,20 @@ export function shown(value: unknown): string {
   }
   if (typeof value === "bigint") return `${value}n`;
   if (value === null || typeof value !== "object") return typeof value === "function" ? "a function" : String(value);
-  const tag = Object.prototype.toString.call(value).slice("[object ".length, -1);
-  const name = tag === "Object" ? nameOfClass(value) : tag;
+  const name = nameOf(value);
   return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name === "Array" ? "array" : name}`;
 }
 
-function nameOfClass(value: object): string {
-  const made: unknown = Reflect.get(value, "constructor");
-  return typeof made === "function" && made !== Object && made.name !== "" ? made.name : "Object";
+/** Of what is not ours reading anything may fail: a proxy does as it likes, or was revoked. */
+function nameOf(value: object): string {
+  try {
+    const tag = Object.prototype.toString.call(value).slice("[object ".length, -1);
+    const made: unknown = Reflect.get(value, "constructor");
+    const isOwn = tag === "Object" && typeof made === "function" && made !== Object && made.name !== "";
+    return isOwn ? String(made.name) : tag;
+  } catch {
+    return "Proxy";
+  }
 }
 
 export function wrong(option: string, expected: string, value: unknown): ArgumentError {
@@ -55,10 +61,25 @@ export function isOneOf(...values: readonly string[]): Check {
   return kind(values.map((value) => `"${value}"`).join(" or "), (value) => values.some((one) => one === value));
 }
 
+const LISTENING = ["addEventListener", "removeEventListener"];
+
+/** A field of what is not ours: of an object that only looks like an AbortSignal, reading one may fail. */
+function read(value: object, name: string): unknown {
+  try {
+    return Reflect.get(value, name);
+  } catch {
+    return undefined;
+  }
+}
+
 /** An AbortSignal of any realm. */
 export const isSignal: Check = (value, option) => {
   if (typeof value === "object" && value !== null) {
-    if ("aborted" in value && typeof value.aborted === "boolean" && "addEventListener" in value) return;
+    if (
+      typeof read(value, "aborted") === "boolean" &&
+      LISTENING.every((name) => typeof read(value, name) === "function")
+    )
+      return;
     if ("signal" in value && "abort" in value) {
       throw new ArgumentError(`${option} must be an AbortSignal; found an AbortController: give its signal.`, {
         option,

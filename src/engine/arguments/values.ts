@@ -59,7 +59,7 @@ function checkId(call: string, id: unknown, index: number, vocabulary: number | 
 /** A text or ids. @throws ArgumentError */
 export function ownPrompt(call: string, prompt: unknown, vocabulary: number): string | Int32Array<ArrayBuffer> {
   if (typeof prompt === "string") return prompt;
-  if (isList(prompt)) return ownIds(call, prompt, vocabulary);
+  if (reading(call, () => isList(prompt))) return ownIds(call, prompt, vocabulary);
   throw new ArgumentError(`The text of ${call} must be a text or a list of token ids; found ${shown(prompt)}.`, {
     call,
   });

@@ -5,6 +5,7 @@
 import { InternalError } from "../../util/errors.js";
 import type { ThreadPort } from "../../util/platform.js";
 import type { LoadOptions, Model, Session } from "../api.js";
+import { sessionDisposed } from "../ended.js";
 import { type CancelFlag, watched } from "./cancel-flag.js";
 import { asToHost, type FromHost, type ReplyBody, type Request, type SessionView } from "./wire.js";
 import { toWireError } from "./wire-error.js";
@@ -119,7 +120,8 @@ class Host {
       return { type: "restored", context: session.context, notes: session.notes };
     }
     const hosted = this.#sessions.get(request.session);
-    if (!hosted) throw new InternalError(`The engine's thread has no session ${request.session}.`);
+    // Calls that were on their way when it was disposed of.
+    if (!hosted) throw sessionDisposed();
     if (request.type === "start") return this.#start(request, hosted.session);
     if (request.type === "save") return { type: "saved", saved: ownBytes(await hosted.session.save()) };
     if (request.type === "reset") {

@@ -22,7 +22,7 @@ import { ASYNC_DISPOSE } from "../async-dispose.js";
 import { Caller } from "../caller.js";
 import { modelDisposed } from "../ended.js";
 import { fitNotes } from "../policy-fit.js";
-import { settingsFor } from "../session-options.js";
+import { sentOptions, settingsFor } from "../session-options.js";
 import { type CancelFlag, cancelFlag, raise } from "./cancel-flag.js";
 import { EngineLine, type RequestOptions } from "./line.js";
 import { RemoteSession } from "./remote-session.js";
@@ -145,8 +145,8 @@ class RemoteModel implements Model {
   async plan(options?: SessionOptions): Promise<MemoryPlan> {
     const caller = new Caller(this.plan);
     this.#line.check(caller);
-    settingsFor(this.info, options, "plan");
-    return expectReply(await this.#line.request({ type: "plan", options: options ?? {} }, { caller }), "plan").plan;
+    const own = sentOptions(settingsFor(this.info, options, "plan"));
+    return expectReply(await this.#line.request({ type: "plan", options: own }, { caller }), "plan").plan;
   }
 
   /** A request that a signal ends, also while the thread is at it. */

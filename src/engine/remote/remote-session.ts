@@ -19,7 +19,7 @@ import { ASYNC_DISPOSE } from "../async-dispose.js";
 import { Caller } from "../caller.js";
 import { sessionDisposed } from "../ended.js";
 import { leaving } from "../leaving.js";
-import { optionsOf, type SessionSettings } from "../session-options.js";
+import { type SessionSettings, sentOptions } from "../session-options.js";
 import { cancelFlag, raise } from "./cancel-flag.js";
 import type { EngineLine } from "./line.js";
 import { expectReply, type Notice, type Reply, type WireWork } from "./wire.js";
@@ -85,10 +85,8 @@ export class RemoteSession implements Session {
       info,
     }: { readonly settings: SessionSettings; readonly notes: readonly string[]; readonly info: ModelInfo },
   ): RemoteSession {
-    const { policy, source } = settings;
-    // Ids in a buffer of their own.
-    const options = optionsOf({ ...settings, source: typeof source === "object" ? Int32Array.from(source) : source });
-    const opened = line.request({ type: "open", session: id, options });
+    const { policy } = settings;
+    const opened = line.request({ type: "open", session: id, options: sentOptions(settings) });
     const usage = { ...UNUSED, sinks: policy.sinks };
     return new RemoteSession(line, id, { info, context: policy.text, notes, opened, usage, messages: [] });
   }
