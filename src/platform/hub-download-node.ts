@@ -9,8 +9,8 @@ import { downloadFile, type FileDownloadInfoOutput } from "@huggingface/hub";
 import { FormatError, NetworkError } from "../util/errors.js";
 import { counted } from "../util/figures.js";
 import type { HubFetchOptions } from "../util/platform.js";
+import { withinIdle } from "./http-request.js";
 import type { PartialFile, RepoCache } from "./hub-cache-node.js";
-import { withinIdle } from "./hub-fetch-node.js";
 
 /** Progress is told every so many bytes. */
 const PROGRESS_BYTES = 2 ** 20;

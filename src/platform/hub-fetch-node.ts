@@ -4,6 +4,7 @@
  */
 import { NetworkError } from "../util/errors.js";
 import { counted } from "../util/figures.js";
+import { withinIdle } from "./http-request.js";
 
 export interface HubLimits {
   /** So long without a byte a server is given up. */
@@ -65,27 +66,6 @@ export function listingFetch(ask: typeof fetch, endpoint: string, limits: HubLim
       ANSWERED,
     );
   };
-}
-
-/** What a promise resolves to, or an error when that takes too long. */
-export async function withinIdle<T>(work: Promise<T>, idleMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const idle = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(
-        new NetworkError(
-          `The server sent nothing for ${idleMs / 1000} seconds. Try again: a download goes on where it was.`,
-        ),
-      );
-    }, idleMs);
-  });
-  try {
-    return await Promise.race([work, idle]);
-  } finally {
-    clearTimeout(timer);
-    // Where the time was over, nobody waits for it any more.
-    work.catch(() => {});
-  }
 }
 
 /** The same response, whose body ends with an error where it breaks a limit. */

@@ -4,11 +4,13 @@
  */
 import { ArgumentError, NetworkError, NotFoundError } from "../util/errors.js";
 import type { Hub, HubFetchOptions } from "../util/platform.js";
-import { connectionError, mayPass, request, withRetries } from "./http-request.js";
+import { connectionError, mayPass, piecesOf, request, withRetries } from "./http-request.js";
 
 /** More than any model has; a server that lists without end is cut off. */
 const MOST_PAGES = 100;
 const MOST_FILES = 100_000;
+/** Of one answer. */
+const MOST_ANSWER_BYTES = 2 ** 24;
 
 export class HttpHub implements Hub {
   readonly isRemote = true;
@@ -64,11 +66,27 @@ export class HttpHub implements Hub {
       signal,
     ).catch((error) => Promise.reject(this.#refusal(error, repo)));
     try {
-      const value: unknown = JSON.parse(await response.text());
+      const value: unknown = JSON.parse(await this.#text(response));
       return { value, link: response.headers.get("Link") };
     } catch (error) {
       throw error instanceof SyntaxError ? this.#strange(repo, "what was asked") : connectionError(url, error, signal);
     }
+  }
+
+  async #text(response: Response): Promise<string> {
+    const decoder = new TextDecoder();
+    let text = "";
+    let bytes = 0;
+    for await (const piece of piecesOf(response)) {
+      bytes += piece.length;
+      if (bytes > MOST_ANSWER_BYTES) {
+        throw new NetworkError(
+          `${this.#endpoint} answers with more than ${MOST_ANSWER_BYTES} bytes: no hub says so much.`,
+        );
+      }
+      text += decoder.decode(piece, { stream: true });
+    }
+    return text + decoder.decode();
   }
 
   /** The hub says 401 of what does not exist and of what is private. */

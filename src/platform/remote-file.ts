@@ -3,7 +3,7 @@
  * it does not. The first request, for the beginning of the file, tells which.
  */
 import { FormatError, MemoryError, NetworkError, NotFoundError } from "../util/errors.js";
-import { connectionError, discard, mayPass, request, withRetries } from "./http-request.js";
+import { connectionError, discard, mayPass, piecesOf, request, withRetries } from "./http-request.js";
 
 /**
  * How much the first request asks for: more than one byte, which Vite's servers take for all, and enough for small files.
@@ -34,29 +34,40 @@ export interface KnownFile {
 export interface RemoteOptions {
   readonly signal?: AbortSignal | undefined;
   readonly known?: KnownFile | undefined;
+  /** So long without a byte the server is given up; default as of every request. */
+  readonly idleMs?: number | undefined;
 }
 
 /** @throws NotFoundError, NetworkError, MemoryError for a file without ranges that is too large, CancelledError */
-export async function openRemote(url: string, { signal, known }: RemoteOptions = {}): Promise<RemoteFile> {
+export async function openRemote(url: string, options: RemoteOptions = {}): Promise<RemoteFile> {
+  const { signal, known, idleMs } = options;
   const isRefusal = (error: unknown) => mayPass(error) && error instanceof NetworkError && "status" in error.details;
   const probeBytes = known ? KNOWN_PROBE_BYTES : PROBE_BYTES;
-  const probe = { range: { start: 0, end: probeBytes }, signal };
-  const response = await withRetries(() => request(url, probe), isRefusal, signal);
+  const probe = { range: { start: 0, end: probeBytes }, signal, idleMs };
+  const response = await withRetries(() => request(url, probe), isRefusal, signal).catch((error: unknown) => {
+    if (!refusesRanges(error)) throw error;
+    return request(url, { signal, idleMs });
+  });
   const range = contentRange(response);
   if (response.status === 206 && range?.start === 0 && range.total !== undefined && !isEncoded(response)) {
     const length = Math.min(probeBytes, range.end, range.total);
-    const first = await firstBytes(response, length, signal);
+    const first = await firstBytes(response, length, options);
     checkNoPage(url, response, first);
     // A server that ends early here has said nothing wrong of ranges: the rest is asked for when it is read.
-    return new RangedFile(url, range.total, versionOf(response), first);
+    return new RangedFile(url, range.total, versionOf(response), first, idleMs);
   }
   if (response.status === 416 && range?.total === 0) return new WholeFile(url, new Uint8Array(0), versionOf(response));
   if (response.status === 200) {
     const isKnown = known && versionOf(response) === known.version && toldLength(response) === known.size;
-    return isKnown ? new UnreadFile(url, known, response) : await wholeFile(url, response, signal);
+    return isKnown ? new UnreadFile(url, known, response) : await wholeFile(url, response, options);
   }
   await discard(response);
-  return await wholeFile(url, await request(url, { signal }), signal);
+  return await wholeFile(url, await request(url, { signal, idleMs }), options);
+}
+
+/** Servers that know no ranges should ignore them; some refuse the request. */
+function refusesRanges(error: unknown): boolean {
+  return error instanceof NetworkError && [400, 405, 501].includes(Number(error.details.status));
 }
 
 /** What a Content-Range header says; the end is the byte behind the last. */
@@ -79,7 +90,8 @@ function toldLength(response: Response): number | undefined {
 }
 
 function versionOf(response: Response): string | undefined {
-  return response.headers.get("ETag") ?? response.headers.get("Last-Modified") ?? undefined;
+  // A weak ETag and a strong one of the same text are of one version: servers weaken those of answers that they compress.
+  return response.headers.get("ETag")?.replace(/^W\//, "") ?? response.headers.get("Last-Modified") ?? undefined;
 }
 
 /** Servers of single-page applications answer unknown paths with their page. @throws NotFoundError */
@@ -94,9 +106,9 @@ function checkNoPage(url: string, response: Response, first: Uint8Array): void {
 }
 
 /** Up to `length` bytes from the body, whose rest is not fetched. */
-async function firstBytes(response: Response, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+async function firstBytes(response: Response, length: number, options: RemoteOptions): Promise<Uint8Array> {
   const into = new Uint8Array(length);
-  const done = await fill(response, into, signal);
+  const done = await fill(response, into, options);
   return into.subarray(0, done);
 }
 
@@ -104,21 +116,18 @@ async function firstBytes(response: Response, length: number, signal: AbortSigna
  * Copies the body piece by piece (`into` may view shared memory); returns the bytes that came, at most those that fit, also
  * when the connection broke behind them.
  */
-async function fill(response: Response, into: Uint8Array, signal: AbortSignal | undefined): Promise<number> {
-  const reader = response.body?.getReader();
+async function fill(response: Response, into: Uint8Array, { signal, idleMs }: RemoteOptions): Promise<number> {
   let done = 0;
   try {
-    while (reader && done < into.length) {
-      const { value } = await reader.read();
-      if (!value) break;
+    for await (const value of piecesOf(response, idleMs)) {
       const piece = value.subarray(0, into.length - done);
       into.set(piece, done);
       done += piece.length;
+      if (done === into.length) break;
     }
   } catch (error) {
     if (done === 0 || signal?.aborted) throw connectionError(response.url, error, signal);
   }
-  await reader?.cancel().catch(() => {});
   return done;
 }
 
@@ -131,6 +140,7 @@ class RangedFile implements RemoteFile {
     readonly size: number,
     readonly version: string | undefined,
     first: Uint8Array,
+    private readonly idleMs: number | undefined,
   ) {
     this.#first = first;
   }
@@ -147,11 +157,12 @@ class RangedFile implements RemoteFile {
 
   /** At least one byte. */
   async #readSome(start: number, into: Uint8Array, signal: AbortSignal): Promise<number> {
-    const response = await request(this.url, { range: { start, end: start + into.length }, signal });
+    const { idleMs } = this;
+    const response = await request(this.url, { range: { start, end: start + into.length }, signal, idleMs });
     const range = contentRange(response);
     try {
       this.#check(response, start, range);
-      const done = await fill(response, into, signal);
+      const done = await fill(response, into, { signal, idleMs });
       if (done > 0) return done;
     } catch (error) {
       await discard(response);
@@ -222,7 +233,7 @@ class UnreadFile implements RemoteFile {
   }
 
   async read(offset: number, into: Uint8Array, signal: AbortSignal): Promise<void> {
-    this.#whole ??= wholeFile(this.url, this.#response, signal);
+    this.#whole ??= wholeFile(this.url, this.#response, { signal });
     const whole = await this.#whole;
     if (whole.size !== this.size || whole.version !== this.version) throw changed(this.url, offset);
     await whole.read(offset, into, signal);
@@ -234,13 +245,14 @@ class UnreadFile implements RemoteFile {
 }
 
 /** Reads all of the body; when its connection breaks, the file is asked for anew. */
-async function wholeFile(url: string, first: Response, signal: AbortSignal | undefined): Promise<RemoteFile> {
+async function wholeFile(url: string, first: Response, options: RemoteOptions): Promise<RemoteFile> {
+  const { signal, idleMs } = options;
   let next: Response | undefined = first;
   return await withRetries(
     async () => {
-      const response = next ?? (await request(url, { signal }));
+      const response = next ?? (await request(url, { signal, idleMs }));
       next = undefined;
-      const bytes = await wholeBody(url, response, signal);
+      const bytes = await wholeBody(url, response, options);
       checkNoPage(url, response, bytes);
       return new WholeFile(url, bytes, versionOf(response));
     },
@@ -249,7 +261,7 @@ async function wholeFile(url: string, first: Response, signal: AbortSignal | und
   );
 }
 
-async function wholeBody(url: string, response: Response, signal: AbortSignal | undefined): Promise<Uint8Array> {
+async function wholeBody(url: string, response: Response, { signal, idleMs }: RemoteOptions): Promise<Uint8Array> {
   const told = toldLength(response);
   if (told !== undefined && told > WHOLE_BYTES) {
     await discard(response);
@@ -258,17 +270,15 @@ async function wholeBody(url: string, response: Response, signal: AbortSignal | 
   // What the header says is a good guess and no more: an encoding may be hidden from pages of other origins.
   let bytes = new Uint8Array(told ?? PROBE_BYTES);
   let done = 0;
-  const reader = response.body?.getReader();
   try {
-    for (let piece = await reader?.read(); piece?.value; piece = await reader?.read()) {
-      if (done + piece.value.length > WHOLE_BYTES) throw tooLarge(url, null);
-      if (done + piece.value.length > bytes.length) bytes = grown(bytes, done, done + piece.value.length);
-      bytes.set(piece.value, done);
-      done += piece.value.length;
+    for await (const piece of piecesOf(response, idleMs)) {
+      if (done + piece.length > WHOLE_BYTES) throw tooLarge(url, null);
+      if (done + piece.length > bytes.length) bytes = grown(bytes, done, done + piece.length);
+      bytes.set(piece, done);
+      done += piece.length;
     }
   } catch (error) {
-    await reader?.cancel().catch(() => {});
-    throw error instanceof MemoryError ? error : connectionError(url, error, signal);
+    throw connectionError(url, error, signal);
   }
   return done === bytes.length ? bytes : bytes.slice(0, done);
 }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BLOCK_BYTES } from "../../src/platform/block-source.js";
 import { browserPlatform } from "../../src/platform/browser.js";
 import { nodePlatform } from "../../src/platform/node.js";
+import { openRemote } from "../../src/platform/remote-file.js";
 import {
   CancelledError,
   FormatError,
@@ -62,6 +63,14 @@ const WELL: Record<string, serve.Answer> = {
     response.writeHead(200, { "Content-Length": bytes.length });
     response.write(bytes.subarray(0, 1000), () => response.destroy());
   }, serve.withoutRanges),
+  "that refuse ranges as a wrong request": (request, response, bytes) =>
+    (request.range ? serve.status(400) : serve.withoutRanges)(request, response, bytes),
+  "that refuse ranges as something they do not do": (request, response, bytes) =>
+    (request.range ? serve.status(501) : serve.withoutRanges)(request, response, bytes),
+  "that weaken the ETag of some answers": first(
+    serve.rangedWith(() => ({ ETag: 'W/"one"' })),
+    serve.rangedWith(() => ({ ETag: '"one"' })),
+  ),
   "that name a time instead of an ETag": serve.rangedWith(() => ({ "Last-Modified": "Mon, 30 Nov 2026 10:00:00 GMT" })),
 };
 
@@ -174,6 +183,49 @@ it.each(Object.entries(LATER))("notices when %s comes while the file is read", a
 
 it("says who cannot be reached, and what pages need", async () => {
   await expect(nodePlatform.open("http://127.0.0.1:1/x.gguf")).rejects.toThrow(/cannot be reached.*CORS/);
+});
+
+describe("a server that falls silent", () => {
+  const silent: serve.Answer = () => {};
+  const silentBody: serve.Answer = (request, response, bytes) => {
+    const [from, to] = serve.rangeOf(request, bytes.length);
+    response.writeHead(206, { ETag: '"one"', "Content-Range": `bytes ${from}-${to}/${bytes.length}` });
+    response.write(bytes.subarray(from, from + 1000));
+  };
+  const silentWhole: serve.Answer = (_, response, bytes) => {
+    response.writeHead(200, { "Content-Length": bytes.length });
+    response.write(bytes.subarray(0, 1000));
+  };
+
+  it.each([
+    ["in its first answer", first(silentBody)],
+    ["before a later answer", second(silent)],
+    ["in a later answer", second(silentBody)],
+    ["in the whole file", first(silentWhole, serve.withoutRanges)],
+  ])("%s is asked again", async (_, answer) => {
+    const quiet = new serve.FileServer({ "/a.bin": BYTES }, { "/a.bin": answer });
+    const origin = await quiet.listen();
+    try {
+      const file = await openRemote(`${origin}/a.bin`, { idleMs: 300 });
+      const into = new Uint8Array(file.size);
+      await file.read(0, into, new AbortController().signal);
+      expect(isSame(into, BYTES)).toBe(true);
+    } finally {
+      await quiet.close();
+    }
+  });
+
+  it("is an error that says so, and cancelling does not wait for it", async () => {
+    const quiet = new serve.FileServer({ "/a.bin": BYTES }, { "/a.bin": silent });
+    const url = `${await quiet.listen()}/a.bin`;
+    await expect(openRemote(url, { idleMs: 100 })).rejects.toThrow(NetworkError);
+    await expect(openRemote(url, { idleMs: 100 })).rejects.toThrow(/sent nothing for 0.1 seconds/);
+    const abort = new AbortController();
+    const opened = openRemote(url, { signal: abort.signal });
+    abort.abort();
+    await expect(opened).rejects.toThrow(CancelledError);
+    await quiet.close();
+  });
 });
 
 describe("large files", () => {
