@@ -40,7 +40,7 @@ export const browserPlatform: Platform = {
 };
 
 function oneThread(): string | undefined {
-  if (sharesMemory() || navigator.hardwareConcurrency === 1) return undefined;
+  if (sharesMemory() || globalThis.navigator?.hardwareConcurrency === 1) return undefined;
   return `this page is not cross-origin isolated, so threads cannot share memory. ${ISOLATING}`;
 }
 
