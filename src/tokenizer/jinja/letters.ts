@@ -11,6 +11,7 @@ export function capitalize(text: string): string {
 function titleOf(character: string): string {
   const upper = character.toUpperCase();
   if (character >= "\u01c4" && character <= "\u01cc") return TITLES[upper] ?? upper;
+  if (character === "\u0149") return upper; // its letter is the second
   // What becomes several letters, as ß, has only its first one large.
   return [...upper].length > 1 ? upper.charAt(0) + upper.slice(1).toLowerCase() : upper;
 }
