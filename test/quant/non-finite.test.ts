@@ -55,6 +55,22 @@ function blocks(dtype: DType, good: number, size: number, shift = 0): Uint8Array
   return bytes;
 }
 
+it.each(["f32", "f16", "bf16"] as const)(
+  "tensors of %s of any length are looked through to their last number",
+  (dtype) => {
+    const { bad, good, size } = numbersOf(dtype);
+    for (let count = 1; count <= 11; count++) {
+      for (let at = 0; at < count; at++) {
+        const bytes = new Uint8Array(count * size);
+        for (let i = 0; i < count; i++) put(bytes, i * size, good[0], size);
+        expect(firstNonFinite(dtype, bytes)).toBe(-1);
+        put(bytes, at * size, bad[0], size);
+        expect(firstNonFinite(dtype, bytes), `${at} of ${count}`).toBe(at);
+      }
+    }
+  },
+);
+
 describe.each(TYPES)("%s", (dtype) => {
   const { bad, good, size } = numbersOf(dtype);
   const { blockBytes, blockSize } = DTYPES[dtype];
