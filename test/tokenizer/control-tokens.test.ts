@@ -113,6 +113,36 @@ describe("other names and texts", () => {
   });
 });
 
+describe("<|end|>", () => {
+  const withEnds = (...texts: readonly string[]): Tokenizer => {
+    const metadata = byteLevelMetadata();
+    const tokens: unknown = metadata.get("tokenizer.ggml.tokens");
+    const types = metadata.get("tokenizer.ggml.token_type");
+    if (!Array.isArray(tokens) || !(types instanceof Int32Array)) throw new Error("the sample has changed");
+    return fromMetadata(
+      new Map([
+        ...metadata,
+        ["tokenizer.ggml.tokens", [...tokens, "<|end|>", ...texts]],
+        ["tokenizer.ggml.token_type", Int32Array.of(...types, 3, ...texts.map(() => 3))],
+      ]),
+    );
+  };
+
+  it.each([
+    ["<|return|>", "<|call|>"],
+    ["<|return|>", "<|calls|>"],
+    ["<|call|>", "<|flush|>"],
+    ["<|calls|>", "<|flush|>"],
+  ])("closes a message, not the answer, beside %s and %s", (one, other) => {
+    const { endIds } = withEnds(one, other);
+    expect([265, 266, 267].map((id) => endIds.has(id))).toEqual([false, true, true]);
+  });
+
+  it.each([[], ["<|return|>"], ["<|call|>"], ["<|flush|>"]])("ends an answer beside %s alone", (...texts) => {
+    expect(withEnds(...texts).endIds.has(265)).toBe(true);
+  });
+});
+
 describe("user-defined tokens", () => {
   it("that are no marks are found in plain text", () => {
     for (const text of ["   ", "<0x09>x", "<br>", "hello"]) {
