@@ -6,7 +6,7 @@ import type { Backend } from "../tensor/backend.js";
 import type { KvType } from "../tensor/dtype.js";
 import type { KvSlice } from "../tensor/kv.js";
 import { ArgumentError, ContextFullError } from "../util/errors.js";
-import { counted } from "../util/figures.js";
+import { counted, formatCount } from "../util/figures.js";
 import { DynamicRotation } from "./dynamic-rotation.js";
 import { kvLayouts } from "./kv-layout.js";
 import { LayerState } from "./layer-state.js";
@@ -24,6 +24,16 @@ export interface KvCacheOptions {
   readonly limit: number;
   /** Positions that the model has embeddings for; absent: there is one for every position. */
   readonly positions?: number | undefined;
+  /** What to do where the policy frees no token; absent: the caller knows no model. */
+  readonly advice?: FullAdvice | undefined;
+}
+
+/** What errors say of ways out. */
+export interface FullAdvice {
+  /** The text of a policy that the model takes and that frees tokens. */
+  readonly policy: string;
+  /** Tokens that the model was trained for, where the limit may be raised to that. */
+  readonly longer: number | undefined;
 }
 
 export class KvCache {
@@ -99,22 +109,21 @@ export class KvCache {
     return Math.max(1, Math.min(wanted, reach - this.seen));
   }
 
-  /** @throws ContextFullError when the policy frees nothing and `count` more tokens pass the limit, or have no position */
-  admit(count: number): void {
+  /**
+   * @param given tokens of the caller's text that are still to be read; 0 where the model goes on by itself
+   * @throws ContextFullError when the policy frees nothing and `count` more tokens pass the limit, or have no position
+   */
+  admit(count: number, given = count): void {
     const { policy, limit, positions = Number.POSITIVE_INFINITY } = this.options;
     const needed = this.seen + count;
     const bounded = policy.budget === undefined && this.groups.length > 0;
     const most = Math.min(bounded ? limit : Number.POSITIVE_INFINITY, positions);
     if (needed <= most) return;
-    const learned = Number.isFinite(positions);
-    // Where positions are learned, policies that free tokens count in a way that the model refuses.
-    const advice = learned
-      ? `The model has learned embeddings for ${positions} positions and no others. Use recompute:${positions}, or`
-      : `Use a policy that frees tokens (for example "sinks:4,recent:${Math.max(1, limit - 4)}"), raise contextLength, or`;
     throw new ContextFullError(
-      `The context is full: ${counted(this.seen, "token")} are held, ${count} more were to be read, and the limit is ${most}. ` +
-        `Nothing was cut. ${advice} shorten the text by ${counted(needed - most, "token")}.`,
-      { seen: this.seen, needed, limit: most, ...(learned && { positions }) },
+      `The context is full: ${counted(this.seen, "token")} ${this.seen === 1 ? "is" : "are"} held, ` +
+        `${formatCount(count)} more ${count === 1 ? "was" : "were"} to be read, and the limit is ${formatCount(most)}. Nothing was cut. ` +
+        waysOut(this.options, this.seen + Math.max(count, given) - most, given),
+      { seen: this.seen, needed, limit: most, ...(Number.isFinite(positions) && { positions }) },
     );
   }
 
@@ -175,6 +184,23 @@ export class KvCache {
     this.dynamic.set(group, made);
     return made;
   }
+}
+
+/** What to do about a text that is too long by `excess` tokens, of which `given` may be left out. */
+function waysOut({ limit, positions, advice }: KvCacheOptions, excess: number, given: number): string {
+  const { policy = `sinks:4,recent:${Math.max(1, limit - 4)}`, longer } = advice ?? {};
+  // Where positions are learned, policies that free tokens count in a way that the model refuses.
+  const [table, use] =
+    positions === undefined
+      ? ["", `a policy that frees tokens (for example "${policy}")`]
+      : [
+          `The model has learned embeddings for ${counted(positions, "position")} and no others. `,
+          `recompute:${positions}`,
+        ];
+  const raise =
+    longer === undefined ? "" : `, raise contextLength (the model was trained for ${counted(longer, "token")})`;
+  const less = excess < given ? `shorten the text by ${counted(excess, "token")}` : "begin anew with session.reset()";
+  return `${table}Use ${use}${raise}, or ${less}.`;
 }
 
 /** Puts layers with the same layout, window and place into one retention group. */

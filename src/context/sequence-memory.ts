@@ -59,8 +59,8 @@ export class SequenceMemory implements SequenceState {
     return this.cache.stepLimit(wanted);
   }
 
-  admit(count: number): void {
-    this.cache.admit(count);
+  admit(count: number, given?: number): void {
+    this.cache.admit(count, given);
   }
 
   begin(count: number): void {

@@ -4,6 +4,7 @@
  */
 import { PAGE_TOKENS, type PagesInUse } from "../tensor/kv.js";
 import { SnapshotError } from "../util/errors.js";
+import { counted } from "../util/figures.js";
 import type { PageRun } from "./retention.js";
 import type { SequenceMemory } from "./sequence-memory.js";
 
@@ -86,7 +87,7 @@ export function checkFacts(memory: SequenceMemory, { seen, source, groups }: Mem
   const own = memory.cache.groups;
   if (groups.length !== own.length) {
     throw new SnapshotError(
-      `The snapshot has ${groups.length} groups of pages, this model ${own.length}: its layers lie otherwise in memory. Load ` +
+      `The snapshot has ${counted(groups.length, "group")} of pages, this model ${own.length}: its layers lie otherwise in memory. Load ` +
         "the model with the same wasmMemoryBytes.",
       { found: groups.length, expected: own.length },
     );
@@ -98,11 +99,16 @@ export function checkFacts(memory: SequenceMemory, { seen, source, groups }: Mem
       runs.some((run) => run.first <= first && first + count <= run.first + run.count);
     const last = runs.at(-1);
     if ((!last || last.first + last.count <= end) && group.needed(seen).every(holds)) return;
-    throw new SnapshotError(`The snapshot's pages do not fit a text of ${seen} tokens.`, { group: index, seen });
+    throw new SnapshotError(`The snapshot's pages do not fit a text of ${counted(seen, "token")}.`, {
+      group: index,
+      seen,
+    });
   });
   const encodes = memory.source.parts.length > 0;
   if (source > 0 && !encodes) {
-    throw new SnapshotError(`The snapshot has ${source} tokens that an encoder read; this model has none.`, { source });
+    throw new SnapshotError(`The snapshot has ${counted(source, "token")} that an encoder read; this model has none.`, {
+      source,
+    });
   }
   if (encodes && seen > 0 && source === 0) {
     throw new SnapshotError("The snapshot has a text, but nothing of the source that the encoder read.", { seen });

@@ -319,7 +319,8 @@ export interface Session {
   /** The policy in its canonical text form. */
   readonly context: string;
   /**
-   * What one should know of these options with this model, such as a policy that applies to some layers only. Under `auto`
+   * What one should know of these options with this model, such as a context beyond the trained length, or a policy that
+   * applies to some layers only. Under `auto`
    * a line is added when the text passes the limit.
    */
   readonly notes: readonly string[];

@@ -17,8 +17,11 @@ export interface ContextReader {
   encode(ids: Int32Array): Promise<void>;
   /** Most of `wanted` next tokens for one `read`. */
   limit(wanted: number): number;
-  /** @throws ContextFullError when `count` more tokens cannot be held */
-  admit(count: number): void;
+  /**
+   * @param given tokens of the caller's text that are still to be read; default: all of `count`
+   * @throws ContextFullError when `count` more tokens cannot be held
+   */
+  admit(count: number, given?: number): void;
   /** Reads ids; `use` sees the logits of the last or of all, [n, V], valid during the call only. */
   read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R): Promise<R>;
   /** Where it keeps things. */
@@ -77,8 +80,8 @@ class CacheReader implements ContextReader {
     return this.memory.stepLimit(wanted);
   }
 
-  admit(count: number): void {
-    this.memory.admit(count);
+  admit(count: number, given?: number): void {
+    this.memory.admit(count, given);
   }
 
   read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R): Promise<R> {

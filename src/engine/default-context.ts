@@ -5,7 +5,7 @@
 import { endingAuto } from "../context/policies/auto.js";
 import { parsePolicy } from "../context/policy-text.js";
 import { ArgumentError, ContextFullError } from "../util/errors.js";
-import { counted } from "../util/figures.js";
+import { counted, formatCount } from "../util/figures.js";
 import type { ModelInfo, Usage } from "./api.js";
 import type { SessionSettings } from "./session-options.js";
 
@@ -23,7 +23,7 @@ export function withContext(settings: SessionSettings, traits: ContextTraits): S
   const limit = limitOf(settings, traits);
   if (contextLength !== undefined && contextLength !== limit) {
     throw new ArgumentError(
-      `The context "${policy.text}" has a limit of ${counted(limit, "token")} and contextLength is ${contextLength}: give one of them.`,
+      `The context "${policy.text}" has a limit of ${counted(limit, "token")} and contextLength is ${formatCount(contextLength)}: give one of them.`,
       { option: "contextLength" },
     );
   }
@@ -45,6 +45,7 @@ function limitOf({ policy, contextLength }: SessionSettings, { positions, traine
  */
 export function requireRoom(
   { policy, contextLength }: SessionSettings,
+  traits: ContextTraits,
   text: { readonly seen: number; readonly waiting: number; readonly prompt: number },
 ): void {
   const { wholePrompts, budget: limit, sinks } = policy;
@@ -54,12 +55,30 @@ export function requireRoom(
   if (held + prompt <= limit || (held > 0 && prompt <= limit - sinks)) return;
   const needed = prompt + Math.min(held, sinks);
   const beside = held > 0 ? `, of which the first ${Math.min(held, sinks)} stay` : "";
+  const longer = mayRaise(limit, traits)
+    ? `, raise contextLength (the model was trained for ${counted(traits.trainedContext, "token")})`
+    : "";
   throw new ContextFullError(
     `The text to read has ${counted(prompt, "token")} and does not fit: the context holds ${counted(limit, "token")}${beside}. Nothing was read and ` +
-      `nothing was cut. Shorten it by ${counted(needed - limit, "token")}, raise contextLength, or choose a context that may let go of ` +
-      `its beginning, such as "sinks:4,recent:${Math.max(1, limit - 4)}".`,
+      `nothing was cut. Shorten it by ${counted(needed - limit, "token")}${longer}, or choose a context that may let go of ` +
+      `its beginning, such as "${freeingPolicy(limit, traits)}".`,
     { seen, needed, limit },
   );
+}
+
+/** Whether a longer context is a way out: beyond its trained length a model knows no more. */
+export function mayRaise(limit: number, { trainedContext }: Pick<ContextTraits, "trainedContext">): boolean {
+  return limit < trainedContext;
+}
+
+/** A policy for messages that lets go of tokens: of at most `most`, and of no more than the model was trained for. */
+export function freeingPolicy(
+  most: number,
+  { trainedContext, positions, fixedPositions }: Omit<ContextTraits, "layers" | "attentionLayers">,
+): string {
+  if (positions !== null) return `recompute:${positions}`;
+  const recent = Math.max(1, Math.min(most, trainedContext) - 4);
+  return `sinks:4,recent:${recent}${fixedPositions ? ",distance=text" : ""}`;
 }
 
 /** What is to be said of `auto` once its limit was passed. */
@@ -80,6 +99,6 @@ export function contextNotes(
   const who = attentionLayers === layers ? "The model" : `The layers with attention, ${attentionLayers} of ${layers},`;
   return [
     `The text has passed the context of ${counted(contextLength, "token")}. ${who} now ${attentionLayers === layers ? "sees" : "see"} its ` +
-      `first ${policy.sinks} and its newest ${contextLength - policy.sinks} tokens; those between were let go.`,
+      `first ${formatCount(policy.sinks)} and its newest ${counted(contextLength - policy.sinks, "token")}; those between were let go.`,
   ];
 }

@@ -66,12 +66,12 @@ export class Generation {
     const { waiting } = session;
     const ids = waiting === undefined ? prompt : prepend(waiting, prompt);
     if (prompt.length === 0 && this.mustEnd(ids.length)) return undefined;
-    requireRoom(session.settings, {
+    requireRoom(session.settings, session.model.info, {
       seen: session.text.seen,
       waiting: ids.length - prompt.length,
       prompt: prompt.length,
     });
-    session.text.admit(ids.length);
+    session.text.admit(ids.length, prompt.length);
     if (ids.length === 0 && !session.nextLogits) {
       throw new ArgumentError(
         "There is nothing to start from: the prompt is empty and the vocabulary has no start token.",
@@ -130,7 +130,7 @@ export class Generation {
   private async next(id: number): Promise<Drawn> {
     const { session } = this;
     const started = performance.now();
-    session.text.admit(1);
+    session.text.admit(1, 0);
     const drawn = await session.text.read(Int32Array.of(id), "last", (logits) => {
       session.waiting = undefined;
       return this.draw(logits);

@@ -15,6 +15,7 @@ import type { DType } from "../tensor/dtype.js";
 import { createTokenizer } from "../tokenizer/create-tokenizer.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { CancelledError, FormatError } from "../util/errors.js";
+import { counted } from "../util/figures.js";
 import { type Platform, platform } from "../util/platform.js";
 import { xxhash32 } from "../util/xxhash32.js";
 import type { LoadOptions, LoadProgress, ModelInfo } from "./api.js";
@@ -176,7 +177,7 @@ function tokenizerOf(checkpoint: Checkpoint, spec: ModelSpec): Tokenizer {
   const tokenizer = createTokenizer(checkpoint.tokenizer, spec.vocabulary);
   if (tokenizer.vocabSize <= spec.vocabulary) return tokenizer;
   throw new FormatError(
-    `${checkpoint.location}: the tokenizer has ${tokenizer.vocabSize} tokens, but the embedding only ${spec.vocabulary} rows: ` +
+    `${checkpoint.location}: the tokenizer has ${counted(tokenizer.vocabSize, "token")}, but the embedding only ${counted(spec.vocabulary, "row")}: ` +
       "they do not belong to one model. Take both from the same place.",
     { tokens: tokenizer.vocabSize, rows: spec.vocabulary },
   );

@@ -1,6 +1,7 @@
 /** What a caller of `load` gave, checked before anything is opened. */
 import { leastMemory } from "../backends/wasm/space.js";
 import { ArgumentError } from "../util/errors.js";
+import { counted, formatCount } from "../util/figures.js";
 import type { LoadOptions } from "./api.js";
 import { shown } from "./arguments/kinds.js";
 import { reading } from "./arguments/own-options.js";
@@ -19,7 +20,7 @@ export function checkMemoryOfThreads({ backend, wasmMemoryBytes }: LoadOptions, 
   const leastBytes = leastMemory(threads);
   if (backend === "reference" || wasmMemoryBytes === undefined || !(wasmMemoryBytes < leastBytes)) return;
   throw new ArgumentError(
-    `wasmMemoryBytes must be a number from ${leastBytes} with ${threads} threads; found ${wasmMemoryBytes}. ` +
+    `wasmMemoryBytes must be a number from ${formatCount(leastBytes)} with ${counted(threads, "thread")}; found ${formatCount(wasmMemoryBytes)}. ` +
       "Give more, or use fewer threads.",
     { option: "wasmMemoryBytes", threads, leastBytes },
   );

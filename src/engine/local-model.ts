@@ -18,6 +18,7 @@ import { decodeOptions, encodeOptions, renderOptions } from "./arguments/calls.j
 import { ownIds, ownMessages, ownText } from "./arguments/values.js";
 import { ASYNC_DISPOSE } from "./async-dispose.js";
 import { Caller } from "./caller.js";
+import { freeingPolicy } from "./default-context.js";
 import { modelDisposed } from "./ended.js";
 import { Cancel } from "./leaving.js";
 import { LocalSession } from "./local-session.js";
@@ -25,6 +26,9 @@ import { memoryPlan, requireMemory, requirePlaces } from "./memory-plan.js";
 import { type SessionSettings, settingsFor } from "./session-options.js";
 import { restoreSession } from "./session-snapshot.js";
 import type { StepRunner } from "./step-runner.js";
+
+/** Of a policy that a message names, where the model was trained for as many. */
+const ADVISED_TOKENS = 2048;
 
 export interface LocalModelParts {
   readonly decoder: Decoder;
@@ -141,8 +145,8 @@ export class LocalModel implements Model {
     const { backend, decoder } = this.runner;
     const left = this.parts.memoryLimitBytes - backend.memoryBytes;
     const needed = plan.cacheBytes + plan.activationBytes;
-    const advice =
-      "Choose a smaller contextLength, a policy with a budget such as sinks:4,recent:2044, or the cache type q8.";
+    const policy = freeingPolicy(ADVISED_TOKENS, this.info);
+    const advice = `Choose a smaller contextLength, a policy with a budget such as ${policy}, or the cache type q8.`;
     requireMemory(`A cache of ${counted(plan.cacheTokens, "token")} needs`, needed, left, advice);
     requirePlaces(backend, decoder.spec, decoder.shapes, settings, plan, advice);
   }

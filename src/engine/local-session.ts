@@ -4,7 +4,7 @@
 import type { ChatMessage, EncodeOptions } from "../tokenizer/tokenizer.js";
 import { withPrefix } from "../tokenizer/vocabulary-tokenizer.js";
 import { ArgumentError, CancelledError, ContextFullError, SluiceError } from "../util/errors.js";
-import { counted } from "../util/figures.js";
+import { counted, formatCount } from "../util/figures.js";
 import { platform } from "../util/platform.js";
 import type { ChatMessageInput, GenerateOptions, Part, ScoreOptions, ScorePart, Session, Usage } from "./api.js";
 import { generateOptions, scoreOptions } from "./arguments/calls.js";
@@ -13,7 +13,7 @@ import { ASYNC_DISPOSE } from "./async-dispose.js";
 import { Caller } from "./caller.js";
 import { ChatText } from "./chat-text.js";
 import { type ContextReader, contextReader } from "./context-reader.js";
-import { contextNotes } from "./default-context.js";
+import { contextNotes, freeingPolicy, mayRaise } from "./default-context.js";
 import { modelDisposed, sessionDisposed } from "./ended.js";
 import { Generation } from "./generation.js";
 import { CANCELLED, Cancel, leaving } from "./leaving.js";
@@ -70,7 +70,11 @@ export class LocalSession implements Session {
       const { policy, keyType, valueType, contextLength, chunk } = this.settings;
       const { trainedContext, positions } = this.model.info;
       const limit = contextLength ?? trainedContext;
-      const options = { policy, keyType, valueType, limit, chunk, positions: positions ?? undefined };
+      const advice = {
+        policy: freeingPolicy(limit, this.model.info),
+        longer: mayRaise(limit, this.model.info) ? trainedContext : undefined,
+      };
+      const options = { policy, keyType, valueType, limit, chunk, positions: positions ?? undefined, advice };
       this.reader = contextReader(this.model.runner, options);
     }
     return this.reader;
@@ -237,7 +241,7 @@ export class LocalSession implements Session {
     if (ids.length === 0) throw new ArgumentError("The source is empty: there is nothing for the encoder to read.");
     if (ids.length <= most) return ids;
     throw new ContextFullError(
-      `The source has ${counted(ids.length, "token")}, but the encoder reads at most ${most} at once. Nothing was cut: shorten it ` +
+      `The source has ${counted(ids.length, "token")}, but the encoder reads at most ${formatCount(most)} at once. Nothing was cut: shorten it ` +
         `by ${counted(ids.length - most, "token")}.`,
       { needed: ids.length, limit: most, option: "source" },
     );

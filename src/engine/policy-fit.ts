@@ -1,7 +1,7 @@
 /** Whether session options make sense for a model: what would be wrong is refused, what works in part is said. */
 import type { ModelSpec } from "../nn/spec.js";
 import { ArgumentError, PolicyError } from "../util/errors.js";
-import { counted } from "../util/figures.js";
+import { counted, formatCount } from "../util/figures.js";
 import type { ModelInfo } from "./api.js";
 import type { SessionSettings } from "./session-options.js";
 
@@ -52,7 +52,24 @@ export function fitNotes(settings: SessionSettings, model: FitTraits): string[] 
   checkSource(settings, model);
   checkTable(settings, model);
   checkDistances(settings, model);
-  return [...model.notes, ...longRopeNotes(settings, model), ...partialNotes(settings, model)];
+  return [
+    ...model.notes,
+    ...lengthNotes(settings, model),
+    ...longRopeNotes(settings, model),
+    ...partialNotes(settings, model),
+  ];
+}
+
+/** More tokens at once than the model has ever seen; a table of positions ends the text before. */
+function lengthNotes({ policy, contextLength }: SessionSettings, model: FitTraits): string[] {
+  const { attentionLayers, positions, trainedContext } = model;
+  const most = policy.budget ?? contextLength ?? trainedContext;
+  if (attentionLayers === 0 || positions !== null || most <= trainedContext) return [];
+  const what = policy.text === "full" ? `full with a contextLength of ${formatCount(most)}` : policy.text;
+  return [
+    `${what} lets the model see ${counted(most, "token")} at once; it was trained for ${formatCount(trainedContext)}, and most ` +
+      "models write nonsense beyond that.",
+  ];
 }
 
 /** Which of its factors a text gets: it is the size of the context that decides, as in llama.cpp. */
@@ -66,9 +83,9 @@ function longRopeNotes(settings: SessionSettings, { longRopeContext, trainedCont
         ? budget
         : Number.POSITIVE_INFINITY;
   const long = size > longRopeContext;
-  const room = Number.isFinite(size) ? `a context of ${size} tokens` : "a context without a limit";
+  const room = Number.isFinite(size) ? `a context of ${counted(size, "token")}` : "a context without a limit";
   return [
-    `LongRoPE: ${room} is ${long ? "longer than" : "within"} the original ${longRopeContext}, so all of the text gets the ` +
+    `LongRoPE: ${room} is ${long ? "longer than" : "within"} the original ${formatCount(longRopeContext)}, so all of the text gets the ` +
       `factors for ${long ? "long" : "short"} texts (transformers goes by the length of the text, not by the context)`,
   ];
 }
@@ -104,13 +121,13 @@ function checkTable({ policy, contextLength }: SessionSettings, { positions: mos
   if (most === null) return;
   if (contextLength !== undefined && contextLength > most) {
     throw new ArgumentError(
-      `${architecture} has learned embeddings for ${most} positions and no others; contextLength is ${contextLength}.`,
+      `${architecture} has learned embeddings for ${counted(most, "position")} and no others; contextLength is ${formatCount(contextLength)}.`,
       { option: "contextLength", most },
     );
   }
   if (policy.recompute && policy.budget !== undefined && policy.budget > most) {
     throw new PolicyError(
-      `${architecture} has learned embeddings for ${most} positions; "${policy.text}" needs ${policy.budget}.`,
+      `${architecture} has learned embeddings for ${counted(most, "position")}; "${policy.text}" needs ${formatCount(policy.budget)}.`,
       { text: policy.text, position: 0, most },
     );
   }

@@ -2,6 +2,7 @@
  * The sampling part of GenerateOptions with its defaults and ranges, checked once before anything is computed.
  */
 import { ArgumentError } from "../util/errors.js";
+import { formatCount } from "../util/figures.js";
 import type { GenerateOptions } from "./api.js";
 import { shown } from "./arguments/kinds.js";
 
@@ -89,7 +90,7 @@ function inRange(option: keyof typeof SAMPLING_RANGES, value: number | undefined
     (!range.integer || Number.isInteger(value));
   if (fits) return value;
   const kind = range.integer ? "an integer" : "a number";
-  const bounds = `${range.above ? "above" : "from"} ${range.least} to ${range.most}`;
+  const bounds = `${range.above ? "above" : "from"} ${formatCount(range.least)} to ${formatCount(range.most)}`;
   throw new ArgumentError(`${option} must be ${kind} ${bounds}; found ${shown(value)}.`, { option });
 }
 

@@ -4,6 +4,7 @@
  * what the one before it left, renormalised. A steady state allocates nothing and never sorts the vocabulary.
  */
 import { ArgumentError, NumericError } from "../util/errors.js";
+import { counted, formatCount } from "../util/figures.js";
 import { Random, randomSeed } from "../util/random.js";
 import { Penalties } from "./samplers/penalties.js";
 import { TopIds } from "./samplers/top-ids.js";
@@ -55,7 +56,7 @@ export class Sampler {
    */
   sample(logits: Float32Array, history: ArrayLike<number>): Sample {
     if (logits.length !== this.#vocabulary) {
-      throw new ArgumentError(`Expected ${this.#vocabulary} logits; found ${logits.length}.`);
+      throw new ArgumentError(`Expected ${counted(this.#vocabulary, "logit")}; found ${formatCount(logits.length)}.`);
     }
     const scores = this.#process(logits, history);
     const best = argmax(scores);

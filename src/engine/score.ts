@@ -37,7 +37,7 @@ export async function* scoreText(
   for (let at = 0; !finish; ) {
     const count = at < ids.length ? session.text.limit(Math.min(most, ids.length - at)) : 0;
     if (count > 0) {
-      session.text.admit(count);
+      session.text.admit(count, ids.length - at);
       await session.text.read(ids.subarray(at, at + count), "all", (logits) => {
         for (let row = 0; row < count; row++) {
           if (ahead !== undefined) pending.push(ahead);
@@ -66,10 +66,10 @@ export async function* scoreText(
 }
 
 /** The default context has no measure of a text that it would not read whole. @throws ContextFullError */
-function admitWhole({ text, settings, waiting }: LocalSession, count: number): void {
+function admitWhole({ text, settings, waiting, model }: LocalSession, count: number): void {
   const held = waiting === undefined ? 0 : 1;
-  requireRoom(settings, { seen: text.seen, waiting: held, prompt: count });
-  if (settings.policy.wholePrompts) text.admit(held + count);
+  requireRoom(settings, model.info, { seen: text.seen, waiting: held, prompt: count });
+  if (settings.policy.wholePrompts) text.admit(held + count, count);
 }
 
 function partOf(
@@ -88,7 +88,7 @@ async function logitsBefore(session: LocalSession, ids: Int32Array): Promise<Flo
   const { waiting, nextLogits } = session;
   if (ids.length === 0) return undefined;
   if (waiting === undefined) return nextLogits;
-  session.text.admit(1);
+  session.text.admit(1, 0);
   return session.text.read(Int32Array.of(waiting), "last", (logits) => {
     session.waiting = undefined;
     return session.keepLogits(logits);

@@ -145,5 +145,7 @@ function resume(
 /** @throws SnapshotError for ids that no embedding has */
 function known(ids: Int32Array, vocabulary: number): Int32Array {
   if (ids.every((id) => id >= 0 && id < vocabulary)) return ids;
-  throw new SnapshotError(`The saved session has tokens that are not in the vocabulary of ${vocabulary}.`);
+  throw new SnapshotError(
+    `The saved session has tokens that are not in the vocabulary of ${counted(vocabulary, "token")}.`,
+  );
 }

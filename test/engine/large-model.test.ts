@@ -9,6 +9,7 @@ import { loadLocal } from "../../src/engine/load-local.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
 import type { DType } from "../../src/tensor/dtype.js";
 import { MemoryError } from "../../src/util/errors.js";
+import { formatCount } from "../../src/util/figures.js";
 import { familyNamed } from "../support/families.js";
 import { randomGguf } from "../support/random-gguf.js";
 import { randomIds } from "../support/random-model.js";
@@ -199,7 +200,9 @@ describe("what is refused", () => {
     const few = { threads: 4, wasmMemoryBytes: leastBytes - 1 };
     await expect(loadLocal("no-such-model.gguf", few)).rejects.toMatchObject({
       code: "bad_argument",
-      message: expect.stringMatching(new RegExp(`wasmMemoryBytes must be a number from ${leastBytes} with 4 threads`)),
+      message: expect.stringMatching(
+        new RegExp(`wasmMemoryBytes must be a number from ${formatCount(leastBytes)} with 4 threads`),
+      ),
       details: { option: "wasmMemoryBytes", threads: 4, leastBytes },
     });
     const enough = { ...few, wasmMemoryBytes: leastBytes };

@@ -243,3 +243,83 @@ describe("LongRoPE", () => {
     expect(model.session().notes).toEqual([]);
   });
 });
+
+describe("more tokens at once than the model was trained for", () => {
+  const beyond = (what: string, count: string, trained = "64") =>
+    `${what} lets the model see ${count} tokens at once; it was trained for ${trained}, and most models write nonsense beyond that.`;
+
+  it.each<[SessionOptions, string, string]>([
+    [{ context: "sinks:4,recent:2044" }, "sinks:4,recent:2044", "2,048"],
+    [{ context: "recent:10000" }, "recent:10000", "10,000"],
+    [{ context: "sinks:4,recent:61,distance=text" }, "sinks:4,recent:61,distance=text", "65"],
+    [{ context: "recompute:65" }, "recompute:65", "65"],
+    [{ context: "auto:65" }, "auto:65", "65"],
+    [{ contextLength: 1e6 }, "auto:1000000", "1,000,000"],
+    [{ context: "full", contextLength: 1e6 }, "full with a contextLength of 1,000,000", "1,000,000"],
+  ])("are a note: %j", async (options, what, count) => {
+    const model = await loaded("llama");
+    expect(model.session(options).notes).toEqual([beyond(what, count)]);
+  });
+
+  it.each<SessionOptions>([
+    {},
+    { context: "full" },
+    { context: "auto:64" },
+    { contextLength: 64 },
+    { context: "sinks:4,recent:60" },
+    { context: "recompute:64" },
+    // The length counts under auto and full only.
+    { context: "recent:10", contextLength: 1000 },
+  ])("are none up to the trained length: %j", async (options) => {
+    expect((await loaded("llama")).session(options).notes).toEqual([]);
+  });
+
+  it("do not matter without attention, and cannot be where positions end with a table", async () => {
+    const mamba = await loaded("mamba");
+    expect(mamba.session({ contextLength: 1e6 }).notes).toEqual([]);
+    expect(mamba.session({ context: "recompute:1000" }).notes).toEqual([]);
+    const gpt2 = await loaded("gpt2");
+    expect(gpt2.session({ context: "sinks:4,recent:1000,distance=text" }).notes).toEqual([]);
+  });
+
+  it("are no advice of an error", async () => {
+    const model = await loaded("llama");
+    const error = async (options: SessionOptions, count: number) =>
+      String(await write(model.session(options), ids(count)).catch((cause: unknown) => cause));
+    const full = { context: "full", contextLength: 100 };
+    expect(await error(full, 1101)).toBe(
+      "ContextFullError: The context is full: 0 tokens are held, 1,101 more were to be read, and the limit is 100. Nothing was " +
+        'cut. Use a policy that frees tokens (for example "sinks:4,recent:60"), or shorten the text by 1,001 tokens.',
+    );
+    expect(await error({ ...full, contextLength: 30 }, 31)).toContain(
+      '"sinks:4,recent:26"), raise contextLength (the model was trained for 64 tokens), or shorten the text by 1 token.',
+    );
+    expect(await error({ contextLength: 100 }, 1101)).toMatch(
+      /Shorten it by 1,001 tokens, or choose a context that .* such as "sinks:4,recent:60"\.$/,
+    );
+    expect(await error({ contextLength: 30 }, 31)).toMatch(
+      /by 1 token, raise contextLength \(the model was trained for 64 tokens\), or .* "sinks:4,recent:26"\.$/,
+    );
+    const sinusoidalModel = await loaded("sluice, sinusoidal with sinks");
+    const sinusoidal = sinusoidalModel.session({ context: "full", contextLength: 20 });
+    const refused = String(await write(sinusoidal, ids(30)).catch((cause: unknown) => cause));
+    const [, advised = ""] = /for example "(.*?)"/.exec(refused) ?? [];
+    expect(advised).toBe("sinks:4,recent:16,distance=text");
+    expect(() => sinusoidalModel.session({ context: advised })).not.toThrow();
+  });
+
+  it("text that the model wrote itself is not to be shortened", async () => {
+    const model = await loaded("llama");
+    const session = model.session({ context: "full", contextLength: 30 });
+    const error = String(await write(session, ids(29), 10).catch((cause: unknown) => cause));
+    expect(error).toContain("30 tokens are held, 1 more was to be read, and the limit is 30.");
+    expect(error).toContain("trained for 64 tokens), or begin anew with session.reset().");
+    expect(error).not.toContain("shorten");
+    const again = String(await write(session, ids(5)).catch((cause: unknown) => cause));
+    expect(again).toContain("30 tokens are held, 6 more were");
+    expect(again).not.toContain("shorten");
+    const one = model.session({ context: "full", contextLength: 1 });
+    const two = String(await write(one, ids(1), 10).catch((cause: unknown) => cause));
+    expect(two).toContain("1 token is held, 1 more was");
+  });
+});

@@ -222,9 +222,9 @@ const WRONG: readonly (readonly [string, Call, string | RegExp])[] = [
   [
     "many stops",
     generating({ stop: Array.from({ length: 130_000 }, (_, i) => `${i}`) }),
-    "stop must be at most 1024 texts; found 130000.",
+    "stop must be at most 1,024 texts; found 130,000.",
   ],
-  ["long stops", generating({ stop: ["a".repeat(1_000_001)] }), /at most 1000000 characters/],
+  ["long stops", generating({ stop: ["a".repeat(1_000_001)] }), /at most 1,000,000 characters/],
   ["ignoreEnd text", generating({ ignoreEnd: "false" }), 'ignoreEnd must be true or false; found "false".'],
   ["logprobs true", generating({ logprobs: true }), "logprobs must be a whole number of at least 0; found true."],
   ["onPrefill text", generating({ onPrefill: "x" }), 'onPrefill must be a function; found "x".'],
@@ -314,12 +314,12 @@ const WRONG: readonly (readonly [string, Call, string | RegExp])[] = [
   [
     "session length",
     (model) => call(model, "session", { contextLength: "64" }),
-    /contextLength must be a whole number from 1 to 2147483647; found "64"/,
+    /contextLength must be a whole number from 1 to 2,147,483,647; found "64"/,
   ],
   [
     "session chunk",
     (model) => call(model, "session", { chunk: 4097 }),
-    "chunk must be a whole number from 1 to 4096; found 4097.",
+    "chunk must be a whole number from 1 to 4,096; found 4097.",
   ],
   ["session kv", (model) => model.session({ kv: "q5" }), /cache type is one of/],
 ];

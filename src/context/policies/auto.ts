@@ -3,7 +3,7 @@
  * (StreamingLLM, 2309.17453), but a prompt that does not fit by itself is an error. `auto` is given its limit by the model
  * that it is used with: `auto:N`.
  */
-import { counted } from "../../util/figures.js";
+import { counted, formatCount } from "../../util/figures.js";
 import type { ContextPolicy, PolicyDefinition } from "../policy.js";
 import { slidingWindow } from "./window.js";
 
@@ -16,7 +16,7 @@ function movingAuto(limit: number): ContextPolicy {
   return {
     ...slidingWindow(sinks, limit - sinks, { evict: 1, distance: "cache" }),
     text: `auto:${limit}`,
-    summary: `keeps everything up to ${counted(limit, "token")}, then the first ${sinks} and the newest ${limit - sinks}`,
+    summary: `keeps everything up to ${counted(limit, "token")}, then the first ${formatCount(sinks)} and the newest ${formatCount(limit - sinks)}`,
     wholePrompts: true,
   };
 }

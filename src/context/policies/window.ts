@@ -4,7 +4,7 @@
  * reached, so between evictions the window has recent - n + 1 to recent tokens.
  */
 import { ArgumentError } from "../../util/errors.js";
-import { counted } from "../../util/figures.js";
+import { counted, formatCount } from "../../util/figures.js";
 import type { ContextPolicy, PolicyDefinition, PolicyOptions } from "../policy.js";
 
 /** First position of the recent part at query position t. */
@@ -24,7 +24,7 @@ export function slidingWindow(sinks: number, recent: number, { evict, distance }
     text: items.filter((item) => item !== "").join(","),
     summary:
       sinks > 0
-        ? `keeps the first ${sinks} and the newest ${counted(recent, "token")}`
+        ? `keeps the first ${formatCount(sinks)} and the newest ${counted(recent, "token")}`
         : `keeps the newest ${counted(recent, "token")}`,
     budget: sinks + recent,
     sinks,

@@ -4,6 +4,7 @@
  */
 import { LEAST_MEMORY } from "../../backends/wasm/space.js";
 import { ArgumentError } from "../../util/errors.js";
+import { formatCount } from "../../util/figures.js";
 import type {
   DecodeTextOptions,
   EncodeTextOptions,
@@ -36,7 +37,9 @@ const MOST_LENGTH = 2 ** 31 - 1;
 
 const isMemory: Check = (value, option) => {
   if (typeof value === "number" && value >= LEAST_MEMORY) return;
-  throw new ArgumentError(`${option} must be a number from ${LEAST_MEMORY}; found ${shown(value)}.`, { option });
+  throw new ArgumentError(`${option} must be a number from ${formatCount(LEAST_MEMORY)}; found ${shown(value)}.`, {
+    option,
+  });
 };
 
 const LOAD: Kinds<LoadOptions> = {

@@ -1,5 +1,6 @@
 /** Kinds of values that options have: each checks a value and says what was expected and what was found. */
 import { ArgumentError } from "../../util/errors.js";
+import { counted, formatCount } from "../../util/figures.js";
 
 /** @throws ArgumentError naming the option */
 export type Check = (value: unknown, option: string) => void;
@@ -45,7 +46,10 @@ export const isFunction = kind("a function", (value) => typeof value === "functi
 export const isPositive = kind("a positive number", (value) => typeof value === "number" && value > 0);
 
 export function isWhole(least: number, most = Number.MAX_SAFE_INTEGER): Check {
-  const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
+  const range =
+    most === Number.MAX_SAFE_INTEGER
+      ? `of at least ${formatCount(least)}`
+      : `from ${formatCount(least)} to ${formatCount(most)}`;
   return kind(
     `a whole number ${range}`,
     (value) => Number.isInteger(value) && Number(value) >= least && Number(value) <= most,
@@ -111,7 +115,10 @@ export const isStop: Check = (value, option) => {
   if (typeof value !== "string" && !Array.isArray(value)) throw wrong(option, "a text or a list of texts", value);
   const stops: readonly unknown[] = typeof value === "string" ? [value] : value;
   if (stops.length > MOST_STOPS) {
-    throw new ArgumentError(`${option} must be at most ${MOST_STOPS} texts; found ${stops.length}.`, { option });
+    throw new ArgumentError(
+      `${option} must be at most ${counted(MOST_STOPS, "text")}; found ${formatCount(stops.length)}.`,
+      { option },
+    );
   }
   let characters = 0;
   for (let i = 0; i < stops.length; i++) {
@@ -122,7 +129,7 @@ export const isStop: Check = (value, option) => {
   }
   if (characters <= MOST_STOP_CHARACTERS) return;
   throw new ArgumentError(
-    `${option} must have at most ${MOST_STOP_CHARACTERS} characters in all; found ${characters}.`,
+    `${option} must have at most ${counted(MOST_STOP_CHARACTERS, "character")} in all; found ${formatCount(characters)}.`,
     {
       option,
     },
