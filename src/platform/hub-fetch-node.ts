@@ -9,7 +9,7 @@ import { withinIdle } from "./http-request.js";
 export interface HubLimits {
   /** So long without a byte a server is given up. */
   readonly idleMs: number;
-  /** An answer to a question (not a file) takes at most so long, and so many bytes. */
+  /** An answer to a question (not a file), and a listing of all its pages, takes at most so long, a page so many bytes. */
   readonly answerMs: number;
   readonly answerBytes: number;
   /** More pages and entries than a listing of any model has. */
@@ -48,7 +48,9 @@ export function answerFetch(limits: HubLimits, signal: AbortSignal | undefined):
 /** For the pages of one listing: each is asked for once, of the same server. */
 export function listingFetch(ask: typeof fetch, endpoint: string, limits: HubLimits): typeof fetch {
   const asked = new Set<string>();
+  const began = performance.now();
   return (input, init) => {
+    if (performance.now() - began > limits.answerMs) throw tooSlow(limits);
     const url = new URL(input instanceof Request ? input.url : input);
     if (url.origin !== new URL(endpoint).origin) {
       // The token would go along.

@@ -102,7 +102,7 @@ export class ChatTemplate {
       longestText: LONGEST_TEXT + 4 * given,
       mostItems: MOST_ITEMS + ITEMS_PER_MESSAGE * messages.length,
       mostCharacters: MOST_CHARACTERS + CHARACTERS_PER_GIVEN * given,
-      mostMilliseconds: this.#mostMilliseconds + messages.length,
+      mostMilliseconds: this.#mostMilliseconds + 100 * Math.floor(messages.length / 100),
       check: options.check,
       now: surroundings.now ?? new Date(),
       remark: surroundings.remark,

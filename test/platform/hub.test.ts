@@ -251,6 +251,13 @@ describe("a hub that does not come to an end", () => {
       message: expect.stringMatching(/not whole after 2 /),
     });
     clearInterval(drip);
+    // Each page in time, and the listing never whole.
+    server.listing = (at, response) =>
+      void setTimeout(() => page(many("file", 1), `${tree()}?page=${at + 1}`)(at, response), 150);
+    expect(await failure(limited())).toMatchObject({
+      code: "network",
+      message: expect.stringMatching(/not whole after 2 /),
+    });
   });
 
   it("sends everybody in circles", async () => {

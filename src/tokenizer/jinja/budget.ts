@@ -87,7 +87,7 @@ export class Budget {
     if (performance.now() > this.#deadline) {
       throw new Fault(
         "limit",
-        `it takes more than ${this.#options.mostMilliseconds / 1000} seconds; it may never end.`,
+        `it takes more than ${Math.ceil(this.#options.mostMilliseconds) / 1000} seconds; it may never end.`,
       );
     }
     try {
