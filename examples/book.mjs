@@ -1,8 +1,17 @@
-// Reads a long text once, saves what was read, and goes on from there: node examples/book.mjs MODEL BOOK.txt SESSION
+// Reads a long text once, saves what was read, and goes on from there: node examples/book.mjs MODEL BOOK.txt [SESSION]
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { load } from "sluice";
 
-const [path = "model.gguf", book = "book.txt", saved = "book.session"] = process.argv.slice(2);
+const [path, book, saved = "book.session"] = process.argv.slice(2);
+if (!path || !book) {
+  console.error("usage: node examples/book.mjs MODEL BOOK.txt [SESSION]");
+  process.exit(2);
+}
+process.on("uncaughtException", (error) => {
+  console.error(error.code ? `error: ${error.message}` : error); // errors with a code say what to do
+  process.exit(1);
+});
+
 const model = await load(path);
 const session = model.session({ context: "sinks:4,recent:1020", kv: "q8" });
 

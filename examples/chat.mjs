@@ -3,7 +3,16 @@
 import { createInterface } from "node:readline";
 import { load } from "sluice";
 
-const [path = "model.gguf", ...messages] = process.argv.slice(2);
+const [path, ...messages] = process.argv.slice(2);
+if (!path) {
+  console.error("usage: node examples/chat.mjs MODEL [MESSAGE ...]");
+  process.exit(2);
+}
+process.on("uncaughtException", (error) => {
+  console.error(error.code ? `error: ${error.message}` : error); // errors with a code say what to do
+  process.exit(1);
+});
+
 const model = await load(path);
 // The first 4 and the newest 1,020 tokens stay; an answer may go on for as long as you like.
 const session = model.session({ context: "sinks:4,recent:1020" });

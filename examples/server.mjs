@@ -4,7 +4,16 @@ import { createServer } from "node:http";
 import { text } from "node:stream/consumers";
 import { load, SluiceError } from "sluice";
 
-const [path = "model.gguf", port = "8080"] = process.argv.slice(2);
+const [path, port = "8080"] = process.argv.slice(2);
+if (!path) {
+  console.error("usage: node examples/server.mjs MODEL [PORT]");
+  process.exit(2);
+}
+process.on("uncaughtException", (error) => {
+  console.error(error.code ? `error: ${error.message}` : error); // errors with a code say what to do
+  process.exit(1);
+});
+
 const model = await load(path); // once; sessions share its weights and take turns
 
 const server = createServer(async (request, response) => {

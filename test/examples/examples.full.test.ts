@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { tinyFile } from "../support/tiny-gguf.js";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -58,4 +58,40 @@ test("a server streams, tells errors, and ends when it is told to", async () => 
     child.kill("SIGINT");
     expect(await ended).toBe(0);
   }
+});
+
+describe("what cannot be done is said in one line", () => {
+  const failed = (name: string, ...args: string[]) =>
+    run(name, ...args).then(
+      () => undefined,
+      ({ code, stderr }: { code: number; stderr: string }) => ({ code, stderr }),
+    );
+
+  test.each(["chat", "book", "generate", "server"])(
+    "%s without a model, and with one that is not there",
+    async (name) => {
+      expect(await failed(`${name}.mjs`)).toEqual({
+        code: 2,
+        stderr: expect.stringMatching(new RegExp(`^usage: node examples/${name}\\.mjs MODEL.*\\n$`)),
+      });
+      expect(await failed(`${name}.mjs`, "absent.gguf", "9")).toEqual({
+        code: 1,
+        stderr: expect.stringMatching(/^error: .*absent\.gguf.*\n$/),
+      });
+    },
+  );
+
+  test("a chat with a model that has no template", async () => {
+    expect(await failed("chat.mjs", BUNDLED, "hello")).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/^error: .*template.*\n$/),
+    });
+  });
+
+  test("a book that is not there", async () => {
+    expect(await failed("book.mjs", BUNDLED, "absent.txt")).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/^error: .*absent\.txt.*\n$/),
+    });
+  });
 });
