@@ -46,6 +46,7 @@ describe("sluice demo", () => {
     expect(table.get("recompute:32")?.slice(0, 4)).toEqual(["592", "2.00", "-", "20.0"]);
     expect(out).toContain("full: perplexity 2.00 up to its trained length, 50.00 in 192 tokens beyond.");
     expect(out).toContain("Perplexity of the same 592 tokens, from 37 places of the text:\n  recent:32 2.00   sinks:");
+    expect(out).toContain("Over the same text, from token 33 to 630:\n  recent:32 2.00   sinks:4,recent:28 2.00\n");
     expect(out).toContain("A token under recompute:32 costs 20.0 times one under sinks:4,recent:28.");
     expect(out).toMatch(
       /The text, up to token 630:\n\.\.\. .*night\.\n\nThe model writes on, under sinks:4,recent:28:\n/,
@@ -58,6 +59,32 @@ describe("sluice demo", () => {
     expect(ends.at(-1)).toBe(
       "recompute:32  592/592 tokens  perplexity 2.00  20.0 ms/token  cache 32 tokens, 320 B  memory 123 MB",
     );
+  });
+
+  test("streamed policies are compared over all that both read; how much of the sampled figures is noise is said", async () => {
+    // Worse by half under sinks everywhere behind the window; better there at every other of the sampled tokens.
+    const logprob = (context: string, position: number) =>
+      -Math.log(2) -
+      (context.startsWith("sinks") && position >= 32 ? 0.5 : 0) +
+      (context.startsWith("recent") ? position % 2 : 0);
+    const { out } = await run([], { logprob });
+    expect(out).toContain(
+      `Over the same text, from token 33 to 630:\n  recent:32 ${(2 / Math.exp(0.5)).toFixed(2)}   sinks:4,recent:28 ${(2 * Math.exp(0.5)).toFixed(2)}\n`,
+    );
+    // Differences to the sampled scores, which count samples from 0 on and have no such step, are 0 or 1 by turns:
+    // twice 0.5 / sqrt(591) of a nat.
+    const percent = (100 * Math.expm1(1 / Math.sqrt(591))).toFixed(2);
+    expect(out).toContain(
+      `(for comparison with recompute:32; differences below about ${percent}% are noise at so few tokens)`,
+    );
+  });
+
+  test("few samples are points of the plot, many a line", async () => {
+    const few = (await run(["--tokens", "200"])).io.written.get("sluice-demo.svg") ?? "";
+    expect(few).not.toContain("stroke-dasharray");
+    // One for each of the samples, and the legend's.
+    expect(few.match(/<circle /g)?.length).toBe(10 + 1);
+    expect((await run()).io.written.get("sluice-demo.svg")).toContain("stroke-dasharray");
   });
 
   test("a sample is read after the window before it, token by token", async () => {

@@ -117,6 +117,32 @@ describe("lineChart", () => {
     expect(Math.min(...points)).toBeGreaterThan(Math.max(...heights));
   });
 
+  test("labels stand where no line is, also those of lines that end early", () => {
+    const svg = lineChart(
+      chart({
+        series: [
+          {
+            name: "short",
+            points: [
+              [0, 1],
+              [10, 4],
+            ],
+          },
+          {
+            name: "long",
+            points: [
+              [0, 1],
+              [100, 5],
+            ],
+          },
+        ],
+      }),
+    );
+    const labels = [...svg.matchAll(/<text x="([\d.]+)" y="[\d.]+" font-size="11.5"/g)].map(([, x]) => Number(x));
+    // 900 wide with 64 at the right.
+    expect(labels).toEqual([842, 842]);
+  });
+
   test("draws no points, one point, and points that are all the same", async () => {
     for (const points of [
       [],

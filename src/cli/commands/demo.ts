@@ -178,7 +178,7 @@ async function tell({ io, model, text, runs, plan }: DemoWork, output: Output, a
   const begun = runs.filter(({ ending }) => ending !== undefined);
   if (begun.length === 0) return;
   const { bold } = styles(output, io.env);
-  const found = [...runTable(begun, plan.window, bold), "", ...findings(begun, model.info)];
+  const found = [...runTable(begun, plan.window, bold), "", ...findings(begun, model.info, plan.window)];
   await output.write(`${found.join("\n")}\n`);
   const window = Math.max(plan.window, Math.round(text.tokens / PLOT_WINDOWS));
   const lines = plotLines(begun, plan, window);

@@ -14,10 +14,13 @@ export interface Written {
   readonly usage: Usage;
 }
 
-/** Only what was measured is told. */
-export function findings(runs: readonly PolicyRun[], info: ModelInfo): string[] {
+/**
+ * Only what was measured is told.
+ * @param window tokens that the policies other than `full` keep
+ */
+export function findings(runs: readonly PolicyRun[], info: ModelInfo, window: number): string[] {
   const full = runs.find(({ name }) => name === "full");
-  const lines = [...beyondTraining(full, info), ...sameTokens(runs), ...costs(runs)];
+  const lines = [...beyondTraining(full, info), ...commonStretch(runs, window), ...sameTokens(runs), ...costs(runs)];
   return [...lines, ...runs.flatMap(stopped)];
 }
 
@@ -29,6 +32,22 @@ function beyondTraining(full: PolicyRun | undefined, { trainedContext }: ModelIn
   const tokens = formatCount(measurement.tokens - trainedContext);
   return [
     `full: perplexity ${formatPerplexity(within)} up to its trained length, ${formatPerplexity(beyond)} in ${tokens} tokens beyond.`,
+  ];
+}
+
+/** The policies that read on and on, over all that each of them read beyond the window: thousands of tokens. */
+function commonStretch(runs: readonly PolicyRun[], window: number): string[] {
+  const streamed = runs.filter(({ name, plan, measurement }) => name !== "full" && !plan.sampled && measurement);
+  const end = Math.min(...streamed.map(({ measurement }) => measurement?.tokens ?? 0));
+  if (streamed.length < 2 || end <= window) return [];
+  const stretch = [{ start: window, end }];
+  const figures = streamed.map(
+    ({ name, measurement }) => `${name} ${formatPerplexity(measurement?.perplexityOver(stretch) ?? Number.NaN)}`,
+  );
+  return [
+    "The column of perplexities is of what each policy read, which differs. Over the same text, from token " +
+      `${formatCount(window + 1)} to ${formatCount(end)}:`,
+    `  ${figures.join("   ")}`,
   ];
 }
 
@@ -48,7 +67,30 @@ function sameTokens(runs: readonly PolicyRun[]): string[] {
   return [
     `Perplexity of the same ${tokens} tokens, from ${formatCount(places)} ${places === 1 ? "place" : "places"} of the text:`,
     `  ${figures.join("   ")}`,
+    ...noise(runs, sampled),
   ];
+}
+
+/** How far apart two policies must be to differ at all, from the differences of their scores token by token. */
+function noise(runs: readonly PolicyRun[], sampled: PolicyRun): string[] {
+  const { read, measurement } = sampled;
+  const own = measurement?.logprobsOver([{ start: 0, end: measurement.tokens }]) ?? [];
+  const errors = runs.flatMap((run) => {
+    const others = run === sampled ? [] : (run.measurement?.logprobsOver(read) ?? []);
+    if (others.length !== own.length || own.length < 2) return [];
+    return [standardError(others.map((logprob, at) => logprob - own[at]))];
+  });
+  const error = Math.max(0, ...errors);
+  if (error === 0) return [];
+  const percent = formatSignificant(100 * Math.expm1(2 * error));
+  return [`  (for comparison with ${sampled.name}; differences below about ${percent}% are noise at so few tokens)`];
+}
+
+/** Of the mean. */
+function standardError(values: readonly number[]): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return Math.sqrt(squares / (values.length - 1) / values.length);
 }
 
 function costs(runs: readonly PolicyRun[]): string[] {
@@ -70,6 +112,9 @@ function stopped(run: PolicyRun): string[] {
 /** Samples behind a point of the line of a sampled policy. */
 const SMOOTHED_SAMPLES = 16;
 
+/** Between fewer samples a line would show what nobody measured. */
+const FEWEST_FOR_A_LINE = 24;
+
 /** @param window tokens that a point speaks for */
 export function plotLines(runs: readonly PolicyRun[], { writer }: DemoPlan, window: number): LineSeries[] {
   const reference = runs.find(({ name }) => name === writer)?.measurement;
@@ -78,7 +123,16 @@ export function plotLines(runs: readonly PolicyRun[], { writer }: DemoPlan, wind
     if (!result || !measurement) return [];
     if (!plan.sampled) return [{ name: run.name, points: trailingPerplexity(result.curve, window) }];
     const name = `${run.name} (${counted(result.tokens, "token")} sampled)`;
-    return reference ? [{ name, points: sampledPoints(run, measurement, reference, window), dashed: true }] : [];
+    const few = run.samples.length < FEWEST_FOR_A_LINE;
+    return reference
+      ? [
+          {
+            name,
+            points: sampledPoints(run, measurement, reference, window),
+            ...(few ? { pointsOnly: true } : { dashed: true }),
+          },
+        ]
+      : [];
   });
 }
 

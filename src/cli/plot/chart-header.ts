@@ -40,8 +40,9 @@ export function chartHeader(
   return { parts, height: y + ROW_HEIGHT / 2 };
 }
 
-/** The line itself, dashes and all. */
-function sample({ colour, strokeWidth, dashes }: DrawnLine, x: number, y: number): Svg {
+/** The line itself, dashes and all, or a point of it. */
+function sample({ colour, strokeWidth, dashes, pointsOnly }: DrawnLine, x: number, y: number): Svg {
+  if (pointsOnly) return element("circle", { cx: x + SAMPLE_WIDTH / 2, cy: y, r: 4, fill: colour });
   const ends = { x1: x, y1: y, x2: x + SAMPLE_WIDTH, y2: y };
   return element("line", { ...ends, stroke: colour, "stroke-width": strokeWidth, "stroke-dasharray": dashes });
 }

@@ -1,4 +1,7 @@
-/** At the end of each line its last value, in the line's colour; labels that would cover each other are moved apart. */
+/**
+ * The last value of each line, in the line's colour: right of the area, where no line is, also for lines that end before its
+ * edge. Labels that would cover each other are moved apart.
+ */
 import type { Area, Axes } from "./chart-axes.js";
 import type { DrawnLine } from "./line-chart.js";
 import { element, type Svg, words } from "./svg.js";
@@ -7,10 +10,10 @@ const SIZE = 11.5;
 const LEAST_DISTANCE = 13;
 const LEFT_GAP = 6;
 
-export function endLabels(lines: readonly DrawnLine[], { x, y, figure }: Axes, { top, bottom }: Area): Svg[] {
+export function endLabels(lines: readonly DrawnLine[], { x, y, figure }: Axes, { top, bottom, right }: Area): Svg[] {
   const ends = lines.flatMap(({ points, colour }) => {
     const last = points.at(-1);
-    return last ? [{ text: figure(last[1]), colour, x: x(last[0]) + LEFT_GAP, y: y(last[1]) }] : [];
+    return last ? [{ text: figure(last[1]), colour, x: Math.max(x(last[0]), right) + LEFT_GAP, y: y(last[1]) }] : [];
   });
   const heights = spread(
     ends.map((end) => end.y),

@@ -13,6 +13,8 @@ export interface LineSeries {
   /** [x, y] in the order of x; points that an axis has no place for (not finite, or not positive on a log axis) are left out. */
   readonly points: readonly (readonly [number, number])[];
   readonly dashed?: boolean;
+  /** A mark for each point and no line between them: for few measurements. */
+  readonly pointsOnly?: boolean;
 }
 
 export interface LineChart {
@@ -35,6 +37,7 @@ export interface DrawnLine {
   readonly colour: string;
   readonly strokeWidth: number;
   readonly dashes: string | undefined;
+  readonly pointsOnly: boolean;
 }
 
 /** Pixels around the lines; what stands at the top follows from the legend. */
@@ -77,7 +80,7 @@ export function lineChart(chart: LineChart): string {
   return `${document.svg}\n`;
 }
 
-function drawnLine({ name, points, dashed }: LineSeries, at: number, chart: LineChart): DrawnLine {
+function drawnLine({ name, points, dashed, pointsOnly = false }: LineSeries, at: number, chart: LineChart): DrawnLine {
   return {
     name,
     points: placeable(points, chart),
@@ -85,16 +88,19 @@ function drawnLine({ name, points, dashed }: LineSeries, at: number, chart: Line
     // Later lines lie above: where they are narrower, lines that coincide are seen as several.
     strokeWidth: Math.max(1.5, 3.4 - 0.8 * at),
     dashes: dashed ? "7 5" : undefined,
+    pointsOnly,
   };
 }
 
 function lineParts(
-  { points, colour, strokeWidth, dashes }: DrawnLine,
+  { points, colour, strokeWidth, dashes, pointsOnly }: DrawnLine,
   x: (value: number) => number,
   y: (value: number) => number,
 ): Svg[] {
   // A single point has no line to be seen by.
-  if (points.length === 1) return [element("circle", { cx: x(points[0][0]), cy: y(points[0][1]), r: 4, fill: colour })];
+  if (pointsOnly || points.length === 1) {
+    return points.map((point) => element("circle", { cx: x(point[0]), cy: y(point[1]), r: 4, fill: colour }));
+  }
   const d = line<[number, number]>()
     .x(([value]) => x(value))
     .y(([, value]) => y(value))

@@ -103,6 +103,13 @@ export class Measurement {
     return perplexityOf(sum, count);
   }
 
+  /** The scores of the text's tokens within the ranges, one after the other. */
+  logprobsOver(ranges: readonly Range[]): number[] {
+    return ranges.flatMap(({ start, end }) => [
+      ...this.#logprobs.subarray(Math.max(start, this.#scoredFrom), Math.min(end, this.#end)),
+    ]);
+  }
+
   /** Of the newest tokens. */
   perplexityOfLast(tokens: number): number {
     return this.perplexityOver([{ start: Math.max(0, this.#end - tokens), end: this.#end }]);
