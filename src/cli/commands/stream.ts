@@ -3,7 +3,6 @@ import { type Command, Option } from "commander";
 import { parsePolicy } from "../../context/policy-text.js";
 import type { Model, Session, SessionOptions } from "../../engine/api.js";
 import { EXIT, UsageError } from "../exit.js";
-import { counted, formatCount } from "../figures.js";
 import { isCancellation, untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
 import { loadModel } from "../load-progress.js";
@@ -140,7 +139,6 @@ async function measure(
   try {
     session = model.session(policySession(model, run.context, text, args));
     await live.note(session);
-    await live.warn(beyondTraining(model, run.context, text, session.notes));
     for await (const part of session.score(ids, {
       batch: args.batch,
       every: partLength(tokens, args.batch),
@@ -167,20 +165,6 @@ function policySession({ info }: Model, context: string, { ids }: EncodedText, a
     // A session reads at most a chunk at once.
     ...(args.batch > DEFAULT_CHUNK && { chunk: args.batch }),
   };
-}
-
-/** Said of every policy that lets a token see further than the training did; unless the session says so itself. */
-function beyondTraining(
-  { info: { trainedContext } }: Model,
-  context: string,
-  { ids, tokens }: EncodedText,
-  notes: readonly string[],
-): string[] {
-  const { budget } = parsePolicy(context);
-  const seen = Math.min(ids.length, budget ?? ids.length);
-  if (seen <= trainedContext || notes.some((note) => /trained (for|length|context)|trained on/.test(note))) return [];
-  const what = budget === undefined ? `reads ${counted(tokens, "token")}` : `sees ${counted(budget, "token")}`;
-  return [`${context} ${what}, beyond the ${formatCount(trainedContext)} that the model was trained for`];
 }
 
 async function writeResults(

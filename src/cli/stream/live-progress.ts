@@ -50,11 +50,6 @@ export class LiveProgress {
     await writeNotes(this.io, session, this.quiet);
   }
 
-  /** The same for what the command has to say of a policy. */
-  async warn(notes: readonly string[]): Promise<void> {
-    await this.note({ notes });
-  }
-
   async clear(): Promise<void> {
     await this.#status.clear();
   }
