@@ -55,7 +55,7 @@ export function textsById(entries: readonly (readonly [string, unknown])[]): (st
   for (const [text, id] of entries) {
     if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= limit) {
       throw new FormatError(
-        `The tokenizer gives the token ${JSON.stringify(text)} the id ${String(id)}; expected a whole number below ${limit}.`,
+        `The tokenizer gives the token ${JSON.stringify(text)} the id ${JSON.stringify(id)?.slice(0, 60)}; expected a whole number below ${limit}.`,
       );
     }
     size = Math.max(size, id + 1);

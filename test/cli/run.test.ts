@@ -324,6 +324,13 @@ describe("sluice run", () => {
     });
   });
 
+  test("--json without --max-tokens ends after as many tokens as the model was trained for; a text is not bounded", async () => {
+    const bounded = await cli(["run", "m.gguf", "--prompt", "Hi", "--json"]);
+    expect(bounded.model.sessions[0].lastGenerate.maxTokens).toBe(bounded.model.info.trainedContext);
+    const open = await cli(["run", "m.gguf", "--prompt", "Hi"]);
+    expect(open.model.sessions[0].lastGenerate.maxTokens).toBeUndefined();
+  });
+
   test("after --resume, --stats and --json tell what this run read and wrote beside the session's totals", async () => {
     const model = new FakeModel();
     model.restore = async () => {

@@ -126,6 +126,7 @@ describe("broken files", () => {
     ["ids that are texts", hfJson({ model: { ...model, vocab: { a: "0" } } })],
     ["an absurd id", hfJson({ model: { ...model, vocab: { a: 2 ** 40 } } })],
     ["a negative id", hfJson({ model: { ...model, vocab: { a: -1 } } })],
+    ["an id that is no text either", hfJson({ model: { ...model, vocab: { a: { toString: null, valueOf: 0 } } } })],
     ["merges that are no list", hfJson({ model: { ...model, merges: "a b" } })],
     ["a merge of three", hfJson({ model: { ...model, merges: ["a b c"] } })],
     ["a Unigram token without a score", hfJson({ model: { type: "Unigram", vocab: [["a"]] } })],

@@ -56,7 +56,7 @@ export function runCommand(command: Command): Command {
     .option("-p, --prompt <text>", 'the text to go on with; "" starts from nothing')
     .option("-f, --file <file>", "read the prompt from a UTF-8 file, to the byte; - is standard input", pathText);
   addGenerateOptions(command, {
-    maxTokensDefault: "until the model ends; Ctrl-C stops it",
+    maxTokensDefault: "until the model ends, Ctrl-C stops it; with --json at most as many as it was trained for",
     leastTokens: 0,
   });
   addSessionOptions(command, DEFAULT_CONTEXT);
@@ -160,7 +160,7 @@ async function goOn(
   const told = session.notes.length;
   const gathered: Gathered = { text: "", finish: null, error: null, ids: [], logprobs: [] };
   try {
-    await write(session, prompt, gathered, args, io, signal);
+    await write(session, prompt, gathered, bounded(args, model), io, signal);
   } catch (error) {
     // What was written until then is not lost: under `full` a long text ends this way.
     if (!args.json || !(error instanceof SluiceError)) throw error;
@@ -174,9 +174,14 @@ async function goOn(
   return gathered.error === null ? EXIT.ok : EXIT.failure;
 }
 
+/** What is written when a text has ended must end: as long as the model was trained for is long enough. */
+function bounded(args: RunArguments, { info }: Model): RunArguments {
+  return args.json && args.maxTokens === undefined ? { ...args, maxTokens: info.trainedContext } : args;
+}
+
 /** Models without a learned end write on for ever: whoever waits for the end should know. */
-async function tellEndless({ maxTokens, quiet }: RunArguments, io: Io): Promise<void> {
-  if (maxTokens !== undefined || quiet || !io.stderr.isTTY) return;
+async function tellEndless({ maxTokens, json, quiet }: RunArguments, io: Io): Promise<void> {
+  if (maxTokens !== undefined || json || quiet || !io.stderr.isTTY) return;
   const note = "note: no --max-tokens: the text goes on until the model ends it; Ctrl-C stops it";
   await io.stderr.write(`${styles(io.stderr, io.env).dim(note)}\n`);
 }
