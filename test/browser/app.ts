@@ -1,7 +1,7 @@
 /** The page of these tests as a user's project: the package installed as it is published, bundled by vite. */
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
 
@@ -27,7 +27,11 @@ export async function buildApp(models: readonly string[] = []): Promise<BrowserA
   for (const part of ["dist", "package.json"]) {
     cpSync(join(ROOT, part), join(modules, "sluice", part), { recursive: true });
   }
-  symlinkSync(join(ROOT, "node_modules/@huggingface"), join(modules, "@huggingface"));
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  for (const name of Object.keys(dependencies)) {
+    mkdirSync(dirname(join(modules, name)), { recursive: true });
+    symlinkSync(join(ROOT, "node_modules", name), join(modules, name));
+  }
   await build({ root: folder, configFile: join(folder, "vite.config.js"), logLevel: "warn" });
   return {
     folder,

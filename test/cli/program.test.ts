@@ -26,7 +26,7 @@ describe("the command line", () => {
     const { out } = await cli(["run", "--help"]);
     const text = out.replace(/\s+/g, " ");
     expect(text).toContain("from 0 to 100 (default: 0.8)");
-    expect(text).toContain("(default: until the model ends; Ctrl-C stops it)");
+    expect(text).toContain("(default: until the model ends, Ctrl-C stops it; with --json at most");
     expect(text).toContain("write on for ever without --max-tokens; at a terminal a note says so.");
     expect(text).toContain("(default: auto: everything, beyond its length the first 4 and the newest tokens)");
     expect(text).toContain("sinks:S,recent:N");

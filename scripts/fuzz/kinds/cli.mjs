@@ -183,6 +183,7 @@ function memoryFiles(library, stored) {
     write: async (path, content) => {
       stored.set(path, typeof content === "string" ? new TextEncoder().encode(content) : content.slice());
     },
+    isSame: async (one, other) => one === other,
     checkWritable: async () => {},
     rescue: async (path) => path,
   };
