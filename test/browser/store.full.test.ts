@@ -149,7 +149,7 @@ describe.skipIf(!hasChromium)(`the store, in ${CHROMIUM}`, () => {
   it("says that there is no room, and reads without it", async () => {
     const page = await context.newPage();
     const session = await context.newCDPSession(page);
-    await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 20_000_000 });
+    await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1_000_000 });
     const { first, notes } = await visit();
     expect(first).toEqual(expected);
     expect(notes).toHaveLength(1);
