@@ -7,7 +7,7 @@ export { parsePolicy, policyHelp } from "./context/policy-text.js";
 export type * from "./engine/api.js";
 export { load } from "./engine/load.js";
 export { deleteStored, storedModels } from "./engine/stored-models.js";
-export type { DType } from "./tensor/dtype.js";
+export type { DType, KvType } from "./tensor/dtype.js";
 export type { ChatMessage, EncodeOptions } from "./tokenizer/tokenizer.js";
 export * from "./util/errors.js";
 export {

@@ -5,6 +5,7 @@
 export { createTokenizer } from "./create-tokenizer.js";
 export { PRE_TOKENIZER_NAMES, type PreTokenizer, preTokenizer } from "./pre-tokenizers.js";
 export type { GgufTokenizerSource, HfTokenizerSource, TokenizerSource } from "./source.js";
+export type { Split, WordSplitter } from "./split-words.js";
 export type {
   ChatMessage,
   DecodeOptions,
