@@ -14,7 +14,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const VITEST = fileURLToPath(new URL("../node_modules/vitest/vitest.mjs", import.meta.url));
 const FOLDERS = ["test/backends", "test/context", "test/engine", "test/models", "test/platform"];
 const FETCH_MS = 120_000;
-const TESTS_MS = 300_000;
+const TESTS_MS = 600_000;
 
 /** Relaxed SIMD needs a flag on Node 20 only, so only there can it be left off. */
 const RUNS = [
