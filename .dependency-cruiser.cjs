@@ -36,9 +36,10 @@ module.exports = {
     ...rankRules,
     {
       name: "no-circular",
+      comment: "Neither at run time nor of types: what two files share has a file of its own.",
       severity: "error",
       from: {},
-      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+      to: { circular: true },
     },
     {
       name: "backends-apart",

@@ -1,11 +1,12 @@
 /**
- * The whole benchmark: every part in turn, each a process of its own that prints its tables, then the table of what must be
- * reached, one JSON file of all figures, and the plot of speed against context length.
+ * The whole benchmark: what the machine is, then every part in turn, each a process of its own that prints its tables, then
+ * the table of what must be reached, one JSON file of all figures, and the plot of speed against context length.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { GOAL_MISSED, judge, readShares } from "./lib/goals.mjs";
+import { evidenceTable, kindName, withRun, withTable } from "./lib/evidence.mjs";
+import { GOAL_MISSED, GOALS, judge, kindOf, readShares } from "./lib/goals.mjs";
 import { readOptions, usageError } from "./lib/options.mjs";
 import { plotSpeed } from "./lib/plot.mjs";
 import { figure, machine, saveJson, table } from "./lib/report.mjs";
@@ -13,13 +14,18 @@ import { figure, machine, saveJson, table } from "./lib/report.mjs";
 /** Other architectures than llama, in both formats. */
 const FAMILY = ["--formats", "f32,q8_0"];
 
+/** What the figures are of; runs first, whatever the parts are. */
+const MACHINE = { script: "machine", args: [], quick: false };
+
 /** Parts in their order: script, options, whether --quick has it, and whether --models runs it alone. */
 const PARTS = {
   kernels: { script: "kernels", args: [], quick: true },
   small: { script: "small", args: [], quick: true },
+  "decode-1.1b-q4_k_m": { script: "decode", args: ["--formats", "q4_k_m"], quick: true },
   "decode-1.1b": { script: "decode", args: ["--formats", "q8_0,q4_0"], quick: true },
   endless: { script: "endless", args: [], quick: true },
   length: { script: "length", args: [], quick: true },
+  bits: { script: "bits", args: [], quick: false },
   "decode-1.1b-q4_k": { script: "decode", args: ["--formats", "q4_k", "--rounds", "2"], quick: false },
   "decode-0.5b": { script: "decode", args: ["--shape", "0.5b", "--rounds", "2"], quick: false },
   "decode-neox-160m": { script: "decode", args: [...FAMILY, "--shape", "neox-160m"], quick: false, models: true },
@@ -38,10 +44,10 @@ const HELP = `Usage: npm run bench [-- options]
   --models         other architectures alone: decode-neox-160m and decode-mamba-130m
   --parts LIST     of ${Object.keys(PARTS).join(", ")}
   --plot FILE      SVG of speed against context length (bench/results/speed.svg)
-  --docs           plot into docs/speed.svg
+  --docs           results into docs/evidence.md, beside those of other kinds of machine, and the plot into docs/speed.svg
   --json FILE      all figures (bench/results/all.json)
 
-The exit code is 1 when a part broke down or failed by its own limits, or a figure that must be reached was missed.
+The first lines say what the machine is. SLUICE_FORM in the environment forces forms (CONTRIBUTING.md). The exit code is 1 when a part broke down or failed by its own limits, or a figure that must be reached was missed.
 `;
 
 const inFolder = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -62,6 +68,7 @@ function readRunOptions() {
   return {
     quick: values.quick,
     names,
+    docs: values.docs,
     plot: values.plot ?? inFolder(values.docs ? "../docs/speed.svg" : "results/speed.svg"),
     json: values.json ?? inFolder("results/all.json"),
   };
@@ -69,7 +76,7 @@ function readRunOptions() {
 
 /** Runs one part. @returns its figures and how it ended, or undefined when it left none */
 function runPart(name, quick) {
-  const { script, args, quick: hasQuick, models = false } = PARTS[name];
+  const { script, args, quick: hasQuick, models = false } = PARTS[name] ?? MACHINE;
   const file = inFolder(`results/${name}.json`);
   rmSync(file, { force: true });
   process.stdout.write(`\n== ${name}\n`);
@@ -102,7 +109,9 @@ function printGoals(goals) {
     shown(value),
     goal(must),
     goal(aim),
-    `${verdict}${disturbed && verdict !== "not measured" ? ", but other processes disturbed it" : ""}`,
+    [verdict, disturbed && verdict !== "not measured" ? "other processes disturbed it" : ""]
+      .filter(Boolean)
+      .join(", but "),
   ]);
   const head = [
     "Sluice / llama.cpp, 1.1B parameters unless another model is named",
@@ -123,19 +132,42 @@ function printShares(shares) {
   process.stdout.write(`\n${table(head, lines)}`);
 }
 
+/** The results of this run into docs/, beside those of other kinds of machine. */
+function writeDocs() {
+  const [kept, page] = ["../docs/speed-results.json", "../docs/evidence.md"].map(inFolder);
+  const results = withRun(existsSync(kept) ? JSON.parse(readFileSync(kept, "utf8")) : {}, facts, goals, date);
+  const labels = GOALS.map(({ label }) => label);
+  writeFileSync(kept, `${JSON.stringify(results, null, 2)}\n`);
+  writeFileSync(page, withTable(readFileSync(page, "utf8"), evidenceTable(results, labels, GOAL_MISSED)));
+  process.stdout.write(`results: ${page}\n`);
+}
+
 const options = readRunOptions();
 mkdirSync(inFolder("results"), { recursive: true });
-const figures = {};
-const broken = [];
+const facts = runPart("machine", false);
+if (!facts && process.env.SLUICE_FORM !== undefined) {
+  process.stderr.write("Nothing was run: SLUICE_FORM in the environment cannot be had here (see above).\n");
+  process.exit(2);
+}
+const figures = facts ? { machine: facts } : {};
+const broken = facts ? [] : ["machine"];
 for (const name of options.names) {
   const part = runPart(name, options.quick);
   if (part) figures[name] = part;
   else broken.push(name);
 }
 
+/** Which musts this machine has, in words. */
+const MUSTS = {
+  table: "256-bit vectors without AVX-VNNI: the goals of the table hold",
+  bits: "AVX-VNNI, or forms forced: the goal is what 256 bits bring over 128 in prefill; ratios beside llama.cpp are shown",
+  none: "no 256-bit vectors: ratios beside llama.cpp are shown, without goals",
+};
+
 const goals = judge(figures).filter(({ part }) => options.names.includes(part));
 const { cpu, cores, node, date } = machine();
-process.stdout.write(`\n== Result: ${cpu}, ${cores} cores, Node ${node}, ${date}\n`);
+const of = facts ? `${kindName(facts)}, ${cores} cores` : `${cpu}, ${cores} cores, Node ${node}`;
+process.stdout.write(`\n== Result: ${of}, ${date}\n${MUSTS[kindOf(facts)]}\n`);
 printGoals(goals);
 const shares = readShares(figures);
 if (shares.length > 0) printShares(shares);
@@ -145,6 +177,7 @@ if (figures.length) {
   await plotSpeed(options.plot, figures.length);
   process.stdout.write(`plot: ${options.plot}\n`);
 }
+if (options.docs && facts) writeDocs();
 saveJson(options.json, { quick: options.quick, goals, shares, parts: figures });
 process.stdout.write(`all figures: ${options.json}\n`);
 // A part also judges what is no figure here, such as whether both engines still compute the same model.

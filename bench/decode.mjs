@@ -13,7 +13,7 @@ import { bytesPerToken, makeModel, randomPrompt, SHAPES, warmPageCache } from ".
 const HELP = `Usage: npm run bench -- decode [options]
 
   --shape NAME     1.1b, 0.5b, neox-160m or mamba-130m (1.1b)
-  --formats LIST   f32,q8_0,q4_0,q4_k (q8_0,q4_0); q4_k only for 1.1b
+  --formats LIST   f32,q8_0,q4_0,q4_k,q4_k_m (q8_0,q4_0); k-quants only for 1.1b
   --context LIST   tokens of context at which decoding is timed (256)
   --prefill LIST   prompt lengths of which only the prefill is timed (512)
   --tokens N       tokens decoded after the first (32)
@@ -38,8 +38,8 @@ function readJobOptions() {
   });
   const formats = values.formats.split(",");
   if (!Object.hasOwn(SHAPES, values.shape)) usageError(`--shape: expected ${Object.keys(SHAPES).join(", ")}`);
-  if (formats.includes("q4_k") && values.shape !== "1.1b")
-    usageError(`--formats: q4_k needs rows of 256, which ${values.shape} has not everywhere`);
+  if (formats.some((format) => format.includes("_k")) && values.shape !== "1.1b")
+    usageError(`--formats: k-quants need rows of 256, which ${values.shape} has not everywhere`);
   return {
     shape: values.shape,
     formats,

@@ -13,7 +13,7 @@ const HELP = `Usage: npm run bench -- kernels [options]
   --threads N      threads that read memory together (2)
   --rounds N       rounds of each limit; medians are shown (7)
   --limits         only the limits
-  --quick          three rounds, three formats, one attention shape
+  --quick          three rounds, three formats, attention of one shape and of 32 heads without groups
   --json FILE      all figures
 `;
 
@@ -56,11 +56,16 @@ async function measureKernels({ arithmetic, readLimit }) {
   process.stderr.write("attention kernel ...\n");
   const oneShape = (rows) => options.quick && rows.length === 12;
   const attention = await runScript("bench-attention.mjs", ["1"], ATTENTION_LINE, oneShape);
+  const multiHead = await runScript("bench-attention.mjs", ["1", "multi-head"], ATTENTION_LINE);
   const share = (row) => ({ ...row, share: row.gflops / (row.limit ?? floatLimit(arithmetic)) });
   return {
     cached: cached.map(share),
     inMemory: inMemory.map((row) => ({ ...row, share: row.gigabytes / readLimit })),
-    attention: attention.map((row) => ({ ...row, share: row.gflops / floatLimit(arithmetic) })),
+    attention: [...attention, ...(options.quick ? multiHead : [])].map((row) => ({
+      ...row,
+      share: row.gflops / floatLimit(arithmetic),
+    })),
+    multiHead,
   };
 }
 

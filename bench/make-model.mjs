@@ -1,13 +1,13 @@
 /**
- * Makes the benchmark's models once, in bench/cache: known shapes with seeded random weights in F32, Q8_0, Q4_0 or Q4_K,
- * F32 norms and a made-up SentencePiece vocabulary. What they write means nothing; speed does not depend on it.
+ * Makes the benchmark's models once, in bench/cache: known shapes with seeded random weights in F32, Q8_0, Q4_0, Q4_K
+ * or llama.cpp's mixture Q4_K_M, F32 norms and a made-up SentencePiece vocabulary. What they write means nothing; speed does not depend on it.
  * Run on its own: `node bench/make-model.mjs [SHAPE-FORMAT ...]`, as in 1.1b-q4_0.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { writeGguf } from "./lib/gguf-writer.mjs";
 import { FAMILIES } from "./lib/model-families.mjs";
-import { bytesOf, FORMATS, randomBits, randomBlocks } from "./lib/random-blocks.mjs";
+import { bytesOf, FORMATS, MIXTURES, randomBits, randomBlocks } from "./lib/random-blocks.mjs";
 
 const CACHE = fileURLToPath(new URL("cache/", import.meta.url));
 /** Raise it when the bytes of the files change, so that old ones are not used. */
@@ -70,6 +70,7 @@ export const SHAPES = {
   },
 };
 const TRAINED_CONTEXT = 2048;
+const ALL_FORMATS = { ...FORMATS, ...MIXTURES };
 
 /** Id of the first token that is neither special nor a byte. */
 const FIRST_WORD = 259;
@@ -98,7 +99,7 @@ function metadata(name, shape, format) {
   return [
     ["general.architecture", "string", family],
     ["general.name", "string", `random ${family} ${name.toUpperCase()} ${format}`],
-    ["general.file_type", "u32", FORMATS[format].fileType],
+    ["general.file_type", "u32", ALL_FORMATS[format].fileType],
     ["general.quantization_version", "u32", 2],
     [`${family}.block_count`, "u32", shape.layers],
     [`${family}.context_length`, "u32", TRAINED_CONTEXT],
@@ -120,13 +121,16 @@ function metadata(name, shape, format) {
 /** The tensors of a shape; random numbers are drawn when a tensor is written, but for vectors and small tables at once. */
 function tensors(shape, format) {
   const next = randomBits(SEED);
-  const matrix = (name, rows, cols, sigma) => ({
-    name: `${name}.weight`,
-    shape: [cols, rows],
-    ggmlType: FORMATS[format].ggmlType,
-    byteLength: bytesOf(format, rows * cols),
-    chunks: () => randomBlocks(format, rows * cols, sigma, next),
-  });
+  const matrix = (name, rows, cols, sigma) => {
+    const own = MIXTURES[format]?.formatOf(name, shape.layers) ?? format;
+    return {
+      name: `${name}.weight`,
+      shape: [cols, rows],
+      ggmlType: FORMATS[own].ggmlType,
+      byteLength: bytesOf(own, rows * cols),
+      chunks: () => randomBlocks(own, rows * cols, sigma, next),
+    };
+  };
   /** f32 whatever the format: `value` of a random number from [0, 1) and the element's index. */
   const exact = (name, sizes, value) => {
     const count = sizes.reduce((product, size) => product * size, 1);
@@ -151,11 +155,11 @@ function requireOne(what, all, found) {
 /**
  * The path of the model of this shape in this format, made if it is not there.
  * @param {keyof typeof SHAPES} shape
- * @param {keyof typeof FORMATS} format
+ * @param {keyof typeof ALL_FORMATS} format
  */
 export function makeModel(shape, format) {
   requireOne("shape", SHAPES, shape);
-  requireOne("format", FORMATS, format);
+  requireOne("format", ALL_FORMATS, format);
   const path = `${CACHE}${SHAPES[shape].family}-${shape}-${format}-r${REVISION}.gguf`;
   if (existsSync(path)) return path;
   mkdirSync(CACHE, { recursive: true });
@@ -178,7 +182,7 @@ export function warmPageCache(path) {
  * What one decoded token reads: bytes of weights (all matrices but an embedding that is not the head as well, of which it
  * takes one row) and of recurrent states, and bytes of f16 keys and values per token of context.
  * @param {keyof typeof SHAPES} shape
- * @param {keyof typeof FORMATS} format
+ * @param {keyof typeof ALL_FORMATS} format
  */
 export function bytesPerToken(shape, format) {
   const { cacheBytes, stateBytes } = FAMILIES[SHAPES[shape].family];

@@ -1,14 +1,15 @@
 /**
  * One million tokens of books through `sinks:4,recent:508`, token by token: memory must not grow and a token must cost at the
- * end what it cost at the beginning. Figures at every tenth of the way. What is in use (JavaScript's heap with its code, buffers
- * beside it, what V8 allocates for itself, Wasm memories) is counted after a collection; resident memory at the first and the
- * last tenth after some idle seconds, since V8 keeps freed pages for a while to use them again.
+ * end what it cost at the beginning. Figures at every tenth of the way, in a thread with the limits of the engine's own. What is
+ * in use (JavaScript's heap with its code, buffers beside it, what V8 allocates for itself, Wasm memories) is the least that was
+ * seen in the second half of a tenth, so after some collection of V8's own; none is forced, for that
+ * changes what V8 keeps. Resident memory, of the whole process, is taken at the first and the last tenth after some idle seconds.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
+import { getHeapSpaceStatistics, getHeapStatistics } from "node:v8";
+import { isMainThread, parentPort } from "node:worker_threads";
 import { readOptions, usageError, wholeNumber } from "./lib/options.mjs";
 import { summariseOthers, watchOthers } from "./lib/other-load.mjs";
 import { figure, median, saveJson, table } from "./lib/report.mjs";
@@ -28,12 +29,16 @@ const LARGEST_GROWTH_BYTES = 10e6;
 const LARGEST_RATIO = 1.05;
 /** In shorter runs the compiler and the collector still settle in the first tenths: figures, but no verdict. */
 const JUDGED_TOKENS = 1_000_000;
-/** V8 gives pooled pages back after eight idle seconds. */
+/** V8 keeps freed pages for a while, to use them again. */
 const IDLE_SECONDS = 12;
 /** Tokens between two looks at the clock. */
 const EVERY = 1000;
 /** Characters encoded at once; books are cut at line ends. */
 const SLICE_CHARACTERS = 16_384;
+
+/** Of the environment: the command line for the thread. */
+const ARGUMENTS = "SLUICE_MILLION_ARGUMENTS";
+if (!isMainThread) process.argv.push(...JSON.parse(process.env[ARGUMENTS]));
 
 const options = readOptions(HELP, {
   shared: { type: "string", default: fileURLToPath(new URL("../../shared", import.meta.url)) },
@@ -92,24 +97,26 @@ async function encodeBooks(model, count) {
 }
 
 /** Scores one tenth; returns its figures. */
-async function readTenth(session, ids, start, collectGarbage, wasmBytes) {
+async function readTenth(session, ids, start, wasmBytes) {
   const others = watchOthers();
   const cpuStart = process.cpuUsage();
   const perToken = [];
   let elapsedMs = 0;
   let logprob = 0;
+  let least;
   for await (const part of session.score(ids.subarray(start, start + tenth), { batch: 1, every: EVERY })) {
     perToken.push(part.elapsedMs / part.count);
     elapsedMs += part.elapsedMs;
     for (const one of part.logprobs) logprob += Number.isNaN(one) ? 0 : one;
+    const now = inUse(wasmBytes);
+    const isSecondHalf = perToken.length * EVERY * 2 > tenth;
+    if (isSecondHalf && !(now.usedBytes >= least?.usedBytes)) least = now;
   }
   const cpu = process.cpuUsage(cpuStart);
   const othersCores = others();
-  collectGarbage();
   const settles = start === 0 || start + 2 * tenth > ids.length;
-  if (settles) await idle(collectGarbage);
+  if (settles) await wait(IDLE_SECONDS * 1000);
   const { seen, kept, cacheBytes } = session.usage;
-  const memory = process.memoryUsage();
   return {
     tokens: start + tenth,
     seen,
@@ -120,20 +127,17 @@ async function readTenth(session, ids, start, collectGarbage, wasmBytes) {
     cpuMsPerToken: (cpu.user + cpu.system) / 1000 / tenth,
     others: othersCores,
     perplexity: Math.exp(-logprob / tenth),
-    residentBytes: memory.rss,
+    residentBytes: process.memoryUsage.rss(),
     settles,
-    heapBytes: memory.heapUsed,
-    codeBytes: codeBytes(),
-    externalBytes: memory.external,
-    ownBytes: getHeapStatistics().malloced_memory,
-    wasmBytes: wasmBytes(),
+    ...least,
   };
 }
 
-/** Lets V8 give back what it keeps for a while. */
-async function idle(collectGarbage) {
-  for (let second = 0; second < IDLE_SECONDS; second++) await wait(1000);
-  collectGarbage();
+/** What this thread has in use now, garbage included. */
+function inUse(wasmBytes) {
+  const { heapUsed: heapBytes, external: externalBytes } = process.memoryUsage();
+  const parts = { heapBytes, externalBytes, ownBytes: getHeapStatistics().malloced_memory, wasmBytes: wasmBytes() };
+  return { ...parts, codeBytes: codeBytes(), usedBytes: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) };
 }
 
 /** Of machine code, a part of the heap. */
@@ -143,10 +147,6 @@ function codeBytes() {
     .reduce((sum, { space_used_size: used }) => sum + used, 0);
 }
 
-/** What is in use. */
-const usedBytes = ({ heapBytes, externalBytes, ownBytes, wasmBytes }) =>
-  heapBytes + externalBytes + ownBytes + wasmBytes;
-
 function row(figures) {
   const mega = (bytes) => (bytes / 1e6).toFixed(2);
   return [
@@ -155,7 +155,7 @@ function row(figures) {
     figures.medianMsPerToken.toFixed(4),
     figures.cpuMsPerToken.toFixed(4),
     figure(figures.perplexity),
-    mega(usedBytes(figures)),
+    mega(figures.usedBytes),
     mega(figures.heapBytes),
     mega(figures.codeBytes),
     mega(figures.externalBytes),
@@ -169,55 +169,66 @@ const HEAD = [
   ...["in use MB", "heap MB", "code MB", "buffers MB", "wasm MB", "resident MB", "kept"],
 ];
 
-setFlagsFromString("--expose-gc");
-const gc = runInNewContext("gc");
-const collectGarbage = () => {
-  gc();
-  gc();
-};
-const wasmBytes = watchWasmMemories();
-const { load } = await importSluice();
-const model = await load(modelPath, { threads: wholeNumber("threads", options.threads), thread: false });
-const encodeStart = performance.now();
-const ids = await encodeBooks(model, tenth * 10);
-process.stderr.write(`Encoded ${ids.length} tokens in ${((performance.now() - encodeStart) / 1000).toFixed(1)} s\n`);
-collectGarbage();
+if (isMainThread) {
+  // As `load` starts the engine, whose command line and exit code are not this one's.
+  const { spawnModuleThread } = await import(new URL("../dist/platform/thread-node.js", import.meta.url).href);
+  process.env[ARGUMENTS] = JSON.stringify(process.argv.slice(2));
+  const thread = spawnModuleThread(new URL(import.meta.url), "million");
+  // It ends by itself once its output has been written.
+  let exitCode;
+  thread.onMessage((told) => {
+    exitCode = told;
+  });
+  thread.onFailure(({ message }) => {
+    if (exitCode === undefined) process.stderr.write(`${message}\n`);
+    process.exitCode = exitCode ?? 1;
+  });
+} else parentPort.postMessage(await measure());
 
-const session = model.session({ context: options.context, kv: options.kv });
-const figures = [];
-for (let start = 0; start < ids.length; start += tenth) {
-  figures.push(await readTenth(session, ids, start, collectGarbage, wasmBytes));
-  process.stderr.write(`${HEAD.map((title, i) => `${title} ${row(figures.at(-1))[i]}`).join(", ")}\n`);
+async function measure() {
+  const wasmBytes = watchWasmMemories();
+  const { load } = await importSluice();
+  const model = await load(modelPath, { threads: wholeNumber("threads", options.threads), thread: false });
+  const encodeStart = performance.now();
+  const ids = await encodeBooks(model, tenth * 10);
+  process.stderr.write(`Encoded ${ids.length} tokens in ${((performance.now() - encodeStart) / 1000).toFixed(1)} s\n`);
+
+  const session = model.session({ context: options.context, kv: options.kv });
+  const figures = [];
+  for (let start = 0; start < ids.length; start += tenth) {
+    figures.push(await readTenth(session, ids, start, wasmBytes));
+    process.stderr.write(`${HEAD.map((title, i) => `${title} ${row(figures.at(-1))[i]}`).join(", ")}\n`);
+  }
+  const [first, second] = figures;
+  const last = figures[9];
+  const growthBytes = last.usedBytes - first.usedBytes;
+  const residentGrowthBytes = last.residentBytes - first.residentBytes;
+  const ratio = last.msPerToken / second.msPerToken;
+  process.stdout.write(`\n${session.context}, cache ${options.kv}\n${table(HEAD, figures.map(row))}`);
+  process.stdout.write(
+    `from token ${first.tokens} to ${last.tokens}: ${(growthBytes / 1e6).toFixed(2)} MB more in use, after ${IDLE_SECONDS} idle ` +
+      `seconds ${(residentGrowthBytes / 1e6).toFixed(2)} MB more resident (limit of each ${LARGEST_GROWTH_BYTES / 1e6} MB)\n` +
+      `ms per token, last ${tenth} over second ${tenth}: ${ratio.toFixed(3)} (limit ${LARGEST_RATIO}; ` +
+      `of the medians of ${EVERY} ${(last.medianMsPerToken / second.medianMsPerToken).toFixed(3)}, ` +
+      `of processor time ${(last.cpuMsPerToken / second.cpuMsPerToken).toFixed(3)})\n` +
+      summariseOthers(
+        figures.map(({ others }) => others),
+        model.info.threads,
+      ).line,
+  );
+  const held = Math.max(growthBytes, residentGrowthBytes) < LARGEST_GROWTH_BYTES && ratio <= LARGEST_RATIO;
+  const judged = ids.length >= JUDGED_TOKENS;
+  if (judged) process.stdout.write(held ? "Both limits are held.\n" : "A LIMIT IS BROKEN.\n");
+  saveJson(options.json, {
+    model: modelPath,
+    context: session.context,
+    kv: options.kv,
+    growthBytes,
+    residentGrowthBytes,
+    ratio,
+    held,
+    figures,
+  });
+  await model.dispose();
+  return held || !judged ? 0 : 1;
 }
-const [first, second] = figures;
-const last = figures[9];
-const growthBytes = usedBytes(last) - usedBytes(first);
-const residentGrowthBytes = last.residentBytes - first.residentBytes;
-const ratio = last.msPerToken / second.msPerToken;
-process.stdout.write(`\n${session.context}, cache ${options.kv}\n${table(HEAD, figures.map(row))}`);
-process.stdout.write(
-  `from token ${first.tokens} to ${last.tokens}: ${(growthBytes / 1e6).toFixed(2)} MB more in use, after ${IDLE_SECONDS} idle ` +
-    `seconds ${(residentGrowthBytes / 1e6).toFixed(2)} MB more resident (limit of each ${LARGEST_GROWTH_BYTES / 1e6} MB)\n` +
-    `ms per token, last ${tenth} over second ${tenth}: ${ratio.toFixed(3)} (limit ${LARGEST_RATIO}; ` +
-    `of the medians of ${EVERY} ${(last.medianMsPerToken / second.medianMsPerToken).toFixed(3)}, ` +
-    `of processor time ${(last.cpuMsPerToken / second.cpuMsPerToken).toFixed(3)})\n` +
-    summariseOthers(
-      figures.map(({ others }) => others),
-      model.info.threads,
-    ).line,
-);
-const held = Math.max(growthBytes, residentGrowthBytes) < LARGEST_GROWTH_BYTES && ratio <= LARGEST_RATIO;
-const judged = ids.length >= JUDGED_TOKENS;
-if (judged) process.stdout.write(held ? "Both limits are held.\n" : "A LIMIT IS BROKEN.\n");
-saveJson(options.json, {
-  model: modelPath,
-  context: session.context,
-  kv: options.kv,
-  growthBytes,
-  residentGrowthBytes,
-  ratio,
-  held,
-  figures,
-});
-await model.dispose();
-process.exitCode = held || !judged ? 0 : 1;

@@ -10,6 +10,11 @@ import { installPeer } from "./lib/install.mjs";
 /** Name, whether it needs llama.cpp, and what it measures. `--train` is `train`. */
 const BENCHES = {
   all: { peer: true, about: "everything below and a verdict; what is run without a name" },
+  machine: {
+    peer: false,
+    about: "the first lines of all others: processor, V8, the kernels' forms, the memory's rate",
+  },
+  bits: { peer: false, about: "prefill in 256-bit vectors over the same in 128, Sluice alone" },
   decode: { peer: true, about: "decode, prefill, load, memory beside llama.cpp, each in fresh processes" },
   length: { peer: true, about: "1.1B parameters, Q4_0: speed against context length beside llama.cpp" },
   small: { peer: true, about: "stories260K: overhead per token beside llama.cpp" },
@@ -41,7 +46,13 @@ if (!named && (options[0] === "--help" || options[0] === "-h")) {
   process.exitCode = 2;
 } else {
   if (BENCHES[name].peer && !options.includes("--help")) installPeer();
-  const script = fileURLToPath(new URL(`${name}.mjs`, import.meta.url));
-  const { status } = spawnSync(process.execPath, [script, ...options], { stdio: "inherit" });
+  const start = (bench, args) => {
+    const script = fileURLToPath(new URL(`${bench}.mjs`, import.meta.url));
+    return spawnSync(process.execPath, [script, ...args], { stdio: "inherit" });
+  };
+  // The whole begins with the same lines by itself.
+  const alone = !["all", "machine"].includes(name) && !options.some((option) => ["--help", "-h"].includes(option));
+  if (alone && start("machine", []).status !== 0) process.exit(1);
+  const { status } = start(name, options);
   process.exitCode = status ?? 1;
 }

@@ -58,6 +58,7 @@ export const LAYER_NORM = 16;
 export const CONVOLUTION = 17;
 export const SCAN = 18;
 export const MIX = 19;
+export const QUANTISE_PAIRS = 80;
 // Of training. Products and losses from 20, attention from 30, rows from 40, state spaces from 60, optimizers from 70.
 export const ZERO = 40;
 export const COPY = 41;
@@ -87,16 +88,24 @@ export const ATTEND_MERGE = 34;
 
 // Added to ggml's number of a weight's type: the weight lies by eights (see eights.ts).
 export const EIGHTS = 1000;
+// What laying it out takes of a thread's scratch memory beside eight rows.
+export const EIGHTS_PACK_SCRATCH = 3072;
 
-// Forms of LINEAR for quantised weights: 16-bit activations, 8-bit ones (linear-bytes.ts), or 16-bit ones in planes, for few
-// tokens and a weight by eights (linear-eights.ts).
+// Forms of LINEAR. For many tokens a weight is unpacked into panels, which meet activations of 16 bits, or floats where the
+// weight is of floats (linear-panel.ts), or of 8 bits (linear-bytes.ts). For few tokens it is streamed (linear-rows.ts,
+// linear-float-rows.ts), or lies by eights and meets 16 bits in planes (linear-eights.ts). A token's bits depend on the
+// form, not on the other tokens.
 export const SIXTEEN_BITS = 0;
 export const BYTES_NIBBLES = 1; // 16-bit sums, weights up to 63
 export const BYTES_FOUR = 2; // 32-bit sums
 export const BYTES_WIDE = 3; // 32-bit sums by the wide module (wide.ts)
 export const PLANES = 4;
 export const PLANES_WORDS = 5; // 32-bit sums
-export const FLOATS_WIDE = 6; // weights of floats by the wide module; for others of floats SIXTEEN_BITS stands and says nothing
+export const FLOATS_WIDE = 6; // panels of floats by the wide module: the bits of SIXTEEN_BITS
+export const STREAMED = 7; // few tokens: 16 bits, or floats
+export const NIBBLES_WIDE = 8; // by the wide module, the bits of BYTES_NIBBLES
+export const SIXTEEN_WIDE = 9; // by the wide module, the bits of SIXTEEN_BITS; quantised weights only
+export const PLANES_WIDE = 10; // 16-bit sums by the wide module: the bits of PLANES
 
 // Functions of MAP.
 export const SILU = 0;
@@ -124,6 +133,15 @@ export const WIDE_ROW_SCORES = 8;
 export const WIDE_WEIGHTS = 9;
 export const WIDE_TO_ROWS = 10;
 export const WIDE_TO_KEYS = 11;
+export const WIDE_NIBBLES = 12; // multiplyNibbles
+export const WIDE_SIXTEEN = 13; // multiplySixteen
+export const WIDE_PLANES = 14; // products of few tokens with weights by eights
+export const WIDE_SCORE_ONE_ROW = 18; // half floats as they are (attention-halves-wide.ts) from here on
+export const WIDE_ADD_ONE_ROW = 19;
+export const WIDE_SCORE_TWO_ROWS = 20;
+export const WIDE_ADD_TWO_ROWS = 21;
+export const WIDE_SCORE_FOUR_ROWS = 22;
+export const WIDE_ADD_FOUR_ROWS = 23;
 
 // Biases of attention by distance.
 export const BIAS_NONE = 0;

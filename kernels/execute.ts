@@ -3,38 +3,20 @@ import {
   ACCUMULATE, ADAM_W, ADD, APPEND, ATTEND_BIASES, ATTEND_MERGE, ATTEND_PACK, ATTEND_ROWS, ATTEND_ROWS_BACK,
   ATTENTION, ATTENTION_MERGE, CONVOLUTION, CONVOLUTION_BACK, COPY, CROSS_ENTROPY, EMBED, FLOAT_PRODUCT, GATED_BACK,
   GATHER, LAYER_NORM, LAYER_NORM_BACK, LINEAR, MAP, MAP_BACK, MERGE_PARTS, MIX, MIX_BACK, PACK_EIGHTS,
-  QUANTISE, QUANTISE_BYTES, RMS_NORM, RMS_NORM_BACK, ROTATE, ROTATE_PAGES, SCAN, SCAN_BACK, SCAN_MERGE, SCATTER_ROWS,
+  QUANTISE, QUANTISE_BYTES, QUANTISE_PAIRS, RMS_NORM, RMS_NORM_BACK, ROTATE, ROTATE_PAGES, SCAN, SCAN_BACK, SCAN_MERGE, SCATTER_ROWS,
   SPLIT_PLANES, SQUARES, SQUARES_SUM, SUM_ROWS, TURN_BACK, ZERO,
 } from "./abi";
-import { adamW, squares, squaresSum } from "./adamw";
-import { append, rotatePages } from "./append";
-import { attendMerge } from "./attend-merge";
-import { attendBiases, attendPack } from "./attend-pack";
-import { attendRows } from "./attend-rows";
-import { attendRowsBack } from "./attend-rows-back";
-import { attention } from "./attention";
-import { attentionMerge } from "./attention-merge";
-import { convolution } from "./convolution";
-import { crossEntropy } from "./cross-entropy";
-import { add, map } from "./elementwise";
-import { packEights } from "./eights";
-import { floatProduct } from "./float-product";
+import { attention, attentionMerge } from "./attention";
+import { append, rotatePages } from "./kv";
 import { linear } from "./linear";
-import { mix } from "./mix";
-import { layerNorm, rmsNorm } from "./norm";
-import { splitPlanes } from "./planes";
-import { quantise } from "./quantise";
-import { quantiseBytes } from "./quantise-bytes";
-import { rotate } from "./rope";
-import { embed, gather } from "./rows";
-import { scan } from "./scan";
-import { convolutionBack } from "./train-convolution";
-import { gatedBack, mapBack } from "./train-elementwise";
-import { mixBack } from "./train-mix";
-import { layerNormBack, rmsNormBack } from "./train-norm";
-import { accumulate, copy, mergeParts, scatterRows, turnBack, zero } from "./train-rows";
-import { sumRows } from "./sum-rows";
-import { scanBack, scanMerge } from "./train-scan";
+import { packEights, quantise, quantiseBytes, quantisePairs, splitPlanes } from "./quantise";
+import { add, embed, gather, layerNorm, map, mix, rmsNorm, rotate } from "./rows";
+import { convolution, scan } from "./state-space";
+import {
+  accumulate, adamW, attendBiases, attendMerge, attendPack, attendRows, attendRowsBack, convolutionBack, copy,
+  crossEntropy, floatProduct, gatedBack, layerNormBack, mapBack, mergeParts, mixBack, rmsNormBack, scanBack,
+  scanMerge, scatterRows, squares, squaresSum, sumRows, turnBack, zero,
+} from "./training";
 
 /** Runs this thread's share of a command. Traps on an unknown opcode. */
 export function execute(opcode: i32, args: usize, thread: i32, threads: i32): void {
@@ -42,6 +24,7 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case LINEAR: return linear(args, thread, threads);
     case QUANTISE: return quantise(args, thread, threads);
     case QUANTISE_BYTES: return quantiseBytes(args, thread, threads);
+    case QUANTISE_PAIRS: return quantisePairs(args, thread, threads);
     case EMBED: return embed(args, thread, threads);
     case RMS_NORM: return rmsNorm(args, thread, threads);
     case LAYER_NORM: return layerNorm(args, thread, threads);

@@ -1,9 +1,12 @@
 // Attention and small operations of the Wasm backend: cache bytes and arithmetic per second, best of several runs.
-// npm run build, then: node scripts/bench-attention.mjs [threads] [plain] [softcap] [linear | table] [sinks]
+// npm run build, then: node scripts/bench-attention.mjs [threads] [plain] [softcap] [linear | table] [sinks] [multi-head]
+// multi-head: only the shape without groups, one row, f16.
+
+import { enableWideVectors } from "sluice";
 import { createWasmBackend } from "sluice/backends";
 import { nodePlatform } from "sluice/platform/node";
-import "sluice";
 
+await enableWideVectors();
 const threads = Number(process.argv[2] ?? nodePlatform.cores);
 const options = new Set(process.argv.slice(3));
 const relaxed = options.has("plain") ? false : undefined;
@@ -34,8 +37,8 @@ async function best(runs, body) {
 }
 
 function fill(ops, rows, cols) {
-  const { weight, bytes } = ops.allocWeight({ name: "x", dtype: "f32", rows, cols });
-  const floats = new Float32Array(bytes.buffer, bytes.byteOffset, rows * cols);
+  const { weight, memory } = ops.allocWeight({ name: "x", dtype: "f32", rows, cols });
+  const floats = new Float32Array(memory.buffer, memory.byteOffset, rows * cols);
   for (let i = 0; i < floats.length; i++) floats[i] = Math.random() * 2 - 1;
   return weight;
 }
@@ -67,15 +70,15 @@ async function measure({ kvHeads, group, width }, type, tokens, rows) {
     store,
     table,
     member: i * kvHeads,
-    head: 0,
-    heads: kvHeads,
+    heads: Array.from({ length: kvHeads }, (_, head) => head),
   }));
   const ids = (count) => ops.input(Int32Array.from({ length: count }, (_, i) => i));
   const kv = fill(ops, 256, kvHeads * width);
   for (let slot = 0; slot < tokens; slot += 256) {
     ops.beginStep();
     const rows = ops.embed(kv, ids(Math.min(256, tokens - slot)));
-    for (const slice of slices) ops.append({ keys: rows, values: rows, slice, slot });
+    for (const slice of slices)
+      ops.append({ keys: rows, values: rows, parts: [{ slice, first: 0, rows: rows.rows, slot }] });
   }
   const biases = fill(ops, 32, kvHeads * group);
   const q = fill(ops, rows, kvHeads * group * width);
@@ -88,7 +91,8 @@ async function measure({ kvHeads, group, width }, type, tokens, rows) {
     const spans = ops.input(seen);
     const more = extras(ops, kvHeads * group, tokens, rows, biases);
     for (let i = 0; i < repeats; i++) {
-      ops.attention({ out, queries, spans, slice: slices[i], group, scale: width ** -0.5, ...more });
+      const parts = [{ slice: slices[i], first: 0, rows, ranges: 1, spans: 0 }];
+      ops.attention({ out, queries, spans, parts, group, scale: width ** -0.5, ...more });
     }
     await ops.read(out);
   });
@@ -119,14 +123,15 @@ const build = await createWasmBackend({ threads: 1, relaxed });
 console.log(`threads ${threads}, ${build.relaxed ? "relaxed" : "plain"} SIMD`);
 await build.dispose();
 console.log(`a small operation: ${(await overhead()).toFixed(0)} ns`);
-for (const shape of SHAPES) {
-  for (const type of ["f32", "f16", "q8"]) {
+const multiHead = options.has("multi-head");
+for (const shape of multiHead ? SHAPES.filter(({ group }) => group === 1) : SHAPES) {
+  for (const type of multiHead ? ["f16"] : ["f32", "f16", "q8"]) {
     for (const [tokens, rows] of [
       [1024, 1],
       [8192, 1],
       [1024, 256],
       [4096, 256],
-    ]) {
+    ].filter(([, rows]) => !multiHead || rows === 1)) {
       const { seconds, gflops, gigabytes } = await measure(shape, type, tokens, rows);
       console.log(
         `${shape.name}, ${type.padEnd(3)} ${String(rows).padStart(3)} rows at ${String(tokens).padStart(5)}: ` +

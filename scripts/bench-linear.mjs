@@ -2,13 +2,15 @@
 // [--weight-kib 512] [--threads 1] [--form own] [--plain] [--milliseconds 600]`. Prints GFLOPS and GB/s of weight bytes, the
 // best of many runs, and the limit: what the form's bare instruction does in the same run. A weight of 512 KiB stays in the
 // cache and shows the rate of the arithmetic; --weight-kib 400000 shows the memory's. Forms of the activations: what the
-// engine would pick ("own"), or one of FORMS for all. Run `npm run build` first.
+// engine would pick for one sequence ("own") or for many that read few tokens each ("few"), or one of FORMS for all. Run
+// `npm run build` first.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import v8 from "node:v8";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { multiplyLimit } from "./multiply-limits.mjs";
+import { compileJoined } from "./lib/joined-module.mjs";
+import { multiplyLimit, WIDE_FORMS } from "./multiply-limits.mjs";
 
 const FORMATS = {
   f32: [0, 1, 4],
@@ -26,9 +28,11 @@ const FORMATS = {
   q4_k: [12, 256, 144],
   q5_k: [13, 256, 176],
   q6_k: [14, 256, 210],
-  // By eights (kernels/eights.ts).
+  // By eights (kernels/quantise/eights.ts).
   q4_0x8: [1002, 32, 18],
   q4_kx8: [1012, 256, 144],
+  q5_kx8: [1013, 256, 176],
+  q6_kx8: [1014, 256, 210],
 };
 /** Forms of the activations by their names in kernels/abi.ts. */
 const FORMS = {
@@ -36,10 +40,16 @@ const FORMS = {
   nibbles: "BYTES_NIBBLES",
   bytes: "BYTES_FOUR",
   wide: "BYTES_WIDE",
+  "nibbles-wide": "NIBBLES_WIDE",
+  "sixteen-wide": "SIXTEEN_WIDE",
   planes: "PLANES",
   "planes-words": "PLANES_WORDS",
+  "planes-wide": "PLANES_WIDE",
   floats: "FLOATS_WIDE",
+  streamed: "STREAMED",
 };
+/** The wide module's functions that products call, and their places in the table. */
+const SLOTS = { multiply: 1, floatsWide: 5, multiplyNibbles: 12, multiplySixteen: 13, planesWide: 14 };
 const MAJOR = Number(process.versions.node.split(".")[0]);
 // Words that the threads meet at: the number of the run, and how many further threads have finished it.
 const RUN = 0;
@@ -63,10 +73,9 @@ function start(module, wide, memory) {
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   if (wide) {
     const { table } = instance.exports;
-    const { multiply, floatsWide } = new WebAssembly.Instance(wide, { env: { memory } }).exports;
-    table.grow(5);
-    table.set(1, multiply);
-    table.set(5, floatsWide);
+    const functions = new WebAssembly.Instance(wide, { env: { memory } }).exports;
+    table.grow(20);
+    for (const [name, slot] of Object.entries(SLOTS)) table.set(slot, functions[name]);
   }
   return instance.exports;
 }
@@ -86,13 +95,16 @@ function work({ module, wide, memory, thread, threads }) {
 /** As src/backends/wasm/byte-form.ts chooses. */
 function ownForm(probeBytes, wide) {
   const exact = probeBytes(127) === 100 + 508 * 127 && probeBytes(255) === 100 + 508 * 255;
-  return (format, tokens) => {
+  return (format, few) => {
     const [id, blockSize] = FORMATS[format];
-    if (tokens < 8 && id > 1000) return exact ? "planes-words" : "planes";
-    if (blockSize === 1) return wide && tokens >= 8 ? "floats" : "sixteen";
-    if (tokens < 8) return "sixteen";
+    if (few) {
+      if (id < 1000) return "streamed";
+      if (wide) return "planes-wide";
+      return exact ? "planes-words" : "planes";
+    }
+    if (blockSize === 1) return wide ? "floats" : "sixteen";
     if (exact) return wide ? "wide" : "bytes";
-    return ["q8_0", "iq4_nl"].includes(format) ? "sixteen" : "nibbles";
+    return (["q8_0", "iq4_nl"].includes(format) ? "sixteen" : "nibbles") + (wide ? "-wide" : "");
   };
 }
 
@@ -103,11 +115,11 @@ function limits(milliseconds) {
     if (FORMATS[format][1] === 1) return "";
     if (!known.has(form)) {
       // Two planes take two products of bytes for each.
-      const two = { planes: "nibbles", "planes-words": "bytes" }[form];
+      const two = { planes: "nibbles", "planes-words": "bytes", "planes-wide": "nibbles" }[form];
       known.set(form, (await multiplyLimit(two ?? form, milliseconds)) / (two ? 2 : 1));
     }
     // V8 14.6 joins the kernel's operations, but not those of the bare loop.
-    if (form === "wide" && MAJOR > 24) return ", wide, limit not known";
+    if (Object.hasOwn(WIDE_FORMS, form) && MAJOR > 24) return `, ${form}, limit not known`;
     return `, ${form}, limit ${known.get(form).toFixed(0)}`;
   };
 }
@@ -125,8 +137,8 @@ function readOptions() {
       milliseconds: { type: "string", default: "600" },
     },
   });
-  if (values.form !== "own" && !Object.hasOwn(FORMS, values.form)) {
-    throw new Error(`--form: expected own or ${Object.keys(FORMS).join(", ")}; found '${values.form}'.`);
+  if (!["own", "few"].includes(values.form) && !Object.hasOwn(FORMS, values.form)) {
+    throw new Error(`--form: expected own, few, ${Object.keys(FORMS).join(", ")}; found '${values.form}'.`);
   }
   return {
     formats: values.formats.split(","),
@@ -141,7 +153,7 @@ function readOptions() {
 }
 
 /** The kernels' module, and the wide one where this engine has it. */
-async function compileModules({ plain, form }) {
+async function compileModules({ plain }) {
   // Node 20 has relaxed SIMD behind a flag, later versions have it on.
   if (MAJOR < 22) v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
   const source = await readFile(join(import.meta.dirname, "../src/backends/wasm/generated/kernels.ts"), "utf8");
@@ -152,9 +164,7 @@ async function compileModules({ plain, form }) {
   };
   const module = new WebAssembly.Module(bytes(plain ? "PLAIN" : "RELAXED"));
   if (plain) return { module };
-  const { nodePlatform } = await import("../dist/platform/node.js");
-  const always = () => true;
-  return { module, wide: nodePlatform.compileWide(() => bytes("WIDE"), always, form === "wide") };
+  return { module, wide: compileJoined(bytes("WIDE")) };
 }
 
 /** A memory for the largest problem, filled with numbers, and the addresses of its parts. */
@@ -162,7 +172,7 @@ function layOut({ columns, weightBytes, threads, tokenCounts }, abi) {
   const most = Math.max(...tokenCounts);
   const mostRows = Math.ceil((weightBytes / columns / 84) * 256);
   const quantised = ACTIVATIONS + most * columns * 4;
-  const weight = Math.ceil((quantised + (most + 8) * (columns * 2.375 + 64)) / 64) * 64;
+  const weight = Math.ceil((quantised + (most + 8) * (columns * 3 + 64)) / 64) * 64;
   const scratch = weight + Math.ceil(weightBytes / 64) * 64 + 65536;
   const out = scratch + threads * abi.SCRATCH_BYTES;
   const pages = Math.ceil((out + most * mostRows * 4) / 65536);
@@ -193,8 +203,11 @@ function prepare(kernels, abi, { words, quantised, weight, scratch, out }, { col
   const rows = Math.max(8, Math.floor(weightBytes / rowBytes / 8) * 8);
   const code = abi[FORMS[form]];
   words.set([tokens, columns, ACTIVATIONS, columns, quantised], ARGS / 4);
-  const { splitPlanes, quantiseBytes, quantise } = kernels;
-  const convert = code >= abi.PLANES ? splitPlanes : code === abi.SIXTEEN_BITS ? quantise : quantiseBytes;
+  const { splitPlanes, quantiseBytes, quantisePairs, quantise } = kernels;
+  const planes = [abi.PLANES, abi.PLANES_WORDS, abi.PLANES_WIDE].includes(code);
+  const sixteen = [abi.SIXTEEN_BITS, abi.STREAMED].includes(code);
+  const inGroups = code === abi.SIXTEEN_WIDE ? quantisePairs : quantiseBytes;
+  const convert = planes ? splitPlanes : sixteen ? quantise : inGroups;
   if (blockSize > 1) convert(ARGS, 0, 1);
   words.set([id, tokens, columns, rows, ACTIVATIONS, columns, quantised, weight, 0, 0, out, rows], ARGS / 4);
   words.set([scratch, code], ARGS / 4 + 12);
@@ -223,7 +236,8 @@ async function main() {
   const places = layOut(options, abi);
   const { memory, words } = places;
   const kernels = start(modules.module, modules.wide, memory);
-  const own = options.plain ? () => "sixteen" : ownForm(kernels.probeBytes, modules.wide);
+  const plain = (_, few) => (few ? "streamed" : "sixteen");
+  const own = options.plain ? plain : ownForm(kernels.probeBytes, modules.wide);
   const workers = await startThreads(modules, memory, threads);
   // Of one thread the processor's time counts, so that other load on the machine disturbs less.
   const clock = () => {
@@ -241,7 +255,8 @@ async function main() {
   };
   for (const tokens of options.tokenCounts) {
     for (const format of options.formats) {
-      const form = options.form === "own" ? own(format, tokens) : options.form;
+      const few = options.form === "few" || tokens < 8;
+      const form = ["own", "few"].includes(options.form) ? own(format, few) : options.form;
       const { rows, bytes } = prepare(kernels, abi, places, options, { format, form, tokens });
       const seconds = fastest(once, clock, options.milliseconds);
       const gflops = ((2 * tokens * rows * columns) / seconds / 1e9).toFixed(1).padStart(6);

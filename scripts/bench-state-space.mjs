@@ -43,8 +43,8 @@ async function best(runs, body) {
 }
 
 function fill(ops, rows, cols, value = () => Math.random() * 2 - 1) {
-  const { weight, bytes } = ops.allocWeight({ name: "x", dtype: "f32", rows, cols });
-  const floats = new Float32Array(bytes.buffer, bytes.byteOffset, rows * cols);
+  const { weight, memory } = ops.allocWeight({ name: "x", dtype: "f32", rows, cols });
+  const floats = new Float32Array(memory.buffer, memory.byteOffset, rows * cols);
   for (let i = 0; i < floats.length; i++) floats[i] = value();
   return weight;
 }
@@ -52,8 +52,8 @@ function fill(ops, rows, cols, value = () => Math.random() * 2 - 1) {
 /** Small scales of random blocks do not matter here, but no NaN may come up. */
 function matrix(ops, rows, cols) {
   const dtype = cols % DTYPES[format].blockSize === 0 ? format : "f32";
-  const { weight, bytes } = ops.allocWeight({ name: "w", dtype, rows, cols });
-  bytes.fill(0x11, 0, rows * rowBytes(dtype, cols));
+  const { weight, memory } = ops.allocWeight({ name: "w", dtype, rows, cols });
+  memory.fill(0x11, 0, rows * rowBytes(dtype, cols));
   return weight;
 }
 

@@ -34,8 +34,8 @@ function readOptions() {
 }
 
 function weight(ops, rows, cols) {
-  const { weight: made, bytes } = ops.allocWeight({ name: "w", dtype: "f32", rows, cols });
-  const floats = new Float32Array(bytes.buffer, bytes.byteOffset, rows * cols);
+  const { weight: made, memory } = ops.allocWeight({ name: "w", dtype: "f32", rows, cols });
+  const floats = new Float32Array(memory.buffer, memory.byteOffset, rows * cols);
   for (let i = 0; i < floats.length; i++) floats[i] = Math.random() - 0.5;
   return made;
 }

@@ -24,8 +24,10 @@ const LEAST = 8;
 /** Log-probabilities of the whole vocabulary after each prefix of the text. */
 async function distributions(model, ids, kv, chunk) {
   const rows = [];
+  // Some models have positions for fewer.
+  const contextLength = Math.min(1024, model.info.positions ?? 1024);
   for (let length = LEAST; length <= ids.length; length++) {
-    const session = model.session({ context: "full", kv, contextLength: 1024, chunk });
+    const session = model.session({ context: "full", kv, contextLength, chunk });
     const row = new Float64Array(model.info.vocabulary);
     const sampling = { maxTokens: 1, temperature: 0, logprobs: row.length, ignoreEnd: true };
     for await (const part of session.generate(ids.slice(0, length), sampling)) {

@@ -8,9 +8,11 @@ const DOTS = {
   nibbles: (x, w, sum) => `i16x8.add(i16x8.relaxed_dot_i8x16_i7x16_s(${x}, ${w}), ${sum})`,
   bytes: (x, w, sum) => `i32x4.relaxed_dot_i8x16_i7x16_add_s(${x}, ${w}, ${sum})`,
 };
-DOTS.wide = DOTS.bytes;
-/** Products of one instruction. */
-const WIDTH = { sixteen: 8, nibbles: 16, bytes: 16, wide: 16 };
+DOTS.streamed = DOTS.sixteen;
+/** Products of one instruction of 128 bits. */
+const WIDTH = { sixteen: 8, streamed: 8, nibbles: 16, bytes: 16 };
+/** Forms in 256-bit vectors: theirs in 128. */
+export const WIDE_FORMS = { wide: "bytes", "nibbles-wide": "nibbles", "sixteen-wide": "sixteen" };
 /** As src/platform/wide-node.ts sets them. */
 const WIDE_FLAGS = ["wasm-lazy-compilation", "liftoff", "no-experimental-wasm-revectorize"];
 
@@ -64,11 +66,12 @@ function compileWide(bytes) {
   }
 }
 
-/** GFLOPS (two per product) of a form on one thread. "wide": the tile is twice as large, in 256-bit vectors. */
+/** GFLOPS (two per product) of a form on one thread. Of wide forms the tile is twice as large, in 256-bit vectors. */
 export async function multiplyLimit(form, milliseconds) {
-  const vectors = form === "wide" ? 4 : 2;
-  const bytes = await compile(source(DOTS[form], vectors));
-  const module = form === "wide" ? compileWide(bytes) : new WebAssembly.Module(bytes);
+  const wide = Object.hasOwn(WIDE_FORMS, form);
+  const [vectors, dot] = wide ? [4, WIDE_FORMS[form]] : [2, form];
+  const bytes = await compile(source(DOTS[dot], vectors));
+  const module = wide ? compileWide(bytes) : new WebAssembly.Module(bytes);
   const { run } = new WebAssembly.Instance(module).exports;
   const turns = 1e6;
   let best = Number.POSITIVE_INFINITY;
@@ -79,5 +82,5 @@ export async function multiplyLimit(form, milliseconds) {
     run(turns);
     best = Math.min(best, milliseconds() - from);
   }
-  return (2 * turns * 4 * vectors * WIDTH[form]) / best / 1e6;
+  return (2 * turns * 4 * vectors * WIDTH[dot]) / best / 1e6;
 }

@@ -1,26 +1,33 @@
 /**
- * `npm run test:nodes -- [22 24 26 20-plain] [--required]`: the fast tests of backends, context, engine and platform on
- * other versions of Node, which npx fetches, and on Node 20 without relaxed SIMD, where every kernel runs in its plain SIMD
- * build. Prints a line for each and fails when a test does. A version that cannot be fetched is skipped, and its line says
- * so; with --required, or where the environment sets CI, that fails too.
+ * `npm run test:nodes -- [22 24 26 20-plain] [--form FORM] [--all] [--required]`: the fast tests of backends, context and
+ * platform on other versions of Node, which npx fetches, and on Node 20 without relaxed SIMD, where every kernel runs in its
+ * plain SIMD build; those of engine and models too on 24 and 26, whose V8 makes kernels of its own, and with --all on every one;
+ * then the wide module as V8 makes it there, and the tiny quantised models in every form that the machine
+ * computes exactly. Prints a line for each and fails when a test does. --form runs all of it in one form (SLUICE_FORM in
+ * CONTRIBUTING.md). A version that cannot be fetched is skipped, and its line says so; with --required, or where the
+ * environment sets CI, that fails too. Build first.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const VITEST = fileURLToPath(new URL("../node_modules/vitest/vitest.mjs", import.meta.url));
-const FOLDERS = ["test/backends", "test/context", "test/engine", "test/models", "test/platform"];
+const FOLDERS = ["test/backends", "test/context", "test/platform"];
+const ABOVE = ["test/engine", "test/models"];
+/** Those of the built package that belong to a version. */
+const FULL = ["test/platform/wide-functions.full.test.ts", "test/golden/forms.full.test.ts"];
 const FETCH_MS = 120_000;
 const TESTS_MS = 600_000;
 
 /** Relaxed SIMD needs a flag on Node 20 only, so only there can it be left off. */
 const RUNS = [
   { name: "22", major: 22, simd: "relaxed" },
-  { name: "24", major: 24, simd: "relaxed" },
-  { name: "26", major: 26, simd: "relaxed" },
+  { name: "24", major: 24, simd: "relaxed", above: true },
+  { name: "26", major: 26, simd: "relaxed", above: true },
   { name: "20-plain", major: 20, simd: "plain" },
 ];
 
@@ -43,41 +50,66 @@ function nodeOf(major) {
   return found.version.startsWith(`${major}.`) ? found : undefined;
 }
 
-/** Runs the tests on that Node. @returns whether they passed, and a summary */
-function test(node, simd) {
+/** Runs the tests of a project on that Node. @returns how many passed and were skipped, or how the run failed */
+function testProject(node, project, files, env) {
   const folder = mkdtempSync(join(tmpdir(), "sluice-nodes-"));
   try {
     const report = join(folder, "report.json");
-    const args = [VITEST, "run", "--project", "fast", ...FOLDERS];
+    const args = [VITEST, "run", "--project", project, ...files];
     const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-    const started = performance.now();
-    const run = start(node.path, [...args, ...reporters], TESTS_MS, { SLUICE_TEST_SIMD: simd, NO_COLOR: "1" });
-    const seconds = ((performance.now() - started) / 1000).toFixed(0);
+    const run = start(node.path, [...args, ...reporters], TESTS_MS, env);
     if (run.status !== 0) {
       process.stdout.write(`${run.stdout ?? ""}${run.stderr ?? ""}`);
-      return { passed: false, summary: `FAILED after ${seconds} s (${run.error?.code ?? `exit ${run.status}`})` };
+      return { failure: `${run.error?.code ?? `exit ${run.status}`}` };
     }
     const { numPassedTests, numPendingTests } = JSON.parse(readFileSync(report, "utf8"));
-    return { passed: true, summary: `${numPassedTests} tests passed, ${numPendingTests} skipped, ${seconds} s` };
+    return { passed: numPassedTests, skipped: numPendingTests };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-const given = process.argv.slice(2);
-const wanted = given.filter((name) => name !== "--required");
-const required = given.length > wanted.length || Boolean(process.env.CI);
-const unknown = wanted.find((name) => RUNS.every((run) => run.name !== name));
-if (unknown !== undefined) {
-  console.error(`Expected versions of ${RUNS.map(({ name }) => name).join(", ")}, or --required; found '${unknown}'.`);
+/** Runs the tests on that Node. @returns whether they passed, and a summary */
+function test(node, simd, form, folders) {
+  const env = { SLUICE_TEST_SIMD: simd, NO_COLOR: "1", ...(form !== undefined && { SLUICE_FORM: form }) };
+  const started = performance.now();
+  const results = [testProject(node, "fast", folders, env), testProject(node, "full", FULL, env)];
+  const seconds = ((performance.now() - started) / 1000).toFixed(0);
+  const failure = results.find((result) => result.failure !== undefined)?.failure;
+  if (failure !== undefined) return { passed: false, summary: `FAILED after ${seconds} s (${failure})` };
+  const sum = (key) => results.reduce((all, result) => all + result[key], 0);
+  return { passed: true, summary: `${sum("passed")} tests passed, ${sum("skipped")} skipped, ${seconds} s` };
+}
+
+/** Ends with exit code 2 for a wrong command line. */
+function readOptions() {
+  const names = RUNS.map(({ name }) => name).join(", ");
+  try {
+    const { values, positionals } = parseArgs({
+      options: {
+        required: { type: "boolean", default: false },
+        all: { type: "boolean", default: false },
+        form: { type: "string" },
+      },
+      allowPositionals: true,
+    });
+    const unknown = positionals.find((name) => RUNS.every((run) => run.name !== name));
+    if (unknown === undefined) return { ...values, wanted: positionals };
+    console.error(`Expected versions of ${names}, --form FORM, --all or --required; found '${unknown}'.`);
+  } catch (error) {
+    console.error(`${error.message} Expected versions of ${names}, --form FORM, --all or --required.`);
+  }
   process.exit(2);
 }
-for (const { name, major, simd } of RUNS) {
+
+const { wanted, form, all, required: asked } = readOptions();
+const required = asked || Boolean(process.env.CI);
+for (const { name, major, simd, above } of RUNS) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   const node = nodeOf(major);
   const { passed, summary } = node
-    ? test(node, simd)
+    ? test(node, simd, form, all || above ? [...FOLDERS, ...ABOVE] : FOLDERS)
     : { passed: !required, summary: `${required ? "FAILED" : "SKIPPED"}: npx could not fetch this version` };
-  console.log(`node ${node?.version ?? major}, ${simd} SIMD: ${summary}`);
+  console.log(`node ${node?.version ?? major}, ${simd} SIMD${form === undefined ? "" : `, ${form}`}: ${summary}`);
   if (!passed) process.exitCode = 1;
 }

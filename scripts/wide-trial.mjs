@@ -1,8 +1,15 @@
 /**
  * Whether compiling the wide module (docs/architecture.md, "256-bit vectors") is safe in this version of Node:
- * `node scripts/wide-trial.mjs [--processes 40] [--model FILE]`. Many fresh processes load a quantised model and read a
- * prompt while a thread of theirs compiles and runs the other kernels all the time. Every process must end well, and all must
- * write the same ids. To be run whenever the module, the flags or V8 change. Build first.
+ * `node scripts/wide-trial.mjs [--processes 40] [--path PATH] [--model FILE]`. Many fresh processes load a quantised model and
+ * read a prompt. Every process must end well, and all must write the same. To be run whenever the module, the flags or V8
+ * change, on every path by which the module is made:
+ *
+ * - `default`: `load` alone, while a thread compiles and runs the other kernels all the time. The module is made in Node 24.
+ * - `early`: `enableWideVectors` first, under its conditions: that thread begins when it has answered. Node 24 and 26.
+ * - `beside`: the same against its conditions: that thread runs before. Proves nothing that is promised.
+ * - `cli`: the command line, `sluice run`.
+ *
+ * With SLUICE_WIDE=0 in the environment the same in 128 bits, to compare. Build first.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -11,6 +18,9 @@ import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 
 const MODEL = fileURLToPath(new URL("../../shared/golden/llama-q4_0.gguf", import.meta.url));
+const CLI = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+const PATHS = ["default", "early", "beside", "cli"];
+const ENDED = "ended with";
 const KERNELS = new URL("../src/backends/wasm/generated/kernels.ts", import.meta.url);
 const PROMPT = Array.from({ length: 300 }, (_, i) => (i * 7 + 3) % 300);
 
@@ -34,35 +44,71 @@ function compileForever() {
   }
 }
 
-async function one(threads, thread, file) {
+/** A thread that compiles, some time after it began. */
+async function startBusy() {
   const busy = new Worker(new URL(import.meta.url));
   await new Promise((resolve) => busy.once("message", resolve));
   await new Promise((resolve) => setTimeout(resolve, Math.random() * 60));
-  const { load } = await import("sluice");
+}
+
+async function one(path, threads, thread, file) {
+  if (path !== "early") await startBusy();
+  const { enableWideVectors, load } = await import("sluice");
+  const wide = path === "default" ? undefined : await enableWideVectors();
+  if (path === "early") await startBusy();
   const model = await load(file, { threads, thread });
   const session = model.session({ contextLength: 600 });
   const ids = [];
   for await (const { id } of session.generate(PROMPT, { maxTokens: 4, temperature: 0, ignoreEnd: true })) ids.push(id);
-  process.stdout.write(`ids ${ids.join()}`);
+  const said = wide ? `, 256 bits ${wide.on ? "on" : `off: ${wide.reason}`}` : "";
+  process.stdout.write(`ids ${ids.join()}${said}`);
   process.exit(0);
+}
+
+/** What one process of a path is started with. */
+function argumentsOf(path, i, model) {
+  const threads = String(1 + (i & 1));
+  if (path !== "cli") return [fileURLToPath(import.meta.url), "one", path, threads, String((i & 2) > 0), model];
+  const options = [
+    "--prompt",
+    PROMPT.slice(0, 90).join(" "),
+    "--max-tokens",
+    "4",
+    "--temperature",
+    "0",
+    "--threads",
+    threads,
+  ];
+  return [CLI, "run", model, ...options];
 }
 
 function trial() {
   const { values } = parseArgs({
-    options: { processes: { type: "string", default: "40" }, model: { type: "string", default: MODEL } },
+    options: {
+      processes: { type: "string", default: "40" },
+      path: { type: "string", default: "default" },
+      model: { type: "string", default: MODEL },
+    },
   });
-  if (!existsSync(values.model)) throw new Error(`There is no ${values.model}: give --model FILE, a quantised one.`);
+  const { path, model } = values;
+  if (!PATHS.includes(path)) throw new Error(`--path: expected ${PATHS.join(", ")}; found '${path}'.`);
+  if (!existsSync(model)) throw new Error(`There is no ${model}: give --model FILE, a quantised one.`);
   const answers = new Map();
   for (let i = 0; i < Number(values.processes); i++) {
-    const args = [fileURLToPath(import.meta.url), "one", String(1 + (i & 1)), String((i & 2) > 0), values.model];
-    const { status, signal, stdout } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 60_000 });
-    const answer = status === 0 ? stdout : `ended with ${signal ?? `status ${status}`}`;
+    const { status, signal, stdout } = spawnSync(process.execPath, argumentsOf(path, i, model), {
+      encoding: "utf8",
+      timeout: 60_000,
+    });
+    const answer = status === 0 && stdout !== "" ? stdout.trim() : `${ENDED} ${signal ?? `status ${status}`}`;
     answers.set(answer, (answers.get(answer) ?? 0) + 1);
   }
+  console.log(`Node ${process.versions.node}, V8 ${process.versions.v8}, path ${path}`);
   for (const [answer, count] of answers) console.log(`${count} processes: ${answer}`);
-  process.exitCode = answers.size === 1 && [...answers.keys()][0].startsWith("ids") ? 0 : 1;
+  process.exitCode = answers.size === 1 && ![...answers.keys()][0].startsWith(ENDED) ? 0 : 1;
 }
 
 if (!isMainThread) compileForever();
-else if (process.argv[2] === "one") await one(Number(process.argv[3]), process.argv[4] === "true", process.argv[5]);
-else trial();
+else if (process.argv[2] === "one") {
+  const [path, threads, thread, file] = process.argv.slice(3);
+  await one(path, Number(threads), thread === "true", file);
+} else trial();

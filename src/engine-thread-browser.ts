@@ -1,6 +1,6 @@
 /** The engine's thread in a browser: the entry of the worker that `load` starts. */
-import { loadLocal } from "./engine/load-local.js";
-import { serveEngine } from "./engine/remote/host.js";
+import { loadLocal } from "./engine/loading/load-local.js";
+import { serveEngine } from "./engine/thread/host.js";
 import { browserPlatform } from "./platform/browser.js";
 import { parentThreadPort } from "./platform/thread-browser.js";
 import { setPlatform } from "./util/platform.js";

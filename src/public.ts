@@ -5,8 +5,9 @@
 export type { ContextPolicy } from "./context/policy.js";
 export { parsePolicy, policyHelp } from "./context/policy-text.js";
 export type * from "./engine/api.js";
-export { load } from "./engine/load.js";
-export { deleteStored, storedModels } from "./engine/stored-models.js";
+export { load } from "./engine/loading/load.js";
+export { deleteStored, storedModels } from "./engine/loading/stored-models.js";
+export { enableWideVectors, type WideVectors } from "./engine/loading/wide-vectors.js";
 export type { DType, KvType } from "./tensor/dtype.js";
 export type { ChatMessage, EncodeOptions } from "./tokenizer/tokenizer.js";
 export * from "./util/errors.js";
@@ -22,5 +23,7 @@ export {
   type StoredFile,
   setPlatform,
   type Thread,
+  type WideReason,
+  type WideRefusal,
 } from "./util/platform.js";
 export type { Range } from "./util/ranges.js";

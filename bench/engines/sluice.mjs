@@ -2,7 +2,9 @@
 import { serveEngine, timeRun } from "../lib/child.mjs";
 import { importSluice } from "../lib/sluice.mjs";
 
-const { load } = await importSluice();
+const { enableWideVectors, load } = await importSluice();
+// A process of ours, as that of the command line.
+await enableWideVectors();
 
 /** Ids of the parts; what a part says of the most likely tokens goes to `onTop`. */
 async function* idsOf(parts, onTop) {

@@ -3,17 +3,8 @@
  * of some opcodes) runs as a list of its own and is timed. That costs a start of the threads for each, some microseconds,
  * so the sum is a little more than the step.
  */
-import { readFileSync } from "node:fs";
+import { OPCODE_NAMES as NAMES, OPCODES } from "../../scripts/lib/opcodes.mjs";
 
-/** Opcodes by name, as kernels/abi.ts lists them (the built package has only the constants that it uses). */
-function readOpcodes() {
-  const source = readFileSync(new URL("../../kernels/abi.ts", import.meta.url), "utf8");
-  const part = source.slice(source.indexOf("// Opcodes."), source.indexOf("// Added to ggml"));
-  return Object.fromEntries([...part.matchAll(/export const (\w+) = (\d+);/g)].map(([, name, code]) => [name, +code]));
-}
-
-const OPCODES = readOpcodes();
-const NAMES = new Map(Object.entries(OPCODES).map(([name, code]) => [code, name.toLowerCase().replaceAll("_", " ")]));
 /** Operations of a matrix product, two for each multiply-add, from the words of its command. */
 const FLOPS = new Map([
   [OPCODES.LINEAR, (words) => 2 * words[1] * words[2] * words[3]],

@@ -83,13 +83,19 @@ const READ = `
     return i32x4.extract_lane(v128.xor(v128.xor(a, b), v128.xor(c, d)), 0);
   }`;
 
-/**
- * Ask before the first module is compiled: relaxed SIMD (behind a flag in Node 20, on in later versions), and the
- * optimising compiler from the first call on, because these loops run long and would stay in unoptimised code.
- */
+const MAJOR = Number(process.versions.node.split(".")[0]);
+
+/** Ask before the first module is compiled: relaxed SIMD (behind a flag in Node 20, on in later versions). */
 export function prepareEngine() {
-  if (Number(process.versions.node.split(".")[0]) < 22) setFlagsFromString("--experimental-wasm-relaxed-simd");
-  setFlagsFromString("--no-liftoff");
+  if (MAJOR < 22) setFlagsFromString("--experimental-wasm-relaxed-simd");
+}
+
+/**
+ * Calls every loop for a moment, so that it is optimised: these loops run long and would stay in unoptimised code. Without
+ * the baseline compiler they would be at once, but V8 14.6 aborts without it when it optimises other code.
+ */
+export function warmUp(exports) {
+  for (const [name, loop] of Object.entries(exports)) loop(name === "read" ? 0 : 1024, name === "read" ? 4096 : 1);
 }
 
 /**
@@ -117,6 +123,10 @@ export async function compileLimits({ relaxed }) {
     },
   );
   if (error || !bytes) throw new Error(`The limit loops do not compile: ${error?.message}\n${stderr}`);
+  // Functions are due for the optimising compiler at their first call, and optimised before it goes on: see warmUp. V8 11.3
+  // does not know how.
+  const due = MAJOR < 22 ? ["--no-liftoff"] : ["--wasm-tiering-budget=1", "--wasm-sync-tier-up"];
+  for (const flag of due) setFlagsFromString(flag);
   const described = loops.map(({ name, about, operations, weights }) => ({
     name,
     about,

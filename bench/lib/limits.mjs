@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { compileLimits, prepareEngine } from "./limit-kernels.mjs";
+import { compileLimits, prepareEngine, warmUp } from "./limit-kernels.mjs";
 import { median } from "./report.mjs";
 
 /** Of each thread; far beyond any cache. */
@@ -25,6 +25,7 @@ function serveTasks({ module }) {
       // Pages that were never written would all be the same page of zeros.
       new Int32Array(memory.buffer).fill(0x01010101);
       exports = new WebAssembly.Instance(module, { env: { memory } }).exports;
+      warmUp(exports);
     }
     return exports;
   };
@@ -96,11 +97,11 @@ async function arithmeticRates(worker, { name, about, operationsPerTurn }, round
 }
 
 /**
- * @param {{threads: number, rounds: number}} options
+ * @param {{threads: number, rounds: number, arithmetic?: boolean}} options arithmetic: the bare instructions too
  * @returns {Promise<{threads: number, relaxed: boolean, reads: object[], arithmetic: object[], readLimit: number}>} GB/s
  *   and G operations/s of every round; readLimit: the higher median of all threads
  */
-export async function measureLimits({ threads, rounds }) {
+export async function measureLimits({ threads, rounds, arithmetic: wanted = true }) {
   prepareEngine();
   let relaxed = true;
   const compiled = await compileLimits({ relaxed }).catch(() => {
@@ -116,7 +117,7 @@ export async function measureLimits({ threads, rounds }) {
   const arithmetic = [];
   try {
     for (const kind of ["wasm", "native"]) reads.push(await readRates(workers, kind, rounds));
-    for (const loop of loops) arithmetic.push(await arithmeticRates(workers[0], loop, rounds));
+    for (const loop of wanted ? loops : []) arithmetic.push(await arithmeticRates(workers[0], loop, rounds));
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));
   }

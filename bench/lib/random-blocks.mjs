@@ -1,8 +1,8 @@
 /**
  * Seeded random weights made directly as blocks of their format: no floats are ever quantised, so a gigabyte takes seconds.
  * Elements are the sum of two uniform integers (a triangle around zero, as quantised weights look), scales vary by a
- * factor of three. Block layouts: ggml's block_q8_0 and block_q4_0 (f16 scale, then 32 elements) and block_q4_K; f32 is
- * written by 32 too.
+ * factor of three. Block layouts: ggml's block_q8_0 and block_q4_0 (f16 scale, then 32 elements), block_q4_K and block_q6_K;
+ * f32 is written by 32 too.
  */
 
 /** sfc32 by Chris Doty-Humphrey (PractRand): 32 random bits a call. */
@@ -88,6 +88,34 @@ function superBlocks(sigma) {
   };
 }
 
+// Two uniform 0..31 give 1..63 after adding one: -31..31 where 32 is taken off.
+const wordOfSixBits = (a, b) => (a & 0x1f1f1f1f) + (b & 0x1f1f1f1f) + 0x01010101;
+
+/** A writer of block_q6_K: x = d scale (q - 32), scales 5..15, so that d is no subnormal half. */
+function sixBits(sigma) {
+  const base = sigma / deviationOfTwo(32) / 10;
+  const ds = Array.from({ length: 256 }, (_, i) => toHalf(base * (0.9 + (0.2 * i) / 255)));
+  const words = new Uint32Array(52);
+  const scales = new Int8Array(words.buffer, 192);
+  const halves = new Uint16Array(words.buffer);
+  const [nibble, upper] = [0x0f0f0f0f, 0x03030303];
+  return (out, at, next) => {
+    for (let i = 0; i < 16; i++) {
+      // Columns c, c + 32, c + 64, c + 96 of a half of 128, four neighbours at once.
+      const low = (i >> 3) * 16 + (i & 7);
+      const [q0, q1, q2, q3] = [0, 1, 2, 3].map(() => wordOfSixBits(next(), next()));
+      words[low] = (q0 & nibble) | ((q2 & nibble) << 4);
+      words[low + 8] = (q1 & nibble) | ((q3 & nibble) << 4);
+      const top = (q, shift) => ((q >>> 4) & upper) << shift;
+      words[32 + i] = top(q0, 0) | top(q1, 2) | top(q2, 4) | top(q3, 6);
+    }
+    for (let i = 0; i < scales.length; i++) scales[i] = 5 + (next() % 11);
+    out.set(halves, at);
+    out[at + halves.length] = ds[next() >>> 24];
+    return at + halves.length + 1;
+  };
+}
+
 /** A writer of 32 floats; the sum of two uniform numbers has a deviation of 1/sqrt(6). */
 function floats(sigma) {
   const scale = (sigma * Math.sqrt(6)) / 2 ** 32;
@@ -129,6 +157,30 @@ export const FORMATS = {
     blockElements: 256,
     blockBytes: 144,
     writer: superBlocks,
+  },
+  q6_k: {
+    ggmlType: 14,
+    fileType: 18,
+    blockElements: 256,
+    blockBytes: 210,
+    writer: sixBits,
+  },
+};
+
+/** llama.cpp's use_more_bits: the first and the last eighth of the layers, and every third between. */
+function hasMoreBits(layer, layers) {
+  const eighth = Math.floor(layers / 8);
+  return layer < eighth || layer >= Math.floor((7 * layers) / 8) || (layer - eighth) % 3 === 2;
+}
+
+/** Mixtures: the file type, and the format of a matrix. */
+export const MIXTURES = {
+  q4_k_m: {
+    fileType: 15,
+    formatOf: (name, layers) => {
+      const [, layer] = /^blk\.(\d+)\.(?:attn_v|ffn_down)$/.exec(name) ?? [];
+      return name === "output" || (layer !== undefined && hasMoreBits(Number(layer), layers)) ? "q6_k" : "q4_k";
+    },
   },
 };
 

@@ -12,6 +12,7 @@ const guide = [
       { text: "Speed and exactness", link: "/speed" },
       { text: "In a browser", link: "/browser" },
       { text: "Bundlers", link: "/bundlers" },
+      { text: "What is a promise", link: "/stability" },
       { text: "Training", link: "/training" },
     ],
   },

@@ -2,7 +2,7 @@
 import * as backends from "../../dist/backends/create.js";
 import * as cli from "../../dist/cli/program.js";
 import * as runtime from "../../dist/cli/runtime-node.js";
-import * as engine from "../../dist/engine/load-local.js";
+import * as engine from "../../dist/engine/loading/load-local.js";
 import * as formats from "../../dist/formats/open.js";
 import * as root from "../../dist/index-node.js";
 import * as models from "../../dist/models/index.js";

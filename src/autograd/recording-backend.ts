@@ -13,6 +13,7 @@ import type {
   ExpertWeighting,
   Gating,
   Routing,
+  RowSplit,
   ScanCall,
   ScopeBody,
   WeightPlan,
@@ -20,7 +21,7 @@ import type {
 } from "../tensor/backend.js";
 import type { KvLayout, KvStore } from "../tensor/kv.js";
 import type { Misfits } from "../tensor/misfits.js";
-import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../tensor/tensor.js";
+import type { ExpertWeights, KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../tensor/tensor.js";
 import type { AttentionTrainingCall } from "../tensor/training.js";
 import { InternalError } from "../util/errors.js";
 import { add } from "./derivatives/add.js";
@@ -93,9 +94,9 @@ export class RecordingBackend implements Backend {
     return this.inner.kept(rowCount, cols, layer);
   }
 
-  beginStep(): void {
+  beginStep(splits?: readonly RowSplit[]): void {
     this.tape.clear();
-    this.inner.beginStep();
+    this.inner.beginStep(splits);
   }
   input(values: Int32Array | Float32Array): StepInput {
     return this.inner.input(values);
@@ -187,8 +188,8 @@ export class RecordingBackend implements Backend {
   route(logits: Tensor, used: number, weighting: ExpertWeighting): Routing {
     return route(this.tape, logits, used, weighting, this.options.balance);
   }
-  expertLinear(x: Tensor, experts: readonly Weight[], routing: Routing, biases?: readonly Weight[]): Tensor {
-    return expertLinear(this.tape, x, experts, routing, biases);
+  expertLinear(x: Tensor, experts: ExpertWeights, routing: Routing): Tensor {
+    return expertLinear(this.tape, x, experts, routing);
   }
   mixExperts(y: Tensor, routing: Routing): Tensor {
     return mixExperts(this.tape, y, routing);

@@ -2,8 +2,6 @@
  * How a reader starts Sluice, so that hints can be run as they are shown: `sluice` is a command of the shell only where the
  * package is installed for all; beside a project it is `npx sluice`.
  */
-import type { Io } from "./io.js";
-
 export type CommandName = "sluice" | "npx sluice";
 
 /** @param script what Node was started with (argv[1]): the link of an installation for all, or a file within a project */
@@ -16,6 +14,6 @@ const LINES =
   /(?<![\w./\\-]|npx |Usage: )sluice (?=(?:run|chat|stream|inspect|tokenize|demo|pull|eval|train|export|help)\b)/g;
 
 /** A text with its command lines as they can be run here. */
-export function runnable(text: string, { command }: Pick<Io, "command">): string {
+export function runnable(text: string, { command }: { readonly command: CommandName }): string {
   return text.replace(LINES, `${command} `);
 }

@@ -6,7 +6,7 @@ import { pathOf } from "../platform/file-node.js";
 import { checkWritable, isSameFile, writeFileAtomic } from "../platform/file-writer-node.js";
 import { SluiceError } from "../util/errors.js";
 import { isStream, writeStream } from "./file-streams-node.js";
-import type { Files } from "./io.js";
+import type { Files } from "./files.js";
 
 /** Private texts: for their owner alone. */
 const PRIVATE_MODE = 0o600;

@@ -1,7 +1,7 @@
 /** The options of generation, as `run` and `chat` share them: one row per number, with the engine's own ranges. */
 import { type Command, Option } from "commander";
 import type { GenerateOptions } from "../engine/api.js";
-import { SAMPLING_RANGES } from "../engine/sampling-options.js";
+import { SAMPLING_RANGES } from "../engine/sampling/sampling-options.js";
 import { describeRange, gather, integerIn, logitBias, numberIn } from "./option-values.js";
 
 export interface GenerateFlags {

@@ -55,22 +55,22 @@ function nodeInput(): Input {
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 class NodeInterrupts implements Interrupts {
-  readonly #listeners: (() => void)[] = [];
-  readonly #onSignal = () => {
-    const newest = this.#listeners.at(-1);
+  private readonly listeners: (() => void)[] = [];
+  private readonly onSignal = () => {
+    const newest = this.listeners.at(-1);
     if (newest) newest();
     else this.kill();
   };
 
   /** Without listeners, Node's own answers to the signals stay in force. */
   listen(listener: () => void): () => void {
-    if (this.#listeners.length === 0) for (const name of SIGNALS) process.on(name, this.#onSignal);
-    this.#listeners.push(listener);
+    if (this.listeners.length === 0) for (const name of SIGNALS) process.on(name, this.onSignal);
+    this.listeners.push(listener);
     return () => {
-      const index = this.#listeners.indexOf(listener);
+      const index = this.listeners.indexOf(listener);
       if (index === -1) return;
-      this.#listeners.splice(index, 1);
-      if (this.#listeners.length === 0) for (const name of SIGNALS) process.off(name, this.#onSignal);
+      this.listeners.splice(index, 1);
+      if (this.listeners.length === 0) for (const name of SIGNALS) process.off(name, this.onSignal);
     };
   }
 

@@ -6,8 +6,7 @@ import { byteSize, cacheType, integerIn, policyText } from "./option-values.js";
 
 export const MODEL_ARGUMENT = "a .gguf or .safetensors file, a model folder, or hf:user/repo[:quant]";
 
-const ENVIRONMENT =
-  "\nEnvironment: SLUICE_WIDE (256-bit vectors: 0 never, 1 also in Node 26; default: in Node 24 on x64).\n";
+const ENVIRONMENT = "\nEnvironment: SLUICE_WIDE (256-bit vectors: 0 never; default: in Node 24 and 26 on x64).\n";
 
 export interface LoadFlags {
   readonly backend?: "wasm" | "reference";

@@ -15,8 +15,8 @@ export interface OutputStream {
 }
 
 export class NodeOutput implements Output {
-  #broken = false;
-  #lineOpen = false;
+  private broken = false;
+  private lineOpen = false;
 
   /**
    * @param name for messages
@@ -27,7 +27,7 @@ export class NodeOutput implements Output {
     private readonly name: string,
     private readonly onBroken: (failure: SluiceError | undefined) => void,
   ) {
-    stream.on("error", (error) => this.#break(error));
+    stream.on("error", (error) => this.break(error));
   }
 
   get isTTY(): boolean {
@@ -40,27 +40,27 @@ export class NodeOutput implements Output {
 
   /** Whether what was written last ends within a line. From then on the line counts as ended. */
   takeOpenLine(): boolean {
-    const open = this.#lineOpen;
-    this.#lineOpen = false;
+    const open = this.lineOpen;
+    this.lineOpen = false;
     return open;
   }
 
   /** Resolves when the text was handed over, or the failure told to `onBroken`. */
   write(text: string): Promise<void> {
-    if (this.#broken || text === "") return Promise.resolve();
-    this.#lineOpen = !text.endsWith("\n");
+    if (this.broken || text === "") return Promise.resolve();
+    this.lineOpen = !text.endsWith("\n");
     return new Promise((resolve) => {
       // The callback has the error before the event does; after the last write nobody waits for the event.
       this.stream.write(text, (error) => {
-        if (error) this.#break(error);
+        if (error) this.break(error);
         resolve();
       });
     });
   }
 
-  #break(error: Error): void {
-    if (this.#broken) return;
-    this.#broken = true;
+  private break(error: Error): void {
+    if (this.broken) return;
+    this.broken = true;
     this.onBroken(errnoCode(error) === "EPIPE" ? undefined : fileError(this.name, "written", error));
   }
 }

@@ -5,15 +5,15 @@ import { decodeUtf8 } from "./utf8.js";
 const NEWLINE = 10;
 
 export class PipedLines implements LineSource {
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  #rest = new Uint8Array(0);
-  #ended = false;
+  private readonly chunks: AsyncIterator<Uint8Array>;
+  private rest = new Uint8Array(0);
+  private ended = false;
 
   constructor(
     input: Input,
     private readonly interrupts: Interrupts,
   ) {
-    this.#chunks = input[Symbol.asyncIterator]();
+    this.chunks = input[Symbol.asyncIterator]();
   }
 
   /** The prompt is not shown. @throws SluiceError for a line that is not UTF-8 */
@@ -23,33 +23,32 @@ export class PipedLines implements LineSource {
       stop = this.interrupts.listen(() => resolve({ kind: "interrupt", empty: true }));
     });
     try {
-      return await Promise.race([this.#line(), interrupted]);
+      return await Promise.race([this.line(), interrupted]);
     } finally {
       stop();
     }
   }
 
   close(): void {
-    this.#ended = true;
+    this.ended = true;
   }
 
-  async #line(): Promise<LineEvent> {
+  private async line(): Promise<LineEvent> {
     let searched = 0;
     for (;;) {
-      const end = this.#rest.indexOf(NEWLINE, searched);
-      if (end !== -1) return this.#take(end, end + 1);
-      if (this.#ended)
-        return this.#rest.length > 0 ? this.#take(this.#rest.length, this.#rest.length) : { kind: "end" };
-      searched = this.#rest.length;
-      const next = await this.#chunks.next();
-      if (next.done) this.#ended = true;
-      else this.#rest = joined(this.#rest, next.value);
+      const end = this.rest.indexOf(NEWLINE, searched);
+      if (end !== -1) return this.take(end, end + 1);
+      if (this.ended) return this.rest.length > 0 ? this.take(this.rest.length, this.rest.length) : { kind: "end" };
+      searched = this.rest.length;
+      const next = await this.chunks.next();
+      if (next.done) this.ended = true;
+      else this.rest = joined(this.rest, next.value);
     }
   }
 
-  #take(end: number, next: number): LineEvent {
-    const text = decodeUtf8(this.#rest.subarray(0, end), "Standard input");
-    this.#rest = this.#rest.slice(next);
+  private take(end: number, next: number): LineEvent {
+    const text = decodeUtf8(this.rest.subarray(0, end), "Standard input");
+    this.rest = this.rest.slice(next);
     return { kind: "line", text: text.replace(/\r$/, "") };
   }
 }

@@ -7,39 +7,39 @@ import { StatusLines } from "./status-line.js";
 const PLAIN_EVERY_MS = 5_000;
 
 export class PromptProgress {
-  readonly #status: StatusLines;
-  readonly #began: number;
-  #lastPlain: number;
-  #pending: Promise<void> = Promise.resolve();
+  private readonly status: StatusLines;
+  private readonly began: number;
+  private lastPlain: number;
+  private pending: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly io: Io,
     private readonly quiet = false,
   ) {
-    this.#status = new StatusLines(io, quiet);
-    this.#began = io.now();
-    this.#lastPlain = this.#began;
+    this.status = new StatusLines(io, quiet);
+    this.began = io.now();
+    this.lastPlain = this.began;
   }
 
   /** After each part of the prompt. */
   update(done: number, total: number): void {
     if (this.quiet) return;
-    if (this.#status.visible) {
-      void this.#status.update(() => [this.#line(done, total)]);
-    } else if (done < total && this.io.now() - this.#lastPlain >= PLAIN_EVERY_MS) {
-      this.#lastPlain = this.io.now();
-      this.#pending = this.io.stderr.write(`${this.#line(done, total)}\n`);
+    if (this.status.visible) {
+      void this.status.update(() => [this.line(done, total)]);
+    } else if (done < total && this.io.now() - this.lastPlain >= PLAIN_EVERY_MS) {
+      this.lastPlain = this.io.now();
+      this.pending = this.io.stderr.write(`${this.line(done, total)}\n`);
     }
   }
 
   /** Takes the line away; to be called in any case. */
   async clear(): Promise<void> {
-    await this.#pending;
-    await this.#status.clear();
+    await this.pending;
+    await this.status.clear();
   }
 
-  #line(done: number, total: number): string {
-    const elapsedMs = this.io.now() - this.#began;
+  private line(done: number, total: number): string {
+    const elapsedMs = this.io.now() - this.began;
     const left = done > 0 && done < total ? `, ${formatDuration((elapsedMs / done) * (total - done))} left` : "";
     return `reading the prompt: ${formatCount(done)} of ${counted(total, "token")}${left}`;
   }

@@ -12,7 +12,9 @@ export const nodeRuntime: Runtime = {
   examples: fileURLToPath(new URL("../../examples/", import.meta.url)),
 
   async load(reference, options) {
-    const { load } = await import("../index-node.js");
+    const { enableWideVectors, load } = await import("../index-node.js");
+    // Nothing else in this process compiles WebAssembly before.
+    await enableWideVectors();
     return load(reference, options);
   },
 
@@ -33,7 +35,8 @@ export const nodeRuntime: Runtime = {
 
   async training() {
     // Sets Node's platform.
-    await import("../index-node.js");
+    const { enableWideVectors } = await import("../index-node.js");
+    await enableWideVectors();
     const [training, { createBackend }, { lockFolder }] = await Promise.all([
       import("../train/index.js"),
       import("../backends/create.js"),
@@ -43,7 +46,7 @@ export const nodeRuntime: Runtime = {
   },
 
   async spec(checkpoint) {
-    const { builtModel } = await import("../engine/load-local.js");
+    const { builtModel } = await import("../engine/loading/load-local.js");
     const { SluiceError } = await import("../util/errors.js");
     try {
       return await builtModel(checkpoint);

@@ -4,8 +4,9 @@
  */
 import { WriteError } from "../util/errors.js";
 import { UsageError } from "./exit.js";
+import type { FileWriteOptions } from "./files.js";
 import { keepRead } from "./given-paths.js";
-import type { FileWriteOptions, Io } from "./io.js";
+import type { Io } from "./io.js";
 import { pathText } from "./option-values.js";
 
 /** The value of an option for a result: `-` is standard output, by whatever name systems call it. */

@@ -6,8 +6,8 @@ const REDRAW_MS = 80;
 
 /** A block of lines below the cursor, rewritten with each `update`. Silent where standard error is no terminal. */
 export class StatusLines {
-  #drawn = 0;
-  #lastDraw = Number.NEGATIVE_INFINITY;
+  private drawn = 0;
+  private lastDraw = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly io: Io,
@@ -21,7 +21,7 @@ export class StatusLines {
 
   /** Draws the lines unless it was just done; they are built only when they are needed. */
   async update(lines: () => readonly string[]): Promise<void> {
-    if (!this.visible || this.io.now() - this.#lastDraw < REDRAW_MS) return;
+    if (!this.visible || this.io.now() - this.lastDraw < REDRAW_MS) return;
     await this.draw(lines());
   }
 
@@ -31,21 +31,21 @@ export class StatusLines {
     // A line that wraps would take two rows, and going up would miss the first.
     const width = Math.max(0, this.io.stderr.columns - 1);
     const shown = lines.map((line) => `\x1b[2K${cutToWidth(line, width)}\n`);
-    this.#lastDraw = this.io.now();
-    const up = this.#up();
-    this.#drawn = lines.length;
+    this.lastDraw = this.io.now();
+    const up = this.up();
+    this.drawn = lines.length;
     await this.io.stderr.write(up + shown.join(""));
   }
 
   /** Takes the lines away. */
   async clear(): Promise<void> {
-    if (this.#drawn === 0) return;
-    const up = this.#up();
-    this.#drawn = 0;
+    if (this.drawn === 0) return;
+    const up = this.up();
+    this.drawn = 0;
     await this.io.stderr.write(`${up}\x1b[0J`);
   }
 
-  #up(): string {
-    return this.#drawn > 0 ? `\x1b[${this.#drawn}A\r` : "\r";
+  private up(): string {
+    return this.drawn > 0 ? `\x1b[${this.drawn}A\r` : "\r";
   }
 }

@@ -11,65 +11,65 @@ export interface TerminalInput extends NodeJS.ReadableStream {
 }
 
 export class TerminalLines implements LineSource {
-  readonly #editor: Interface;
+  private readonly editor: Interface;
   /** Events that came while nobody asked: lines of a pasted text, the end. */
-  readonly #queue: LineEvent[] = [];
-  #waiting: ((event: LineEvent) => void) | undefined;
-  #closed = false;
+  private readonly queue: LineEvent[] = [];
+  private waiting: ((event: LineEvent) => void) | undefined;
+  private closed = false;
 
   constructor(
     private readonly input: TerminalInput,
     output: NodeJS.WritableStream,
   ) {
-    this.#editor = createInterface({ input, output, terminal: true, historySize: 1000 });
-    this.#editor.on("line", (text) => this.#emit({ kind: "line", text }));
-    this.#editor.on("SIGINT", () => this.#interrupt());
-    this.#editor.on("close", () => {
-      this.#closed = true;
-      this.#emit({ kind: "end" });
+    this.editor = createInterface({ input, output, terminal: true, historySize: 1000 });
+    this.editor.on("line", (text) => this.emit({ kind: "line", text }));
+    this.editor.on("SIGINT", () => this.interrupt());
+    this.editor.on("close", () => {
+      this.closed = true;
+      this.emit({ kind: "end" });
     });
-    this.#release();
+    this.release();
   }
 
   next(prompt: string): Promise<LineEvent> {
-    const queued = this.#queue.shift();
+    const queued = this.queue.shift();
     if (queued) return Promise.resolve(queued);
-    if (this.#closed) return Promise.resolve({ kind: "end" });
+    if (this.closed) return Promise.resolve({ kind: "end" });
     this.input.setRawMode(true);
-    this.#editor.resume();
-    this.#editor.setPrompt(prompt);
-    this.#editor.prompt();
+    this.editor.resume();
+    this.editor.setPrompt(prompt);
+    this.editor.prompt();
     return new Promise((resolve) => {
-      this.#waiting = resolve;
+      this.waiting = resolve;
     });
   }
 
   close(): void {
-    if (!this.#closed) this.#editor.close();
+    if (!this.closed) this.editor.close();
   }
 
-  #emit(event: LineEvent): void {
-    const waiting = this.#waiting;
+  private emit(event: LineEvent): void {
+    const waiting = this.waiting;
     if (!waiting) {
-      this.#queue.push(event);
+      this.queue.push(event);
       return;
     }
-    this.#waiting = undefined;
-    if (!this.#closed) this.#release();
+    this.waiting = undefined;
+    if (!this.closed) this.release();
     waiting(event);
   }
 
-  #interrupt(): void {
-    const empty = this.#editor.line === "";
+  private interrupt(): void {
+    const empty = this.editor.line === "";
     // To the end of the line, then erase back to its start: the editor's own keys.
-    this.#editor.write(null, { ctrl: true, name: "e" });
-    this.#editor.write(null, { ctrl: true, name: "u" });
-    this.#emit({ kind: "interrupt", empty });
+    this.editor.write(null, { ctrl: true, name: "e" });
+    this.editor.write(null, { ctrl: true, name: "u" });
+    this.emit({ kind: "interrupt", empty });
   }
 
   /** Gives the terminal back: no raw mode, no reading. */
-  #release(): void {
-    this.#editor.pause();
+  private release(): void {
+    this.editor.pause();
     this.input.setRawMode(false);
   }
 }

@@ -2,77 +2,110 @@
  * Attention under dynamic NTK, whose base changes with the length of the context: keys are kept unrotated, and before a
  * row attends, all keys it sees are rotated into scratch pages under the base of its own length. Exact, whatever the
  * chunks; beyond the trained length it costs a pass over the cached keys per token.
+ *
+ * Lengths differ by sequence, and by head set where distances count in the cache. So the head sets of a layer go one after
+ * the other, each for all sequences; each set's queries are rotated once.
  */
-import type { RopeSpec } from "../position/rope.js";
+import { type RopeSpec, ropeFrequencies, writeAngles } from "../position/rope.js";
 import type { Angles, Backend } from "../tensor/backend.js";
-import { type KvSlice, type KvStore, PAGE_TOKENS, type PageTable } from "../tensor/kv.js";
+import { type KvLayout, type KvSlice, PAGE_TOKENS } from "../tensor/kv.js";
 import type { Tensor } from "../tensor/tensor.js";
-import type { KvCache } from "./kv-cache.js";
-import type { RetentionGroup } from "./retention.js";
+import { HeldPages } from "./held-pages.js";
+import type { HeadPart } from "./layer-cache.js";
+import type { PagePools } from "./page-pools.js";
 import type { StepPlan } from "./step-plan.js";
 
-export interface DynamicQuery {
-  readonly q: Tensor;
-  /** Where the layer's keys and values are kept. */
-  readonly slice: KvSlice;
-  readonly rope: RopeSpec;
-  readonly plan: StepPlan;
-}
+/** Pages of rotated keys, for layers of up to `heads` KV heads. */
+export class DynamicScratch {
+  private readonly pages: HeldPages;
 
-export class DynamicRotation {
-  private readonly store: KvStore;
-  private readonly table: PageTable;
-
-  /** Scratch pages for layers of up to `heads` KV heads. */
-  constructor(
-    private readonly cache: KvCache,
-    private readonly retention: RetentionGroup,
-    readonly heads: number,
-  ) {
-    this.store = cache.backend.kvStore({ ...retention.layout, members: heads }, retention.layer);
-    this.table = this.store.table();
+  constructor(pools: PagePools, layout: KvLayout, layer: number) {
+    this.pages = new HeldPages(pools, layout, layer);
   }
 
-  /**
-   * The rotated queries of each range and the rotated keys. All rows of the step have one base: KvCache.stepLimit sees to
-   * it.
-   */
-  rotate(ops: Backend, { q, slice, rope, plan }: DynamicQuery): { queries: readonly Tensor[]; slice: KvSlice } {
-    const { store, table } = this;
-    const slots = slice.table.length * PAGE_TOKENS;
-    while (table.length < slice.table.length) table.push(store.alloc());
-    const { keys, queries } = this.stepAngles(rope, plan.count, slots);
-    const scratch = { ...slice, store, table, member: 0 };
-    ops.rotatePages(slice, scratch, slots, keys);
-    const rotated = ops.rotate(q, this.retention.layout.keyWidth, queries);
-    return { queries: new Array<Tensor>(plan.ranges).fill(rotated), slice: scratch };
+  get heads(): number {
+    return this.pages.store.layout.members;
+  }
+  get bytes(): number {
+    return this.pages.bytes;
   }
 
-  /** Angles of the keys in all slots and of the rows, at the places from which the policy counts distance. */
-  private stepAngles(rope: RopeSpec, count: number, slots: number): { keys: Angles; queries: Angles } {
-    const { cache, retention } = this;
-    const { policy } = cache.options;
-    const last = cache.seen + count - 1;
-    const ranges = policy.visible(last);
-    // Place of a position among the visible ones; those before a range that is gone are masked and may be anything.
-    const placeOf = (position: number): number => {
-      if (policy.distance === "text") return position;
-      let place = 0;
-      for (const { start, end } of ranges) {
-        if (position < end) return place + Math.max(0, position - start);
-        place += end - start;
-      }
-      return place;
-    };
-    const length = placeOf(last) + 1;
-    return {
-      keys: cache.inputs.angles(rope, slots, (slot) => placeOf(retention.positionOf(slot)), length),
-      queries: cache.inputs.angles(rope, count, (row) => placeOf(cache.seen + row), length),
-    };
+  /** Room for what the slice's table holds. @throws MemoryError */
+  like({ table, heads }: KvSlice): KvSlice {
+    const { pages } = this;
+    pages.grow(table.length);
+    return { store: pages.store, table: pages.table, member: 0, heads };
   }
 
   dispose(): void {
-    this.table.dispose();
-    this.store.dispose();
+    this.pages.dispose();
   }
+}
+
+/** Angles of a step under dynamic NTK. */
+export class DynamicAngles {
+  private readonly keys: { rope: RopeSpec; plan: StepPlan; angles: Angles }[] = [];
+  private buffer = new Float32Array(0);
+
+  constructor(private readonly backend: Backend) {}
+
+  clear(): void {
+    this.keys.length = 0;
+  }
+
+  /** Of the keys in all slots of the part's table: once a step for all layers whose tables hold the same tokens. */
+  ofKeys(rope: RopeSpec, { plan, slice }: HeadPart): Angles {
+    const known = this.keys.find((one) => one.plan === plan && one.rope === rope);
+    if (known) return known.angles;
+    const slots = slice.table.length * PAGE_TOKENS;
+    const places = placesOf(plan);
+    const values = this.numbers(slots * rope.dims);
+    const frequencies = ropeFrequencies(rope, places.length);
+    for (let slot = 0; slot < slots; slot++) {
+      writeAngles(frequencies, places.of(plan.group.positionOf(slot)), values, slot);
+    }
+    const angles = { layout: rope.layout, dims: rope.dims, values: this.backend.input(values) };
+    this.keys.push({ rope, plan, angles });
+    return angles;
+  }
+
+  /** The queries of the parts' rows; others are left as they are. */
+  rotateQueries(ops: Backend, q: Tensor, headWidth: number, rope: RopeSpec, parts: readonly HeadPart[]): Tensor {
+    const values = this.numbers(q.rows * rope.dims);
+    values.fill(0);
+    for (const { plan } of parts) {
+      const places = placesOf(plan);
+      const frequencies = ropeFrequencies(rope, places.length);
+      const seen = places.last + 1 - plan.count;
+      for (let row = 0; row < plan.count; row++) {
+        writeAngles(frequencies, places.of(seen + row), values, plan.first + row);
+      }
+    }
+    const angles = { layout: rope.layout, dims: rope.dims, values: this.backend.input(values) };
+    return ops.rotate(q, headWidth, angles);
+  }
+
+  private numbers(count: number): Float32Array {
+    if (this.buffer.length < count) this.buffer = new Float32Array(count);
+    return this.buffer.subarray(0, count);
+  }
+}
+
+/**
+ * Places from which a set counts distance, of the positions that the step's last row sees, and how many there are. All rows
+ * of a step have one base: KvCache.stepLimit sees to it.
+ */
+function placesOf({ group, lastRow }: StepPlan) {
+  const ranges = group.retention.visible(lastRow);
+  // Of positions before a range that is gone the place may be anything: they are masked.
+  const placeOf = (position: number): number => {
+    let place = 0;
+    for (const { start, end } of ranges) {
+      if (position < end) return place + Math.max(0, position - start);
+      place += end - start;
+    }
+    return place;
+  };
+  const of = group.retention.distance === "text" ? (position: number) => position : placeOf;
+  return { of, last: lastRow, length: of(lastRow) + 1 };
 }

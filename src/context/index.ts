@@ -1,7 +1,12 @@
-/** Context policies and the memory that follows them. */
+/**
+ * Context policies and the memory that follows them.
+ * Unstable: may change in any version (docs/stability.md).
+ */
+export type { HeadSet, HeadSets, Retention, Visibility } from "./head-sets.js";
 export { KvCache, type KvCacheOptions } from "./kv-cache.js";
 export { kvCacheBytes } from "./kv-layout.js";
 export type * from "./mixer-state.js";
 export type * from "./policy.js";
 export { parsePolicy, policyHelp } from "./policy-text.js";
 export { SequenceMemory } from "./sequence-memory.js";
+export { Step, type StepSegment } from "./step.js";

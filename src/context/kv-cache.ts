@@ -1,20 +1,21 @@
 /**
- * The key/value cache of one sequence's attention layers under one policy: pages by retention group, ranges and rotations
- * by step, one AttentionState per layer. Memory follows the policy, not the text.
+ * The key/value cache of one sequence's attention layers under one policy: page tables by retention group, spans and moved
+ * queries by step. Memory follows the policy, not the text.
  */
+import { type RopeSpec, ropeFrequencies } from "../position/rope.js";
+import type { RopeFrequencies } from "../position/rope-scaling.js";
 import type { Backend } from "../tensor/backend.js";
 import type { KvType } from "../tensor/dtype.js";
-import type { KvSlice } from "../tensor/kv.js";
 import { ArgumentError, ContextFullError } from "../util/errors.js";
 import { counted, formatCount } from "../util/figures.js";
-import { DynamicRotation } from "./dynamic-rotation.js";
-import { kvLayouts } from "./kv-layout.js";
-import { LayerState } from "./layer-state.js";
-import type { AttentionShape, AttentionState } from "./mixer-state.js";
+import { DynamicScratch } from "./dynamic-rotation.js";
+import { type GroupLayout, kvLayouts } from "./kv-layout.js";
+import { type HeadPart, type LayerCache, layerCaches } from "./layer-cache.js";
+import type { AttentionShape } from "./mixer-state.js";
+import { PagePools } from "./page-pools.js";
 import type { ContextPolicy } from "./policy.js";
-import { type PageRun, RetentionGroup } from "./retention.js";
-import { StepInputs } from "./step-inputs.js";
-import { StepPlan } from "./step-plan.js";
+import { type PageRun, RetentionGroup } from "./retention-group.js";
+import type { LayerPlans } from "./step-plan.js";
 
 export interface KvCacheOptions {
   readonly policy: ContextPolicy;
@@ -38,42 +39,38 @@ export interface FullAdvice {
 
 export class KvCache {
   /** By the number of the layer. */
-  readonly layers: ReadonlyMap<number, AttentionState>;
+  readonly layers: ReadonlyMap<number, LayerCache>;
   readonly groups: readonly RetentionGroup[];
+  /** Of all layers, each once. */
+  readonly plans: readonly LayerPlans[];
   seen = 0;
   private pending = 0;
   private disposed = false;
-  /** One for all groups with the same window: they differ in their place, or in the widths of their heads. */
-  private readonly plans: ReadonlyMap<RetentionGroup, StepPlan>;
-  /** One group of each plan. */
-  private readonly leaders: readonly RetentionGroup[];
+  /** Most tokens of a text before dynamic NTK has another base for each; of the group that counts most. */
   private readonly dynamicLimit: number;
-  /** Of the current step. */
-  readonly inputs: StepInputs;
+  private readonly contextSize: number;
+  private readonly fixedFrequencies = new Map<RopeSpec, RopeFrequencies>();
   /** Layers run one after another, so those of a group share scratch pages. */
-  private readonly dynamic = new Map<RetentionGroup, DynamicRotation>();
+  private readonly scratch = new Map<RetentionGroup, DynamicScratch>();
+  private readonly pools: PagePools;
 
   constructor(
-    readonly backend: Backend,
+    backend: Backend,
     shapes: readonly AttentionShape[],
     readonly options: KvCacheOptions,
   ) {
-    const { groups, layers } = arrange(this, backend, shapes, options);
-    this.groups = groups;
-    this.layers = layers;
-    this.inputs = new StepInputs(backend, contextSize(options));
-    this.leaders = groups.filter((group, i) => groups.findIndex(({ window }) => window === group.window) === i);
-    const plans = new Map(this.leaders.map(({ window }) => [window, new StepPlan()]));
-    this.plans = new Map(groups.map((group) => [group, plans.get(group.window) ?? new StepPlan()]));
-    this.dynamicLimit = Math.min(
-      ...shapes.map(({ rope }) =>
-        rope?.scaling.kind === "dynamic" ? rope.scaling.originalContext : Number.POSITIVE_INFINITY,
-      ),
-    );
+    this.pools = PagePools.of(backend);
+    const layouts = kvLayouts(shapes, options, backend);
+    this.groups = openGroups(this.pools, layouts);
+    this.layers = layerCaches(shapes, layouts, this.groups);
+    this.plans = [...new Set([...this.layers.values()].map(({ plans }) => plans))];
+    this.dynamicLimit = dynamicLimit(shapes, this.groups);
+    this.contextSize = contextSize(this.groups, options.limit);
   }
 
   get usedBytes(): number {
-    return this.groups.reduce((sum, group) => sum + group.store.usedBytes, 0);
+    const scratch = [...this.scratch.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.groups.reduce((sum, { bytes }) => sum + bytes, scratch);
   }
 
   /** Tokens held and visible: of the group that keeps most. Without attention all are in the layers' states. */
@@ -91,9 +88,10 @@ export class KvCache {
     }, 0);
   }
 
-  /** First tokens that are kept for ever: the policy's sinks, where the model's own window lets them be seen. */
+  /** First tokens that are kept for ever: the retentions' sinks, where the model's own window lets them be seen. */
   get sinks(): number {
-    if (this.kept === this.seen) return this.options.policy.sinks;
+    if (this.groups.length === 0) return this.options.policy.sinks;
+    if (this.kept === this.seen) return this.groups.reduce((most, { retention }) => Math.max(most, retention.sinks), 0);
     return this.groups.reduce((most, group) => {
       const [first, ...others] = group.visible(this.seen - 1);
       return others.length > 0 && first.start === 0 ? Math.max(most, first.end) : most;
@@ -102,22 +100,18 @@ export class KvCache {
 
   /** Beyond the trained length dynamic NTK has another base for every token, so rows go one by one. */
   stepLimit(wanted: number): number {
-    const { distance, budget } = this.options.policy;
     if (this.dynamicLimit === Number.POSITIVE_INFINITY) return wanted;
-    // Distances in the cache differ from row to row as soon as something is evicted.
-    const reach = distance === "cache" ? Math.min(this.dynamicLimit, budget ?? this.dynamicLimit) : this.dynamicLimit;
-    return Math.max(1, Math.min(wanted, reach - this.seen));
+    return Math.max(1, Math.min(wanted, this.dynamicLimit - this.seen));
   }
 
   /**
    * @param given tokens of the caller's text that are still to be read; 0 where the model goes on by itself
-   * @throws ContextFullError when the policy frees nothing and `count` more tokens pass the limit, or have no position
+   * @throws ContextFullError when a head set frees nothing and `count` more tokens pass the limit, or have no position
    */
   admit(count: number, given = count): void {
-    const { policy, limit, positions = Number.POSITIVE_INFINITY } = this.options;
+    const { positions = Number.POSITIVE_INFINITY } = this.options;
+    const { most } = this;
     const needed = this.seen + count;
-    const bounded = policy.budget === undefined && this.groups.length > 0;
-    const most = Math.min(bounded ? limit : Number.POSITIVE_INFINITY, positions);
     if (needed <= most) return;
     throw new ContextFullError(
       `The context is full: ${counted(this.seen, "token")} ${this.seen === 1 ? "is" : "are"} held, ` +
@@ -127,21 +121,31 @@ export class KvCache {
     );
   }
 
-  begin(count: number): void {
-    if (this.disposed) throw new ArgumentError("The session was disposed of while it was at work.");
-    const { policy } = this.options;
-    const needed = this.seen + count;
-    this.admit(count);
-    this.settle();
-    for (const group of this.groups) group.evict(this.seen);
-    for (const group of this.groups) group.store.reserve(group.missingPages(needed));
-    this.pending = count;
-    for (const group of this.groups) group.extend(needed);
-    for (const group of this.leaders) this.plans.get(group)?.fill(group, policy, this.seen, count);
-    this.inputs.begin(this.plans, this.seen);
+  /** Most tokens that the text may have: where a head set frees nothing, or positions end. */
+  private get most(): number {
+    const { limit, positions = Number.POSITIVE_INFINITY } = this.options;
+    const bounded = this.groups.some(({ retention }) => retention.budget === undefined);
+    return Math.min(bounded ? limit : Number.POSITIVE_INFINITY, positions);
   }
 
-  end(): void {
+  /** @throws ContextFullError, MemoryError; then nothing has changed */
+  begin(count: number): void {
+    if (this.disposed) throw new ArgumentError("The session was disposed of while it was at work.");
+    const end = this.seen + count;
+    this.admit(count);
+    this.settle();
+    try {
+      for (const group of this.groups) group.prepare(this.seen, end);
+    } catch (error) {
+      for (const group of this.groups) group.cancel();
+      throw error;
+    }
+    this.pending = count;
+    for (const group of this.groups) group.advance(end);
+    for (const plans of this.plans) plans.fill(this.seen, count);
+  }
+
+  collected(): void {
     this.seen += this.pending;
     this.pending = 0;
   }
@@ -152,12 +156,34 @@ export class KvCache {
     this.pending = 0;
   }
 
+  /** Whether the next token can be read and then be taken back: room is left, and nothing is freed for it. */
+  canTakeBack(): boolean {
+    return this.seen < this.most && !this.groups.some((group) => group.frees(this.seen));
+  }
+
+  /** Forgets the newest tokens, which `canTakeBack` was asked of before each; `seen` are left. */
+  takeBack(seen: number): void {
+    for (const group of this.groups) group.truncate(seen);
+    this.seen = seen;
+    this.pending = 0;
+  }
+
   /** Takes pages for a text of `seen` tokens, of which each group holds the runs given. @throws MemoryError */
   hold(seen: number, runs: readonly (readonly PageRun[])[]): void {
     this.groups.forEach((group, index) => {
       group.hold(runs[index], seen);
     });
     this.seen = seen;
+    this.pending = 0;
+  }
+
+  /** Holds what another cache of the same kind has read, between two steps. @throws MemoryError; then dispose of this one */
+  fork(other: KvCache): void {
+    other.settle();
+    this.groups.forEach((group, index) => {
+      group.fork(other.groups[index], other.seen);
+    });
+    this.seen = other.seen;
     this.pending = 0;
   }
 
@@ -171,17 +197,29 @@ export class KvCache {
   /** Gives all memory back. */
   dispose(): void {
     this.disposed = true;
-    for (const dynamic of this.dynamic.values()) dynamic.dispose();
+    for (const scratch of this.scratch.values()) scratch.dispose();
+    this.scratch.clear();
     for (const group of this.groups) group.dispose();
   }
 
-  /** The scratch pages of a group's layers under dynamic NTK. */
-  dynamicRotation(group: RetentionGroup, heads: number): DynamicRotation {
-    const known = this.dynamic.get(group);
+  /** Of the positions of this text, whatever its length: not for dynamic NTK. */
+  frequencies(rope: RopeSpec): RopeFrequencies {
+    const known = this.fixedFrequencies.get(rope);
+    if (known) return known;
+    const made = ropeFrequencies(rope, this.contextSize);
+    this.fixedFrequencies.set(rope, made);
+    return made;
+  }
+
+  /** The scratch pages of a group's layers under dynamic NTK, for as many heads. */
+  scratchOf(part: HeadPart, layer: number): DynamicScratch {
+    const { group, slice } = part;
+    const heads = slice.heads.length;
+    const known = this.scratch.get(group);
     if (known && known.heads >= heads) return known;
     known?.dispose();
-    const made = new DynamicRotation(this, group, heads);
-    this.dynamic.set(group, made);
+    const made = new DynamicScratch(this.pools, { ...slice.store.layout, members: heads }, layer);
+    this.scratch.set(group, made);
     return made;
   }
 }
@@ -203,32 +241,35 @@ function waysOut({ limit, positions, advice }: KvCacheOptions, excess: number, g
   return `${table}Use ${use}${raise}, or ${less}.`;
 }
 
-/** Puts layers with the same layout, window and place into one retention group. */
-function arrange(cache: KvCache, backend: Backend, shapes: readonly AttentionShape[], options: KvCacheOptions) {
-  const layouts = kvLayouts(shapes, options, backend);
-  const groups = layouts.map(
-    ({ layout, window, layers }) => new RetentionGroup(backend, layout, options.policy, window, layers[0]),
-  );
-  const taken = groups.map(() => 0);
-  const layers = new Map<number, AttentionState>();
-  for (const shape of shapes) {
-    const index = layouts.findIndex((candidate) => candidate.layers.includes(shape.layer));
-    const group = groups[index];
-    const slice: KvSlice = {
-      store: group.store,
-      table: group.table,
-      member: taken[index],
-      head: 0,
-      heads: shape.kvHeads,
-    };
-    taken[index] += shape.kvHeads;
-    layers.set(shape.layer, new LayerState(cache, shape, group, slice));
+function openGroups(pools: PagePools, layouts: readonly GroupLayout[]): readonly RetentionGroup[] {
+  const groups: RetentionGroup[] = [];
+  try {
+    for (const kind of layouts) groups.push(new RetentionGroup(pools, { ...kind, layer: kind.members[0].layer }));
+    return groups;
+  } catch (error) {
+    for (const group of groups) group.dispose();
+    throw error;
   }
-  return { groups, layers };
 }
 
-/** Tokens between the first and the last that a query can see, counted as the policy counts. */
-function contextSize({ policy: { budget, distance, recompute }, limit }: KvCacheOptions): number {
-  if (budget === undefined) return limit;
-  return distance === "cache" || recompute ? budget : Number.POSITIVE_INFINITY;
+/** Distances in the cache differ from row to row as soon as something is evicted. */
+function dynamicLimit(shapes: readonly AttentionShape[], groups: readonly RetentionGroup[]): number {
+  const trained = shapes.reduce(
+    (least, { rope }) => (rope?.scaling.kind === "dynamic" ? Math.min(least, rope.scaling.originalContext) : least),
+    Number.POSITIVE_INFINITY,
+  );
+  if (trained === Number.POSITIVE_INFINITY) return trained;
+  return groups.reduce(
+    (least, { retention: { distance, budget } }) =>
+      distance === "cache" && budget !== undefined ? Math.min(least, budget) : least,
+    trained,
+  );
+}
+
+/** Tokens between the first and the last that a query can see, counted as the retentions count: of the largest. */
+function contextSize(groups: readonly RetentionGroup[], limit: number): number {
+  return groups.reduce((most, { retention: { budget, distance } }) => {
+    if (budget === undefined) return Math.max(most, limit);
+    return Math.max(most, distance === "cache" ? budget : Number.POSITIVE_INFINITY);
+  }, 0);
 }

@@ -2,38 +2,76 @@
 import type { Backend } from "../tensor/backend.js";
 import type { KvType } from "../tensor/dtype.js";
 import { type KvLayout, PAGE_TOKENS } from "../tensor/kv.js";
+import { type HeadSets, type Retention, setsOfLayer } from "./head-sets.js";
 import type { AttentionShape } from "./mixer-state.js";
 
-export interface LayerLayout {
+/** Heads of a layer, and where their keys and values are in a page group. */
+export interface LayerHeads {
+  readonly layer: number;
+  readonly heads: readonly number[];
+  /** The first of as many members. */
+  readonly member: number;
+}
+
+/** What shares a page table. */
+export interface GroupLayout {
   readonly layout: KvLayout;
+  readonly retention: Retention;
   readonly window: number | undefined;
-  readonly layers: readonly number[];
+  readonly members: readonly LayerHeads[];
+}
+
+/** How a cache stores things, and by which policy it keeps them. */
+export interface CacheKind {
+  readonly policy: HeadSets;
+  readonly keyType: KvType;
+  readonly valueType: KvType;
 }
 
 /**
  * The page layouts that these layers need, with the number of members of each. Without a backend, or with one that has a
- * single place, layers that are alike share a layout.
+ * single place, heads that are alike share a layout.
  */
 export function kvLayouts(
   shapes: readonly AttentionShape[],
-  types: { readonly keyType: KvType; readonly valueType: KvType },
+  { policy, keyType, valueType }: CacheKind,
   backend?: Pick<Backend, "placeOf">,
-): LayerLayout[] {
-  const keyOf = ({ keyWidth, valueWidth, window, layer }: AttentionShape) =>
-    `${keyWidth}/${valueWidth}/${window ?? ""}/${backend?.placeOf(layer) ?? 0}`;
-  return [...new Set(shapes.map(keyOf))].map((key) => {
-    const members = shapes.filter((shape) => keyOf(shape) === key);
-    const { keyWidth, valueWidth, window } = members[0];
-    const count = members.reduce((sum, shape) => sum + shape.kvHeads, 0);
-    const { keyType, valueType } = types;
-    const layout = { members: count, keyWidth, valueWidth, keyType, valueType };
-    return { layout, window, layers: members.map(({ layer }) => layer) };
+): GroupLayout[] {
+  const groups: { shape: AttentionShape; place: number; retention: Retention; members: LayerHeads[] }[] = [];
+  const groupOf = (shape: AttentionShape, place: number, retention: Retention) => {
+    const known = groups.find((one) => one.retention === retention && one.place === place && alike(one.shape, shape));
+    if (known) return known;
+    groups.push({ shape, place, retention, members: [] });
+    return groups[groups.length - 1];
+  };
+  for (const shape of shapes) {
+    const { layer, kvHeads } = shape;
+    for (const { heads, retention } of setsOfLayer(policy, layer, kvHeads)) {
+      const { members } = groupOf(shape, backend?.placeOf(layer) ?? 0, retention);
+      members.push({ layer, heads, member: countHeads(members) });
+    }
+  }
+  return groups.map(({ shape: { keyWidth, valueWidth, window }, retention, members }) => {
+    return {
+      layout: { members: countHeads(members), keyWidth, valueWidth, keyType, valueType },
+      retention,
+      window,
+      members,
+    };
   });
+}
+
+function alike(a: AttentionShape, b: AttentionShape): boolean {
+  return a.keyWidth === b.keyWidth && a.valueWidth === b.valueWidth && a.window === b.window;
+}
+
+function countHeads(members: readonly LayerHeads[]): number {
+  return members.reduce((sum, { heads }) => sum + heads.length, 0);
 }
 
 /** How many tokens a cache may come to hold. */
 export interface CacheExtent {
-  /** Tokens that are kept between steps. */
+  /** Tokens that are kept between steps where a set's budget does not say fewer. */
   readonly tokens: number;
   /** Rows of a step, which are held beside what is kept while they are read. */
   readonly chunk: number;
@@ -45,15 +83,17 @@ export interface CacheExtent {
 export function kvCacheBytes(
   backend: Pick<Backend, "kvPageBytes" | "placeOf">,
   shapes: readonly AttentionShape[],
-  types: { readonly keyType: KvType; readonly valueType: KvType },
+  kind: CacheKind,
   { tokens, chunk, limit = Number.POSITIVE_INFINITY }: CacheExtent,
 ): number {
-  const heads = Math.max(0, ...shapes.map(({ rope, kvHeads }) => (rope?.scaling.kind === "dynamic" ? kvHeads : 0)));
-  return kvLayouts(shapes, types, backend).reduce((sum, { layout, window }) => {
-    const held = Math.min(limit, Math.min(tokens, window ?? tokens) + chunk);
+  const rotatesAnew = shapes.some(({ rope }) => rope?.scaling.kind === "dynamic");
+  return kvLayouts(shapes, kind, backend).reduce((sum, { layout, window, retention, members }) => {
+    const kept = Math.min(tokens, retention.budget ?? tokens, window ?? tokens);
+    const held = Math.min(limit, kept + chunk);
     // A text that is held from its start fills its pages; otherwise sinks and the oldest recent token may each share one.
     const pages = Math.ceil(held / PAGE_TOKENS) + (held === limit ? 0 : 2);
-    const scratch = heads > 0 ? backend.kvPageBytes({ ...layout, members: heads }) : 0;
+    const heads = members.reduce((most, one) => Math.max(most, one.heads.length), 0);
+    const scratch = rotatesAnew ? backend.kvPageBytes({ ...layout, members: heads }) : 0;
     return sum + pages * (backend.kvPageBytes(layout) + scratch);
   }, 0);
 }

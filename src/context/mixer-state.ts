@@ -74,24 +74,42 @@ export interface MixerShapes {
   readonly encoder: readonly AttentionShape[];
 }
 
-/** The states of a sequence's layers, by the number of the layer. */
-export interface LayerStates {
+/** What layers that carry a state from token to token ask of one sequence. */
+export interface CarriedStates {
   /** Tokens read so far: the position of the next. */
   readonly seen: number;
-  attention(layer: number): AttentionState;
   recurrent(layer: number): readonly RecurrentTensor[];
+}
+
+/** The states of a sequence whose layers are asked one sequence after the other, by the number of the layer. */
+export interface LayerStates extends CarriedStates {
+  attention(layer: number): AttentionState;
   cross(layer: number): WholeAttentionState;
 }
 
-/** All that one sequence remembers: the states of its layers, advanced together. */
-export interface SequenceState extends LayerStates {
+/** Rows [start, start + count) of a step belong to one sequence. */
+export interface Segment {
+  readonly start: number;
+  readonly count: number;
+  readonly state: CarriedStates;
+}
+
+/** What the sequences of a step remember, as its layers see it: a layer asks once for the rows of all of them. */
+export interface StepStates {
+  attention(layer: number): AttentionState;
+  /** Attention to what each sequence's encoder read. */
+  cross(layer: number): Pick<WholeAttentionState, "attend">;
+}
+
+/** All that one sequence remembers, advanced together. */
+export interface SequenceState extends CarriedStates {
   /** Most of `wanted` next tokens that one step may take. */
   stepLimit(wanted: number): number;
   /**
-   * Announces a step of `count` tokens: frees what they cannot see, makes room, uploads ranges and angles.
+   * Announces a step of `count` tokens: frees what they cannot see, makes room, works out what they see.
    * @throws ContextFullError, MemoryError; then nothing has changed
    */
   begin(count: number): void;
-  /** The step is dispatched: its tokens count as read. */
-  end(): void;
+  /** The step's results were collected and are good: its tokens count as read. Else the next `begin` undoes the step. */
+  collected(): void;
 }

@@ -18,7 +18,7 @@ interface Item {
 export function policyHelp(): string {
   const options = [
     "evict=M           with recent: free M tokens at a time instead of one by one",
-    "distance=text     with sinks: count distances as in the text, not as in the cache",
+    "distance=text     with a window: count distances as in the text, not as in the cache",
   ];
   return [...POLICIES.map((policy) => policy.help), ...options].join("\n");
 }
@@ -31,7 +31,7 @@ export function parsePolicy(text: string): ContextPolicy {
   checkItems(text, items);
   const plain = items.filter((item) => item.sign !== "=");
   const definition = POLICIES.find((candidate) => hasExactly(candidate, plain));
-  if (!definition) throw fail(text, 0, `"${plain.map((item) => item.name).join(",")}" is not one policy`);
+  if (!definition) throw notOne(text, plain);
   const values = Object.fromEntries(
     definition.items.map(({ name, least, optional }) => [
       name,
@@ -84,6 +84,26 @@ function checkItems(text: string, items: readonly Item[]): void {
 function hasExactly(definition: PolicyDefinition, items: readonly Item[]): boolean {
   return (
     definition.items.length === items.length && definition.items.every(({ name }) => items.some((i) => i.name === name))
+  );
+}
+
+/** Why these items, each known, are not those of one policy. */
+function notOne(text: string, items: readonly Item[]): PolicyError {
+  const [first] = items;
+  if (!first) return fail(text, 0, "options alone are no policy");
+  for (let count = 1; count <= items.length; count++) {
+    const some = items.slice(0, count);
+    const policies = POLICIES.filter((policy) => some.every(({ name }) => policy.items.some((i) => i.name === name)));
+    const { name, position } = some[count - 1];
+    if (policies.length === 0) return fail(text, position, `"${name}" does not go with "${first.name}"`);
+  }
+  const whole = POLICIES.find((policy) => items.every(({ name }) => policy.items.some((i) => i.name === name)));
+  const missing = (whole?.items ?? []).filter(({ name }) => !items.some((item) => item.name === name));
+  const last = items[items.length - 1];
+  return fail(
+    text,
+    last.position,
+    `"${last.name}" needs ${missing.map(({ name }) => `${name}:N`).join(" and ")} beside it`,
   );
 }
 

@@ -1,28 +1,16 @@
 /**
- * A context policy is a function from a query's place to the ranges of tokens that it may see: pure index arithmetic, no
- * tensors. What no later query can see is freed. Policies are plain data with a short text form (policy-text.ts).
+ * A context policy says for each layer which KV heads see and keep which tokens (head-sets.ts): functions from a query's
+ * place to ranges of tokens. What no later query can see is freed. Policies are plain data with a short text form
+ * (policy-text.ts).
  */
-import type { Range } from "../util/ranges.js";
+import { type HeadSets, oneHeadSet, type Retention } from "./head-sets.js";
 
-export interface ContextPolicy {
+/** What a policy says of itself; memory follows from its head sets alone. */
+export interface PolicyFacts {
   /** The canonical text form; parsing it gives the same policy. */
   readonly text: string;
   /** One line for a person. */
   readonly summary: string;
-  /**
-   * Most tokens that are held between steps; undefined = all that are seen, so a length limit applies.
-   * For `recompute` it is the window that each step reads again.
-   */
-  readonly budget: number | undefined;
-  /** First tokens that are never evicted. */
-  readonly sinks: number;
-  /** Fewest newest tokens that are visible once something was evicted; absent where that is not said. */
-  readonly leastRecent?: number;
-  /**
-   * How distance is counted between a query and the keys of earlier ranges: as in the text, or as if what was evicted
-   * between them had never been there (StreamingLLM).
-   */
-  readonly distance: "text" | "cache";
   /** Read the last `budget` tokens from scratch for every token, instead of keeping a cache. */
   readonly recompute: boolean;
   /**
@@ -30,11 +18,21 @@ export interface ContextPolicy {
    * `maxTokens`. Absent: a prompt may push out its own beginning, or, where nothing is freed, the limit is an error.
    */
   readonly wholePrompts?: true;
-  /**
-   * Positions that the query at position t may see, itself included, as ascending ranges ending at t + 1. What is seen
-   * never comes back: a position invisible at t is invisible to all later queries.
-   */
-  visible(t: number): Range[];
+}
+
+export interface ContextPolicy extends PolicyFacts, HeadSets {
+  /** Of the set that keeps most: undefined where one keeps all. For `recompute` it is the window that each step reads again. */
+  readonly budget: number | undefined;
+  /** Of the set that never evicts most. */
+  readonly sinks: number;
+  /** "cache" where any set counts so. */
+  readonly distance: "text" | "cache";
+}
+
+/** A policy by which all heads of all layers keep the same. */
+export function policyOf(retention: Retention, facts: PolicyFacts): ContextPolicy {
+  const { budget, sinks, distance } = retention;
+  return { ...facts, budget, sinks, distance, ...oneHeadSet(retention) };
 }
 
 /** An entry of the registry: which items a policy's text has, and how it is made of them. */

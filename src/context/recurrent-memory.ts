@@ -60,8 +60,16 @@ export class RecurrentMemory {
   }
 
   /** What the step wrote is the state from here on. */
-  end(): void {
+  collected(): void {
     for (const pair of this.pairs) pair.swap();
+  }
+
+  /** The state of another memory of the same shapes. */
+  copy(other: RecurrentMemory): void {
+    const theirs = other.current;
+    this.current.forEach((state, i) => {
+      state.copy(theirs[i]);
+    });
   }
 
   clear(): void {

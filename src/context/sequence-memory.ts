@@ -4,15 +4,18 @@
  */
 import type { Backend } from "../tensor/backend.js";
 import { InternalError } from "../util/errors.js";
+import { oneHeadSet } from "./head-sets.js";
 import { KvCache, type KvCacheOptions } from "./kv-cache.js";
-import { type CacheExtent, kvCacheBytes } from "./kv-layout.js";
+import { type CacheExtent, type CacheKind, kvCacheBytes } from "./kv-layout.js";
+import type { LayerCache } from "./layer-cache.js";
 import type {
-  AttentionState,
+  AttentionShape,
   MixerShapes,
   RecurrentTensor,
   SequenceState,
   WholeAttentionState,
 } from "./mixer-state.js";
+import { EVERYTHING } from "./policies/full.js";
 import { RecurrentMemory, recurrentBytes } from "./recurrent-memory.js";
 import { WholeMemory } from "./whole-memory.js";
 
@@ -22,11 +25,16 @@ export class SequenceMemory implements SequenceState {
   readonly source: WholeMemory;
 
   /** @throws MemoryError */
-  constructor(backend: Backend, shapes: MixerShapes, options: KvCacheOptions) {
-    // Caches take memory with the first step. The states take theirs at once, so they come last, when nothing else can fail.
-    this.cache = new KvCache(backend, shapes.attention, options);
-    this.source = new WholeMemory(backend, shapes.cross, options);
-    this.states = new RecurrentMemory(backend, shapes.recurrent);
+  constructor(
+    private readonly backend: Backend,
+    private readonly shapes: MixerShapes,
+    private readonly options: KvCacheOptions,
+  ) {
+    // Caches take memory with the first step. The states take theirs at once, so they come last, when only they can fail.
+    const cache = new KvCache(backend, shapes.attention, options);
+    this.cache = cache;
+    this.source = undone(() => new WholeMemory(backend, shapes.cross, options), [cache]);
+    this.states = undone(() => new RecurrentMemory(backend, shapes.recurrent), [cache, this.source]);
   }
 
   get seen(): number {
@@ -36,10 +44,10 @@ export class SequenceMemory implements SequenceState {
     return this.cache.usedBytes + this.states.usedBytes + this.source.usedBytes;
   }
 
-  attention(layer: number): AttentionState {
-    const state = this.cache.layers.get(layer);
-    if (!state) throw new InternalError(`Layer ${layer} has no attention state.`);
-    return state;
+  layer(layer: number): LayerCache {
+    const cache = this.cache.layers.get(layer);
+    if (!cache) throw new InternalError(`Layer ${layer} has no attention state.`);
+    return cache;
   }
 
   recurrent(layer: number): readonly RecurrentTensor[] {
@@ -68,9 +76,36 @@ export class SequenceMemory implements SequenceState {
     this.source.begin();
   }
 
-  end(): void {
-    this.cache.end();
-    this.states.end();
+  collected(): void {
+    this.cache.collected();
+    this.states.collected();
+  }
+
+  /**
+   * Another sequence that has read the same text, and goes on by itself: whole pages and what the encoder read are shared,
+   * one page a group and the states of state-space layers are copied. Between two steps. @throws MemoryError
+   */
+  fork(): SequenceMemory {
+    const made = new SequenceMemory(this.backend, this.shapes, this.options);
+    try {
+      made.cache.fork(this.cache);
+      made.source.share(this.source);
+      made.states.copy(this.states);
+      return made;
+    } catch (error) {
+      made.dispose();
+      throw error;
+    }
+  }
+
+  /** Whether the next token can be read and then be taken back. States of state-space layers cannot. */
+  canTakeBack(): boolean {
+    return this.states.usedBytes === 0 && this.cache.canTakeBack();
+  }
+
+  /** Forgets the newest tokens, which `canTakeBack` was asked of before each; `seen` are left. */
+  takeBack(seen: number): void {
+    this.cache.takeBack(seen);
   }
 
   /** Forgets the text, but not what the encoder read; the memory stays for the next text. */
@@ -86,18 +121,38 @@ export class SequenceMemory implements SequenceState {
   }
 }
 
+/** What `make` makes; when it cannot, what was made before is given back. */
+function undone<M>(make: () => M, before: readonly { dispose(): void }[]): M {
+  try {
+    return make();
+  } catch (error) {
+    for (const made of before) made.dispose();
+    throw error;
+  }
+}
+
 /** Most bytes that a sequence takes beside these layers; `source`: tokens that an encoder reads. */
 export function sequenceBytes(
   backend: Pick<Backend, "kvPageBytes" | "placeOf">,
   shapes: Pick<MixerShapes, "attention" | "recurrent" | "cross">,
-  types: Pick<KvCacheOptions, "keyType" | "valueType">,
+  kind: CacheKind,
   extent: CacheExtent,
   source: number,
 ): number {
-  const read = { tokens: source, chunk: 0, limit: source };
   return (
-    kvCacheBytes(backend, shapes.attention, types, extent) +
+    kvCacheBytes(backend, shapes.attention, kind, extent) +
     recurrentBytes(shapes.recurrent) +
-    kvCacheBytes(backend, shapes.cross, types, read)
+    wholeBytes(backend, shapes.cross, kind, source)
   );
+}
+
+/** Most bytes of keys and values of a source of so many tokens beside these layers. */
+export function wholeBytes(
+  backend: Pick<Backend, "kvPageBytes" | "placeOf">,
+  shapes: readonly AttentionShape[],
+  { keyType, valueType }: Pick<CacheKind, "keyType" | "valueType">,
+  tokens: number,
+): number {
+  const kind = { policy: oneHeadSet(EVERYTHING), keyType, valueType };
+  return kvCacheBytes(backend, shapes, kind, { tokens, chunk: 0, limit: tokens });
 }

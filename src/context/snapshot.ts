@@ -5,7 +5,7 @@
 import { PAGE_TOKENS, type PagesInUse } from "../tensor/kv.js";
 import { SnapshotError } from "../util/errors.js";
 import { counted } from "../util/figures.js";
-import type { PageRun } from "./retention.js";
+import type { PageRun } from "./retention-group.js";
 import type { SequenceMemory } from "./sequence-memory.js";
 
 export interface MemoryFacts {
@@ -31,6 +31,9 @@ export interface ByteTap {
 /** More tokens than anyone reads: beyond it places of a text would no longer be exact. */
 const MOST_SEEN = 2 ** 48;
 
+/** Bytes of pages that are read at once, or those of one page. */
+const BATCH_BYTES = 2 ** 23;
+
 /** What is held now. Between two steps, of which the last has not failed (KvCache.settle). */
 export function memoryFacts(memory: SequenceMemory): MemoryFacts {
   return { seen: memory.seen, source: memory.source.held, groups: memory.cache.groups.map(({ held }) => held) };
@@ -47,7 +50,7 @@ export function memoryBytes(memory: SequenceMemory, { seen, source, groups }: Me
 }
 
 export async function writeMemory(memory: SequenceMemory, { seen }: MemoryFacts, sink: ByteSink): Promise<void> {
-  for (const pages of memory.cache.groups) await writePages(pages, sink);
+  for (const pages of memory.cache.groups) await writePages(pages, sink, seen % PAGE_TOKENS);
   // Nothing read: they are zero.
   for (const state of seen > 0 ? memory.states.current : []) {
     const numbers = await state.read();
@@ -71,8 +74,18 @@ export function readMemory(memory: SequenceMemory, { seen, source, groups }: Mem
   for (const pages of memory.source.parts) readPages(pages, tap);
 }
 
-async function writePages({ store, table }: PagesInUse, sink: ByteSink): Promise<void> {
-  for (let index = 0; index < table.length; index++) sink.put(await store.readPage(table.page(index)));
+/**
+ * @param last places of the last page that the text has filled; 0: all. What others hold was taken back, or is of a step that
+ * failed.
+ */
+async function writePages({ store, table }: PagesInUse, sink: ByteSink, last = 0): Promise<void> {
+  const batch = Math.max(1, Math.floor(BATCH_BYTES / store.pageBytes));
+  for (let start = 0; start < table.length; start += batch) {
+    const count = Math.min(batch, table.length - start);
+    const bytes = await store.readPages(Array.from({ length: count }, (_, i) => table.page(start + i)));
+    if (last > 0 && start + count === table.length) store.blank(bytes.subarray(-store.pageBytes), last);
+    sink.put(bytes);
+  }
 }
 
 function readPages({ store, table }: PagesInUse, tap: ByteTap): void {

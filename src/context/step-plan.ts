@@ -1,66 +1,140 @@
 /**
- * What one step of one sequence needs besides its tokens, worked out once for all layers of a retention group: the slots
+ * What one step of one sequence needs besides its tokens, worked out once for all heads that keep the same tokens: the slots
  * that each row sees, and where its query stands for each range.
  *
  * A key is rotated once, at its text position. Where distance counts in the cache, the query of an earlier range is
  * rotated at a position moved back by the gaps that lie between that range and the query: the same scores as rotating
  * all cached keys anew at their places in the cache, at a cost per step that does not depend on the window.
+ *
+ * The queries of a layer are counted from the newest range, which is never moved and is the query 0 of all head sets. A set
+ * of heads whose earlier ranges stand elsewhere than those of the sets before it has queries of its own for them.
  */
 import type { Range } from "../util/ranges.js";
-import type { ContextPolicy } from "./policy.js";
-import type { RetentionGroup } from "./retention.js";
+import type { RetentionGroup } from "./retention-group.js";
 
 export class StepPlan {
-  /** R: ranges per row. Rows with fewer have empty ones in front, so the last range always ends at the query. */
+  count = 0;
+  /** The first row in the tensors of the step, and where its spans begin in those of the step, counted in pairs. */
+  first = 0;
+  offset = 0;
+  /** Position of the last row. */
+  lastRow = 0;
+  /** The slot of the first row's own token. */
+  slot = 0;
+  /** R: queries that its rows use, those of the sets before it included, for which its ranges are empty. */
   ranges = 0;
   /** i32 [T, R, 2]: slots. */
   spans = new Int32Array(0);
-  /** [T, R]: position at which the query is rotated for the range. */
-  queryPositions = new Float64Array(0);
   /** i32 [T, R]: the slot in which a key of the range would be at distance 0. */
   places = new Int32Array(0);
-  /** Per range: whether any row's query is moved. */
-  moved: boolean[] = [];
-  count = 0;
+  /** Most ranges of any row. A row with fewer lacks the earliest: its last range, which ends at the query, is always query 0. */
+  own = 0;
+  /** Queries of the sets before this one, beside query 0. */
+  private before = 0;
+  /** [own, T]: position at which the query is rotated, by range, from the newest. */
+  private positions = new Float64Array(0);
+  private readonly moved: boolean[] = [];
+  private readonly rows: Range[][] = [];
+
+  /** @param group one of those that keep these tokens */
+  constructor(readonly group: RetentionGroup) {}
 
   /** Fills the plan for the rows at positions [start, start + count). Buffers grow and stay. */
-  fill(group: RetentionGroup, policy: ContextPolicy, start: number, count: number): void {
+  fill(start: number, count: number, before: number): void {
+    const { group, rows } = this;
     this.count = count;
-    // What is visible only shrinks into more ranges as the text grows, so the last row has the most.
-    this.ranges = Math.max(policy.visible(start).length, policy.visible(start + count - 1).length);
-    const size = count * this.ranges;
-    if (this.spans.length < size * 2) this.spans = new Int32Array(size * 2);
-    if (this.queryPositions.length < size) this.queryPositions = new Float64Array(size);
-    if (this.places.length < size) this.places = new Int32Array(size);
-    this.moved = new Array<boolean>(this.ranges).fill(false);
-    for (let row = 0; row < count; row++) this.fillRow(group, policy, start + row, row);
+    this.before = before;
+    this.lastRow = start + count - 1;
+    this.slot = group.slotOf(start);
+    this.own = 1;
+    // Any row may have the most ranges: where a window of the model cuts the sinks off, those in the middle of a chunk may.
+    for (let row = 0; row < count; row++) {
+      rows[row] = group.retention.visible(start + row);
+      this.own = Math.max(this.own, rows[row].length);
+    }
+    this.ranges = this.own === 1 ? 1 : before + this.own;
+    this.grow(count);
+    for (let row = 0; row < count; row++) this.fillRow(start + row, row);
+    rows.length = 0;
   }
 
-  private fillRow(group: RetentionGroup, policy: ContextPolicy, t: number, row: number): void {
-    const counted = policy.visible(t);
+  private grow(count: number): void {
+    const pairs = count * this.ranges;
+    if (this.spans.length < pairs * 2) this.spans = new Int32Array(pairs * 2);
+    if (this.places.length < pairs) this.places = new Int32Array(pairs);
+    if (this.positions.length < count * this.own) this.positions = new Float64Array(count * this.own);
+    this.spans.fill(0, 0, pairs * 2);
+    this.places.fill(0, 0, pairs);
+    this.moved.length = 0;
+    for (let range = 0; range < this.own; range++) this.moved.push(false);
+  }
+
+  private fillRow(t: number, row: number): void {
+    const { group, count } = this;
+    const counted = this.rows[row];
     const visible = group.visible(t);
-    const padding = this.ranges - counted.length;
-    this.spans.fill(0, row * this.ranges * 2, (row + 1) * this.ranges * 2);
-    for (let range = this.ranges - 1, gap = 0; range >= 0; range--) {
-      const index = range - padding;
-      const at = row * this.ranges + range;
-      this.queryPositions[at] = t;
+    const inCache = group.retention.distance === "cache";
+    for (let range = 0, gap = 0; range < this.own; range++) {
+      const index = counted.length - 1 - range;
+      this.positions[range * count + row] = t;
       if (index < 0) continue;
-      if (policy.distance === "cache" && index + 1 < counted.length)
-        gap += counted[index + 1].start - counted[index].end;
-      this.queryPositions[at] = t - gap;
+      if (inCache && range > 0) gap += counted[index + 1].start - counted[index].end;
+      this.positions[range * count + row] = t - gap;
       if (gap > 0) this.moved[range] = true;
       const seen = partOf(counted[index], visible);
       if (!seen) continue;
       const slot = group.slotOf(seen.start);
+      const at = row * this.ranges + this.ranges - 1 - this.queryOf(range);
       this.spans[at * 2] = slot;
       this.spans[at * 2 + 1] = slot + (seen.end - seen.start);
       this.places[at] = slot + (t - gap - seen.start);
     }
   }
+
+  private queryOf(range: number): number {
+    return range === 0 ? 0 : this.before + range;
+  }
+
+  /** The range, from the newest, for which rows use a query; undefined: it is another set's, or query 0, which never moves. */
+  private rangeOf(query: number): number | undefined {
+    const range = query - this.before;
+    return query > 0 && range > 0 && range < this.own ? range : undefined;
+  }
+
+  /** Whether the query stands elsewhere than the row for some rows. */
+  moves(query: number): boolean {
+    const range = this.rangeOf(query);
+    return range !== undefined && this.moved[range];
+  }
+
+  /** The position at which the query of a row is rotated. */
+  position(query: number, row: number): number {
+    return this.positions[(this.rangeOf(query) ?? 0) * this.count + row];
+  }
 }
 
-/** The part of a policy's range that the model's own window leaves visible. */
+/** The part of a range that the model's own window leaves visible. */
 function partOf(range: Range, visible: readonly Range[]): Range | undefined {
   return visible.find((candidate) => candidate.start < range.end && range.start < candidate.end);
+}
+
+/** The plans of the head sets of a layer, shared by all layers with the same sets. */
+export class LayerPlans {
+  /** Queries that a step's rows need. */
+  queries = 0;
+
+  constructor(readonly plans: readonly StepPlan[]) {}
+
+  fill(start: number, count: number): void {
+    this.queries = 1;
+    for (const plan of this.plans) {
+      plan.fill(start, count, this.queries - 1);
+      this.queries += plan.own - 1;
+    }
+  }
+
+  /** The plan whose rows use the query; undefined where none moves it. */
+  planOf(query: number): StepPlan | undefined {
+    return this.plans.find((plan) => plan.moves(query));
+  }
 }

@@ -2,13 +2,18 @@
  * Keys and values of layers that attend to a whole at once: an encoder's own layers while it reads, and a decoder's
  * attention over what the encoder read. No policy applies: all of it is kept, and every row sees all of it.
  */
-import { type RelativeSpec, relativeBuckets } from "../position/relative.js";
-import type { AttentionBias, Backend } from "../tensor/backend.js";
+
+import type { Backend } from "../tensor/backend.js";
 import type { KvType } from "../tensor/dtype.js";
-import { type KvSlice, type KvStore, PAGE_TOKENS, type PagesInUse, type PageTable } from "../tensor/kv.js";
-import type { StepInput, Tensor, Weight } from "../tensor/tensor.js";
+import type { KvSlice, PagesInUse } from "../tensor/kv.js";
+import type { StepInput, Tensor } from "../tensor/tensor.js";
 import { InternalError } from "../util/errors.js";
+import { distanceBias } from "./distance-bias.js";
+import { headsBetween } from "./head-sets.js";
+import { HeldPages } from "./held-pages.js";
 import type { AttendCall, AttentionShape, AttentionState, WholeAttentionState } from "./mixer-state.js";
+import { PagePools } from "./page-pools.js";
+import { Uploads } from "./uploads.js";
 
 export interface WholeOptions {
   readonly keyType: KvType;
@@ -17,11 +22,17 @@ export interface WholeOptions {
 
 export class WholeMemory {
   private readonly layers = new Map<number, WholeAttention>();
-  private readonly inputs: WholeInputs;
+  private readonly inputs: Uploads;
 
   constructor(backend: Backend, shapes: readonly AttentionShape[], options: WholeOptions) {
-    this.inputs = new WholeInputs(backend);
-    for (const shape of shapes) this.layers.set(shape.layer, new WholeAttention(backend, shape, options, this.inputs));
+    this.inputs = new Uploads(backend);
+    const pools = PagePools.of(backend);
+    try {
+      for (const shape of shapes) this.layers.set(shape.layer, new WholeAttention(pools, shape, options, this.inputs));
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
   }
 
   /** A step begins: host inputs of the one before are gone. */
@@ -31,18 +42,23 @@ export class WholeMemory {
 
   /** Its `attend` keeps the keys and values of the call first: what an encoder's layer does. */
   of(layer: number): WholeAttentionState & AttentionState {
+    return this.layer(layer);
+  }
+
+  /** The keys and values of a layer. */
+  layer(layer: number): WholeAttention {
     const state = this.layers.get(layer);
     if (!state) throw new InternalError(`Layer ${layer} has no attention to a whole.`);
     return state;
   }
 
   get usedBytes(): number {
-    return [...this.layers.values()].reduce((sum, { store }) => sum + store.usedBytes, 0);
+    return [...this.layers.values()].reduce((sum, { pages }) => sum + pages.bytes, 0);
   }
 
   /** By layer. */
   get parts(): readonly PagesInUse[] {
-    return [...this.layers.values()];
+    return [...this.layers.values()].map(({ pages }) => pages);
   }
 
   /** Tokens that are held. */
@@ -56,108 +72,81 @@ export class WholeMemory {
     for (const layer of this.layers.values()) layer.hold(count);
   }
 
+  /** Holds what another memory of the same layers does. @throws MemoryError; then dispose of this one */
+  share(other: WholeMemory): void {
+    for (const [layer, own] of this.layers) own.share(other.layer(layer));
+  }
+
   dispose(): void {
     for (const layer of this.layers.values()) layer.dispose();
     this.layers.clear();
   }
 }
 
-/** Host numbers of a step, uploaded by the first layer that asks. */
-class WholeInputs {
-  private readonly byKey = new Map<string | RelativeSpec, StepInput>();
+/** One layer. */
+class WholeAttention implements WholeAttentionState, AttentionState {
+  readonly pages: HeldPages;
+  readonly slice: KvSlice;
+  held = 0;
 
-  constructor(private readonly backend: Backend) {}
+  constructor(
+    pools: PagePools,
+    readonly shape: AttentionShape,
+    { keyType, valueType }: WholeOptions,
+    private readonly inputs: Uploads,
+  ) {
+    const { kvHeads, keyWidth, valueWidth, layer } = shape;
+    this.pages = new HeldPages(pools, { members: kvHeads, keyWidth, valueWidth, keyType, valueType }, layer);
+    this.slice = { store: this.pages.store, table: this.pages.table, member: 0, heads: headsBetween(0, kvHeads) };
+  }
 
-  clear(): void {
-    this.byKey.clear();
+  hold(count: number): void {
+    this.held = 0;
+    this.pages.replace(count);
+    this.held = count;
+  }
+
+  share({ pages, held }: WholeAttention): void {
+    this.pages.share(pages);
+    this.held = held;
+  }
+
+  fill(ops: Backend, keys: Tensor, values: Tensor): void {
+    if (keys.rows !== this.held) throw new InternalError(`${keys.rows} rows for ${this.held} that were announced.`);
+    ops.append({ keys, values, parts: [{ slice: this.slice, first: 0, rows: keys.rows, slot: 0 }] });
+  }
+
+  attend(ops: Backend, call: Pick<AttendCall, "q" | "out" | "table"> & Partial<AttendCall>): void {
+    const { shape, slice } = this;
+    if (call.k && call.v) this.fill(ops, call.k, call.v);
+    const { q, out, table } = call;
+    ops.attention({
+      out,
+      queries: [q],
+      spans: this.spans(q.rows),
+      parts: [{ slice, first: 0, rows: q.rows, ranges: 1, spans: 0 }],
+      group: shape.heads / shape.kvHeads,
+      scale: shape.scale,
+      softcap: shape.softcap,
+      bias: distanceBias({ relative: shape.relative }, table, this.inputs, () => this.places(q.rows)),
+    });
   }
 
   /** i32 [rows, 1, 2]: every row sees [0, held). */
-  spans(rows: number, held: number): StepInput {
-    return this.once(`spans ${rows} ${held}`, () =>
+  private spans(rows: number): StepInput {
+    const { held } = this;
+    return this.inputs.once(`spans ${rows} ${held}`, () =>
       Int32Array.from({ length: rows * 2 }, (_, i) => (i % 2 === 0 ? 0 : held)),
     );
   }
 
   /** i32 [rows, 1]: row t stands at place t. */
-  places(rows: number): StepInput {
-    return this.once(`places ${rows}`, () => Int32Array.from({ length: rows }, (_, row) => row));
-  }
-
-  buckets(relative: RelativeSpec): StepInput {
-    return this.once(relative, () => relativeBuckets(relative));
-  }
-
-  private once(key: string | RelativeSpec, numbers: () => Int32Array): StepInput {
-    const known = this.byKey.get(key);
-    if (known) return known;
-    const made = this.backend.input(numbers());
-    this.byKey.set(key, made);
-    return made;
-  }
-}
-
-class WholeAttention implements WholeAttentionState, AttentionState {
-  readonly store: KvStore;
-  held = 0;
-  private readonly slice: KvSlice;
-
-  constructor(
-    backend: Backend,
-    private readonly shape: AttentionShape,
-    { keyType, valueType }: WholeOptions,
-    private readonly inputs: WholeInputs,
-  ) {
-    const { kvHeads, keyWidth, valueWidth, layer } = shape;
-    this.store = backend.kvStore({ members: kvHeads, keyWidth, valueWidth, keyType, valueType }, layer);
-    this.slice = { store: this.store, table: this.store.table(), member: 0, head: 0, heads: kvHeads };
-  }
-
-  get table(): PageTable {
-    return this.slice.table;
-  }
-
-  hold(count: number): void {
-    const { store, slice } = this;
-    const { table } = slice;
-    this.held = 0;
-    for (let page = 0; page < table.length; page++) store.free(table.page(page));
-    table.remove(0, table.length);
-    const pages = Math.ceil(count / PAGE_TOKENS);
-    store.reserve(pages);
-    for (let page = 0; page < pages; page++) table.push(store.alloc());
-    this.held = count;
-  }
-
-  fill(ops: Backend, keys: Tensor, values: Tensor): void {
-    if (keys.rows !== this.held) throw new InternalError(`${keys.rows} rows for ${this.held} that were announced.`);
-    ops.append({ keys, values, slice: this.slice, slot: 0 });
-  }
-
-  attend(ops: Backend, call: Pick<AttendCall, "q" | "out" | "table"> & Partial<AttendCall>): void {
-    const { shape, slice, held } = this;
-    if (call.k && call.v) this.fill(ops, call.k, call.v);
-    const { q, out } = call;
-    ops.attention({
-      out,
-      queries: [q],
-      spans: this.inputs.spans(q.rows, held),
-      slice,
-      group: shape.heads / shape.kvHeads,
-      scale: shape.scale,
-      softcap: shape.softcap,
-      bias: call.table && this.bias(call.table, q.rows),
-    });
-  }
-
-  private bias(table: Weight, rows: number): AttentionBias | undefined {
-    const { relative } = this.shape;
-    if (!relative) return undefined;
-    return { kind: "table", table, buckets: this.inputs.buckets(relative), places: this.inputs.places(rows) };
+  private places(rows: number): StepInput {
+    return this.inputs.once(`places ${rows}`, () => Int32Array.from({ length: rows }, (_, row) => row));
   }
 
   dispose(): void {
-    this.slice.table.dispose();
-    this.store.dispose();
+    this.pages.dispose();
+    this.held = 0;
   }
 }

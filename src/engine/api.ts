@@ -30,7 +30,7 @@ export interface LoadOptions {
   readonly precise?: boolean | undefined;
   /**
    * 256-bit vectors in prefill and attention by V8's experimental compiler, on x64: false never, true also in
-   * Node 26. Default: in Node 24. See docs/architecture.md.
+   * Node 26, under the conditions of `enableWideVectors`. Default: in Node 24, and where that was called.
    */
   readonly wide?: boolean | undefined;
   /**
@@ -38,7 +38,11 @@ export interface LoadOptions {
    * bundle of one file it cannot (docs/bundlers.md), and with true that is an error.
    */
   readonly thread?: boolean | undefined;
-  /** Most bytes that weights and one session's cache may take; default: what the machine has available. */
+  /**
+   * Most bytes that weights, caches and activations may take; default: what the machine has available. A session is promised
+   * what its cache may come to take when it first reads, until it is reset or disposed of; one that does not fit beside what
+   * others were promised is a MemoryError.
+   */
   readonly memoryLimitBytes?: number | undefined;
   /**
    * Keep a model that is read from a URL in the browser's storage, so that the next visit does not fetch it again; default
@@ -65,6 +69,7 @@ export interface MemoryPlan {
   /** Of the session that was asked for (default: the context of the trained length, f16). */
   readonly cacheBytes: number;
   readonly cacheTokens: number;
+  /** Of one step of the session, with what the engine itself takes (scratch memory of its threads). */
   readonly activationBytes: number;
   readonly availableBytes: number | null;
 }
@@ -225,7 +230,7 @@ export interface GenerateOptions {
   readonly ignoreEnd?: boolean | undefined;
   /** Give each part its log-probability and this many alternatives; undefined = none. */
   readonly logprobs?: number | undefined;
-  /** Cancels: the last part then has finish "cancelled". What was read and written stays in the session. */
+  /** Cancels: the last part, which may have the token that was being made, has finish "cancelled". What was read and written stays in the session. */
   readonly signal?: AbortSignal | undefined;
   /** Prefill progress: tokens of the prompt read so far and in all. What it throws ends the iteration. */
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;

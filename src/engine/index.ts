@@ -1,9 +1,9 @@
-/** The engine: load a model, open sessions, generate, score; sampling and stop strings for engines of one's own. */
+/**
+ * The engine: load a model, open sessions, generate, score; sampling and stop strings for engines of one's own.
+ * Unstable: may change in any version (docs/stability.md).
+ */
 export type * from "./api.js";
-export { load } from "./load.js";
-export { loadLocal } from "./load-local.js";
-export { type LoadLocal, serveEngine } from "./remote/host.js";
-export { loadRemote } from "./remote/remote-model.js";
+export { load, loadLocal } from "./loading/index.js";
 export {
   type IdLogprob,
   type Logprobs,
@@ -12,5 +12,6 @@ export {
   type Sample,
   Sampler,
   type SamplingOptions,
-} from "./sampling.js";
-export { type StopPush, StopStrings } from "./stop-strings.js";
+} from "./sampling/index.js";
+export { type StopPush, StopStrings } from "./session/index.js";
+export { type LoadLocal, loadRemote, serveEngine } from "./thread/index.js";

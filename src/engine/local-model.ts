@@ -3,7 +3,6 @@ import type { Decoder } from "../nn/decoder.js";
 import type { ModelSpec } from "../nn/spec.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { viewBytes } from "../util/bytes.js";
-import { counted } from "../util/figures.js";
 import type {
   ChatMessageInput,
   DecodeTextOptions,
@@ -12,20 +11,23 @@ import type {
   Model,
   ModelInfo,
   RenderChatOptions,
+  Session,
   SessionOptions,
 } from "./api.js";
-import { decodeOptions, encodeOptions, renderOptions } from "./arguments/calls.js";
-import { ownIds, ownMessages, ownText } from "./arguments/values.js";
-import { ASYNC_DISPOSE } from "./async-dispose.js";
-import { Caller } from "./caller.js";
-import { freeingPolicy } from "./default-context.js";
-import { modelDisposed } from "./ended.js";
-import { Cancel } from "./leaving.js";
-import { LocalSession } from "./local-session.js";
-import { memoryPlan, requireMemory, requirePlaces } from "./memory-plan.js";
-import { type SessionSettings, settingsFor } from "./session-options.js";
-import { restoreSession } from "./session-snapshot.js";
-import type { StepRunner } from "./step-runner.js";
+import {
+  ASYNC_DISPOSE,
+  Caller,
+  Cancel,
+  decodeOptions,
+  encodeOptions,
+  modelDisposed,
+  ownIds,
+  ownMessages,
+  ownText,
+  renderOptions,
+} from "./calls/index.js";
+import { freeingPolicy, LocalSession, openAgain, openSaved, type SessionModel, settingsFor } from "./session/index.js";
+import { MemoryLedger, memoryPlan, type PlannedModel, type StepRunner } from "./step/index.js";
 
 /** Of a policy that a message names, where the model was trained for as many. */
 const ADVISED_TOKENS = 2048;
@@ -38,22 +40,29 @@ export interface LocalModelParts {
   readonly info: ModelInfo;
   /** Most bytes for weights and caches. */
   readonly memoryLimitBytes: number;
+  /** See PlannedModel. */
+  readonly machineBytes: number;
 }
 
-export class LocalModel implements Model {
+export class LocalModel implements Model, SessionModel {
   readonly info: ModelInfo;
   readonly tokenizer: Tokenizer;
   /** Ids that end an answer. */
   readonly endIds: ReadonlySet<number>;
   readonly runner: StepRunner;
+  /** What its sessions were promised of the memory. */
+  readonly ledger: MemoryLedger;
   private disposing: Promise<void> | undefined;
-  private readonly sessions = new Set<LocalSession>();
+  private readonly sessions = new Set<Session>();
 
   constructor(private readonly parts: LocalModelParts) {
     this.info = parts.info;
     this.tokenizer = parts.tokenizer;
     this.endIds = parts.endIds;
     this.runner = parts.runner;
+    const policy = freeingPolicy(ADVISED_TOKENS, this.info);
+    const advice = `Choose a smaller contextLength, a policy with a budget such as ${policy}, or the cache type q8.`;
+    this.ledger = new MemoryLedger(this.planned, { limitBytes: parts.memoryLimitBytes, advice });
   }
 
   get spec(): ModelSpec {
@@ -73,12 +82,24 @@ export class LocalModel implements Model {
       const bytes = viewBytes(saved, "A saved session");
       return this.runner.inTurn(() => {
         this.requireLive();
-        return restoreSession(this, bytes);
+        return this.restored(bytes);
       });
     });
   }
 
-  forgetSession(session: LocalSession): void {
+  private async restored(bytes: Uint8Array): Promise<LocalSession> {
+    const saved = openSaved(bytes, this.info);
+    const session = openAgain(saved, (options) => this.session(options));
+    try {
+      session.fill(saved);
+      return session;
+    } catch (error) {
+      session.abandon();
+      throw error;
+    }
+  }
+
+  forgetSession(session: Session): void {
     this.sessions.delete(session);
   }
 
@@ -130,25 +151,16 @@ export class LocalModel implements Model {
   }
 
   plan(options?: SessionOptions): Promise<MemoryPlan> {
-    return this.call(new Caller(this.plan), () => this.planFor(settingsFor(this.info, options, "plan")));
+    return this.call(new Caller(this.plan), () => {
+      const settings = settingsFor(this.info, options, "plan");
+      const { weightBytes } = this.info;
+      return memoryPlan(this.planned, { settings, weightBytes, availableBytes: this.parts.memoryLimitBytes });
+    });
   }
 
-  private planFor(settings: SessionSettings): MemoryPlan {
-    const { decoder, memoryLimitBytes } = this.parts;
-    const { spec, shapes } = decoder;
-    return memoryPlan(this.runner.backend, spec, shapes, this.info.weightBytes, settings, memoryLimitBytes);
-  }
-
-  /** @throws MemoryError when the cache of such a session cannot fit beside what is taken already */
-  requireCache(settings: SessionSettings): void {
-    const plan = this.planFor(settings);
-    const { backend, decoder } = this.runner;
-    const left = this.parts.memoryLimitBytes - backend.memoryBytes;
-    const needed = plan.cacheBytes + plan.activationBytes;
-    const policy = freeingPolicy(ADVISED_TOKENS, this.info);
-    const advice = `Choose a smaller contextLength, a policy with a budget such as ${policy}, or the cache type q8.`;
-    requireMemory(`A cache of ${counted(plan.cacheTokens, "token")} needs`, needed, left, advice);
-    requirePlaces(backend, decoder.spec, decoder.shapes, settings, plan, advice);
+  private get planned(): PlannedModel {
+    const { spec, shapes } = this.parts.decoder;
+    return { backend: this.runner.backend, spec, shapes, machineBytes: this.parts.machineBytes };
   }
 
   dispose(): Promise<void> {

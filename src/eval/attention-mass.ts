@@ -7,8 +7,10 @@ import { ReferenceBackend } from "../backends/reference/reference.js";
 import { parsePolicy } from "../context/policy-text.js";
 import { SequenceMemory } from "../context/sequence-memory.js";
 import type { LocalModel } from "../engine/local-model.js";
-import type { AttentionCall } from "../tensor/backend.js";
+import { StepRunner } from "../engine/step/step-runner.js";
+import type { AttentionCall, AttentionPart } from "../tensor/backend.js";
 import { ArgumentError } from "../util/errors.js";
+import { observedBackend } from "./observed-backend.js";
 
 export interface AttentionMassOptions {
   /** First places that are looked at; default 4. */
@@ -53,65 +55,65 @@ export async function attentionMass(
   if (longest <= from) throw new ArgumentError(`A text needs more than ${from} tokens; the longest has ${longest}.`);
   const { attention: shapes } = decoder.shapes;
   const sums = shapes.map(({ heads }) => new MassSums(heads, places, from));
-  const compute = backend.attention;
   let layer = 0;
-  backend.attention = (call) => {
-    sums[layer++].add(call);
-    compute.call(backend, call);
-  };
-  try {
+  const observed = observedBackend(backend, { attention: (call) => sums[layer++].add(call) });
+  const runner = new StepRunner(observed, decoder);
+  await model.runner.inTurn(async () => {
     for (const ids of texts) {
       layer = 0;
       const settings = { policy: parsePolicy("full"), keyType: "f32", valueType: "f32", limit: ids.length } as const;
-      const memory = new SequenceMemory(backend, decoder.shapes, settings);
-      await model.runner.run(memory, ids, "last", () => {});
-      memory.dispose();
+      const memory = new SequenceMemory(observed, decoder.shapes, settings);
+      try {
+        await runner.run(memory, ids, "last", () => {});
+      } finally {
+        memory.dispose();
+      }
     }
-  } finally {
-    backend.attention = compute;
-  }
+  });
   const layers = sums.map((sum, index) => ({ layer: shapes[index].layer, ...sum.means() }));
   return { layers, uniform: uniformShare(texts, from) };
 }
 
 /** Sums over the queries of one layer. */
 class MassSums {
-  readonly #places: Float64Array[];
-  readonly #nowhere: Float64Array;
-  #queries = 0;
+  private readonly places: Float64Array[];
+  private readonly nowhere: Float64Array;
+  private queries = 0;
 
   constructor(
     heads: number,
     places: number,
     private readonly from: number,
   ) {
-    this.#places = Array.from({ length: heads }, () => new Float64Array(places));
-    this.#nowhere = new Float64Array(heads);
+    this.places = Array.from({ length: heads }, () => new Float64Array(places));
+    this.nowhere = new Float64Array(heads);
   }
 
   /** A whole text, so rows and slots are places in it. */
   add(call: AttentionCall): void {
-    const { slice, group, out } = call;
+    const { parts, group, out } = call;
     for (let row = this.from; row < out.rows; row++) {
-      this.#queries++;
-      for (let index = 0; index < slice.heads; index++) {
-        for (let g = 0; g < group; g++) this.#addHead(call, row, index, (slice.head + index) * group + g);
+      this.queries++;
+      for (const part of parts) {
+        part.slice.heads.forEach((kvHead, index) => {
+          for (let g = 0; g < group; g++) this.addHead(call, part, row, index, kvHead * group + g);
+        });
       }
     }
   }
 
-  #addHead(call: AttentionCall, row: number, index: number, head: number): void {
-    const { slots, weights, total } = attentionWeights(call, row, index, head);
-    const sums = this.#places[head];
+  private addHead(call: AttentionCall, part: AttentionPart, row: number, index: number, head: number): void {
+    const { slots, weights, total } = attentionWeights(call, part, row, index, head);
+    const sums = this.places[head];
     slots.forEach((slot, j) => {
       if (slot < sums.length) sums[slot] += weights[j] / total;
     });
-    this.#nowhere[head] += 1 - weights.reduce((sum, weight) => sum + weight, 0) / total;
+    this.nowhere[head] += 1 - weights.reduce((sum, weight) => sum + weight, 0) / total;
   }
 
   means(): HeadMass & { readonly heads: readonly HeadMass[] } {
-    const heads = this.#places.map((sums, head): HeadMass => {
-      return { places: Array.from(sums, (sum) => sum / this.#queries), nowhere: this.#nowhere[head] / this.#queries };
+    const heads = this.places.map((sums, head): HeadMass => {
+      return { places: Array.from(sums, (sum) => sum / this.queries), nowhere: this.nowhere[head] / this.queries };
     });
     const mean = (of: (head: HeadMass) => number) => heads.reduce((sum, head) => sum + of(head), 0) / heads.length;
     const places = heads[0].places.map((_, place) => mean((head) => head.places[place]));

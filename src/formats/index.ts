@@ -1,4 +1,7 @@
-/** Model files: GGUF and safetensors as checkpoints, and references to local and hub models. */
+/**
+ * Model files: GGUF and safetensors as checkpoints, and references to local and hub models.
+ * Unstable: may change in any version (docs/stability.md).
+ */
 export type * from "./checkpoint.js";
 export { type GgufFile, isGguf, readGguf } from "./gguf.js";
 export { openCheckpoint } from "./open.js";

@@ -1,7 +1,7 @@
 /** What a file of `models/` provides: how to make a ModelSpec of a checkpoint's metadata. */
 import type { ModelSpec } from "../nn/spec.js";
-import type { NeutralKeys } from "./meaningful-keys.js";
 import type { ModelMetadata } from "./metadata.js";
+import type { NeutralKeys } from "./neutral-keys.js";
 
 export interface Architecture {
   /** Small tensors whose numbers are part of the spec (RoPE factors), read before `build` where they exist. */

@@ -1,4 +1,7 @@
-/** The registry of architectures, by `general.architecture`: adding one is adding its file and a line here. */
+/**
+ * The registry of architectures, by `general.architecture`: adding one is adding its file and a line here.
+ * Unstable: may change in any version (docs/stability.md).
+ */
 import { UnsupportedError } from "../util/errors.js";
 import type { Architecture } from "./architecture.js";
 import { bloom } from "./bloom.js";

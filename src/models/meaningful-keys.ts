@@ -6,9 +6,7 @@ import type { MetadataValue } from "../formats/checkpoint.js";
 import { UnsupportedError } from "../util/errors.js";
 import type { Architecture } from "./architecture.js";
 import { type ModelMetadata, shown } from "./metadata.js";
-
-/** Values with which a key changes nothing. */
-export type NeutralKeys = Readonly<Record<string, readonly (number | boolean | string)[]>>;
+import type { NeutralKeys } from "./neutral-keys.js";
 
 const NONE = [0, false];
 /** A factor of 1; llama.cpp takes 0 for "none". */

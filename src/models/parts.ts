@@ -119,17 +119,14 @@ export function experts(
     const found = `${used} of ${count} experts in ${blocks} blocks cannot be used`;
     throw new FormatError(`${meta.checkpoint.location}: ${found}.`, { count, used });
   }
-  const stack = (name: string, inputs: number, outputs: number): LinearSpec[] => {
-    const weights = matrix(`${block}.${name}.weight`, count * outputs, inputs);
-    const biases = table(`${block}.${name}.bias`, count, outputs);
-    const biased = meta.hasTensor(biases.tensor);
-    return Array.from({ length: count }, (_, expert) => {
-      const weight = slice(weights, expert * outputs, outputs);
-      return biased ? { weight, bias: slice(biases, expert, 1) } : { weight };
-    });
+  const stack = (name: string, inputs: number, outputs: number): LinearSpec => {
+    const weight = { ...matrix(`${block}.${name}.weight`, count * outputs, inputs), experts: count };
+    const bias = table(`${block}.${name}.bias`, count, outputs);
+    return meta.hasTensor(bias.tensor) ? { weight, bias } : { weight };
   };
   return {
     kind: "experts",
+    count,
     used,
     weighting,
     gating,

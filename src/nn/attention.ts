@@ -5,7 +5,7 @@
 import type { AttentionShape, WholeAttentionState } from "../context/mixer-state.js";
 import type { Backend } from "../tensor/backend.js";
 import type { Tensor, Weight } from "../tensor/tensor.js";
-import { type Batch, segmentRows } from "./batch.js";
+import type { Batch } from "./batch.js";
 import { Linear } from "./linear.js";
 import { type Norm, optionalNorm } from "./norm.js";
 import type { AttentionSpec } from "./spec.js";
@@ -42,11 +42,8 @@ export class Attention {
     const k = this.keyNorm.forward(ops, this.project(ops, this.key, x)); // [T, Hkv*D]
     const v = this.project(ops, this.value, x); // [T, Hkv*Dv]
     const out = this.emptyOutput(ops, x.rows);
-    for (const segment of batch.segments) {
-      const [qs, ks, vs, outs] = [q, k, v, out].map((rows) => segmentRows(ops, rows, segment));
-      const { sinks, table } = this;
-      segment.state.attention(this.layer).attend(ops, { q: qs, k: ks, v: vs, out: outs, sinks, table });
-    }
+    const { sinks, table } = this;
+    batch.states.attention(this.layer).attend(ops, { q, k, v, out, sinks, table });
     return this.output.forward(ops, out);
   }
 
@@ -59,10 +56,7 @@ export class Attention {
   across(ops: Backend, x: Tensor, batch: Batch): Tensor {
     const q = this.project(ops, this.query, x);
     const out = this.emptyOutput(ops, x.rows);
-    for (const segment of batch.segments) {
-      const [qs, outs] = [q, out].map((rows) => segmentRows(ops, rows, segment));
-      segment.state.cross(this.layer).attend(ops, { q: qs, out: outs, table: this.table });
-    }
+    batch.states.cross(this.layer).attend(ops, { q, out, table: this.table });
     return this.output.forward(ops, out);
   }
 

@@ -1,8 +1,9 @@
 /** The causal convolution of state-space layers; each sequence carries the last inputs of the step before. */
-import type { LayerStates, RecurrentTensor } from "../context/mixer-state.js";
+import type { CarriedStates, RecurrentTensor } from "../context/mixer-state.js";
+import { segmentRows } from "../context/segments.js";
 import type { Backend } from "../tensor/backend.js";
 import type { Tensor, Weight } from "../tensor/tensor.js";
-import { type Batch, mapSegments, segmentRows } from "./batch.js";
+import { type Batch, mapSegments } from "./batch.js";
 import type { ConvolutionSpec } from "./spec.js";
 import type { Weights } from "./weights.js";
 
@@ -16,7 +17,7 @@ export class Convolution {
   }
 
   /** x [T, channels] -> SiLU of the convolution, [T, channels] */
-  forward(ops: Backend, x: Tensor, batch: Batch, stateOf: (states: LayerStates) => RecurrentTensor): Tensor {
+  forward(ops: Backend, x: Tensor, batch: Batch, stateOf: (states: CarriedStates) => RecurrentTensor): Tensor {
     const { kernel, bias } = this;
     return mapSegments(ops, batch, (segment) => {
       const { before, after } = stateOf(segment.state);

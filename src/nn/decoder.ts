@@ -55,17 +55,21 @@ export class Decoder {
   }
 
   /**
-   * Reads a source whole: the batch's states are an encoder's. Every decoder layer's keys and values of it go to `memory`;
-   * the result, [n, C], is what the encoder makes of the source.
+   * Reads a source whole: the batch's states are an encoder's. Every decoder layer's keys and values of it go to `memory`.
+   * Between layers it gives what it has, [n, C], so that whoever runs it may stop; the last is what the encoder makes of the
+   * source.
    */
-  encode(ops: Backend, batch: Batch, memory: Pick<LayerStates, "cross">): Tensor {
+  *encode(ops: Backend, batch: Batch, memory: Pick<LayerStates, "cross">): Generator<Tensor, void, undefined> {
     let x = this.embed(ops, batch);
-    for (const layer of this.encoderLayers) x = ops.scope(layer, x, batch);
+    for (const layer of this.encoderLayers) {
+      x = ops.scope(layer, x, batch);
+      yield x;
+    }
     const source = this.encoderNorm.forward(ops, x);
     this.layers.forEach(({ cross }, index) => {
       cross?.remember(ops, source, memory.cross(index));
     });
-    return source;
+    yield source;
   }
 
   /** [T, C] */

@@ -1,49 +1,37 @@
 /** Mixture of experts (1701.06538, Mixtral 2401.04088): gated feed-forwards of which each row uses a few. */
-import type { Backend, Routing } from "../tensor/backend.js";
-import type { Tensor, Weight } from "../tensor/tensor.js";
+import type { Backend } from "../tensor/backend.js";
+import type { ExpertWeights, Tensor } from "../tensor/tensor.js";
 import { Linear } from "./linear.js";
 import type { ExpertsSpec, LinearSpec } from "./spec.js";
 import type { Weights } from "./weights.js";
 
 export class Experts {
   private readonly router: Linear;
-  private readonly gate: ExpertLinear;
-  private readonly up: ExpertLinear;
-  private readonly down: ExpertLinear;
+  private readonly gate: ExpertWeights;
+  private readonly up: ExpertWeights;
+  private readonly down: ExpertWeights;
 
   constructor(
     private readonly spec: ExpertsSpec,
     weights: Weights,
   ) {
     this.router = new Linear(spec.router, weights);
-    this.gate = new ExpertLinear(spec.gate, weights);
-    this.up = new ExpertLinear(spec.up, weights);
-    this.down = new ExpertLinear(spec.down, weights);
+    const stack = ({ weight, bias }: LinearSpec): ExpertWeights => ({
+      count: spec.count,
+      matrix: weights.get(weight),
+      bias: bias && weights.get(bias),
+    });
+    this.gate = stack(spec.gate);
+    this.up = stack(spec.up);
+    this.down = stack(spec.down);
   }
 
   /** x [T, C] -> [T, C] */
   forward(ops: Backend, x: Tensor): Tensor {
     const { used, weighting, gating } = this.spec;
     const routing = ops.route(this.router.forward(ops, x), used, weighting);
-    const gate = this.gate.forward(ops, x, routing); // [T*k, hidden]
-    const hidden = ops.gated(gate, this.up.forward(ops, x, routing), gating);
-    return ops.mixExperts(this.down.forward(ops, hidden, routing), routing);
-  }
-}
-
-/** The same matrix of all experts. */
-class ExpertLinear {
-  private readonly matrices: readonly Weight[];
-  private readonly biases: readonly Weight[] | undefined;
-
-  constructor(specs: readonly LinearSpec[], weights: Weights) {
-    const parts = specs.map((spec) => new Linear(spec, weights));
-    this.matrices = parts.map(({ weight }) => weight);
-    const biases = parts.flatMap(({ bias }) => bias ?? []);
-    this.biases = biases.length > 0 ? biases : undefined;
-  }
-
-  forward(ops: Backend, x: Tensor, routing: Routing): Tensor {
-    return ops.expertLinear(x, this.matrices, routing, this.biases);
+    const gate = ops.expertLinear(x, this.gate, routing); // [T*k, hidden]
+    const hidden = ops.gated(gate, ops.expertLinear(x, this.up, routing), gating);
+    return ops.mixExperts(ops.expertLinear(hidden, this.down, routing), routing);
   }
 }

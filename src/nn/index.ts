@@ -1,4 +1,7 @@
-/** Models as data, and the decoder that runs them. */
+/**
+ * Models as data, and the decoder that runs them.
+ * Unstable: may change in any version (docs/stability.md).
+ */
 export type * from "./batch.js";
 export { Decoder } from "./decoder.js";
 export type * from "./spec.js";

@@ -1,8 +1,9 @@
 /** The selective scan over the rows of each sequence of a batch, on its own state. */
-import type { LayerStates, RecurrentTensor } from "../context/mixer-state.js";
+import type { CarriedStates, RecurrentTensor } from "../context/mixer-state.js";
+import { segmentRows } from "../context/segments.js";
 import type { Backend, ScanCall } from "../tensor/backend.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Batch, mapSegments, segmentRows } from "./batch.js";
+import { type Batch, mapSegments } from "./batch.js";
 
 /** -> [T, channels] */
 export function scanSegments(
@@ -10,7 +11,7 @@ export function scanSegments(
   rows: Pick<ScanCall, "x" | "dt" | "b" | "c">,
   weights: Pick<ScanCall, "a" | "skip">,
   batch: Batch,
-  stateOf: (states: LayerStates) => RecurrentTensor,
+  stateOf: (states: CarriedStates) => RecurrentTensor,
 ): Tensor {
   return mapSegments(ops, batch, (segment) => {
     const part = (tensor: Tensor) => segmentRows(ops, tensor, segment);

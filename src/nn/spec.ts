@@ -19,6 +19,8 @@ export interface WeightRef {
   readonly exact: boolean;
   /** Where it is only a part: its first element, and the shape of the whole tensor. */
   readonly part?: { readonly start: number; readonly rows: number; readonly cols: number };
+  /** E, where the rows are those of the matrices of so many experts, one behind the other. */
+  readonly experts?: number;
 }
 
 /** y = x W^T + b: W [outputs, inputs], b [1, outputs]. */
@@ -140,10 +142,12 @@ export interface ExpertsSpec {
   readonly gating: Gating;
   /** [E, C] */
   readonly router: LinearSpec;
-  /** By expert. */
-  readonly gate: readonly LinearSpec[];
-  readonly up: readonly LinearSpec[];
-  readonly down: readonly LinearSpec[];
+  /** E */
+  readonly count: number;
+  /** The layers of all experts in one: W [E * outputs, inputs], b [E, outputs]. */
+  readonly gate: LinearSpec;
+  readonly up: LinearSpec;
+  readonly down: LinearSpec;
 }
 
 export type FeedForwardSpec = DenseMlpSpec | GatedMlpSpec | ExpertsSpec;

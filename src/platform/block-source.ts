@@ -38,41 +38,40 @@ function hold(key: string, letGo: () => void): void {
 }
 
 export class BlockSource implements ByteSource {
-  readonly #file: RemoteFile;
-  readonly #store: BlockStore | undefined;
-  readonly #abort = new AbortController();
-  readonly #signal: AbortSignal | undefined;
-  readonly #key = ++sources;
-  readonly #blocks = new Map<number, Promise<Uint8Array>>();
-  readonly #writes = new Set<Promise<void>>();
-  #lastRead = -1;
+  private readonly file: RemoteFile;
+  private readonly store: BlockStore | undefined;
+  private readonly abort = new AbortController();
+  private readonly signal: AbortSignal | undefined;
+  private readonly key = ++sources;
+  private readonly blocks = new Map<number, Promise<Uint8Array>>();
+  private readonly writes = new Set<Promise<void>>();
+  private lastRead = -1;
 
   constructor(file: RemoteFile, store?: BlockStore, signal?: AbortSignal) {
-    this.#file = file;
-    this.#store = store;
-    this.#signal = signal;
-    signal?.addEventListener("abort", this.#cancel);
-    if (signal?.aborted) this.#cancel();
+    this.file = file;
+    this.store = store;
+    this.signal = signal;
+    signal?.addEventListener("abort", this.cancel);
+    if (signal?.aborted) this.cancel();
   }
 
-  readonly #cancel = () => this.#abort.abort();
+  private readonly cancel = () => this.abort.abort();
 
   get name(): string {
-    return this.#file.url;
+    return this.file.url;
   }
 
   get size(): number {
-    return this.#file.size;
+    return this.file.size;
   }
 
   async read(offset: number, into: Uint8Array): Promise<void> {
     const end = offset + into.length;
-    if (!Number.isSafeInteger(offset) || offset < 0 || end > this.size)
-      throw endsEarly(this.#file, offset, into.length);
+    if (!Number.isSafeInteger(offset) || offset < 0 || end > this.size) throw endsEarly(this.file, offset, into.length);
     for (let at = offset; at < end; ) {
-      if (this.#abort.signal.aborted) throw new CancelledError(`Reading '${this.name}' was cancelled.`);
+      if (this.abort.signal.aborted) throw new CancelledError(`Reading '${this.name}' was cancelled.`);
       const index = Math.floor(at / BLOCK_BYTES);
-      const block = await this.#blockToRead(index);
+      const block = await this.blockToRead(index);
       const piece = block.subarray(at - index * BLOCK_BYTES, end - index * BLOCK_BYTES);
       into.set(piece, at - offset);
       at += piece.length;
@@ -80,52 +79,52 @@ export class BlockSource implements ByteSource {
   }
 
   async close(): Promise<void> {
-    this.#signal?.removeEventListener("abort", this.#cancel);
-    this.#cancel();
-    for (const index of this.#blocks.keys()) this.#letGo(index);
-    await Promise.all(this.#writes);
-    await this.#file.close?.();
+    this.signal?.removeEventListener("abort", this.cancel);
+    this.cancel();
+    for (const index of this.blocks.keys()) this.letGo(index);
+    await Promise.all(this.writes);
+    await this.file.close?.();
   }
 
-  #blockToRead(index: number): Promise<Uint8Array> {
-    const block = this.#block(index);
-    const inOrder = index === this.#lastRead || index === this.#lastRead + 1;
-    this.#lastRead = index;
+  private blockToRead(index: number): Promise<Uint8Array> {
+    const block = this.block(index);
+    const inOrder = index === this.lastRead || index === this.lastRead + 1;
+    this.lastRead = index;
     for (let next = index + 1; inOrder && next <= index + AHEAD && next * BLOCK_BYTES < this.size; next++) {
-      void this.#block(next);
+      void this.block(next);
     }
     return block;
   }
 
-  #block(index: number): Promise<Uint8Array> {
-    const known = this.#blocks.get(index);
-    const block = known ?? this.#load(index);
+  private block(index: number): Promise<Uint8Array> {
+    const known = this.blocks.get(index);
+    const block = known ?? this.load(index);
     if (!known) {
-      this.#blocks.set(index, block);
+      this.blocks.set(index, block);
       // What failed is tried anew by the next who asks; one ahead may have no reader that sees it.
-      block.catch(() => this.#blocks.get(index) === block && this.#letGo(index));
+      block.catch(() => this.blocks.get(index) === block && this.letGo(index));
     }
-    hold(`${this.#key} ${index}`, () => this.#blocks.delete(index));
+    hold(`${this.key} ${index}`, () => this.blocks.delete(index));
     return block;
   }
 
-  #letGo(index: number): void {
-    this.#blocks.delete(index);
-    held.delete(`${this.#key} ${index}`);
+  private letGo(index: number): void {
+    this.blocks.delete(index);
+    held.delete(`${this.key} ${index}`);
   }
 
-  async #load(index: number): Promise<Uint8Array> {
+  private async load(index: number): Promise<Uint8Array> {
     const start = index * BLOCK_BYTES;
     const length = Math.min(BLOCK_BYTES, this.size - start);
-    const stored = await this.#store?.get(index, length);
+    const stored = await this.store?.get(index, length);
     if (stored) return stored;
     const block = new Uint8Array(length);
-    await this.#file.read(start, block, this.#abort.signal);
-    while (this.#writes.size >= MOST_WRITES) await Promise.race(this.#writes);
-    const write = this.#store?.put(index, block);
+    await this.file.read(start, block, this.abort.signal);
+    while (this.writes.size >= MOST_WRITES) await Promise.race(this.writes);
+    const write = this.store?.put(index, block);
     if (write) {
-      this.#writes.add(write);
-      void write.then(() => this.#writes.delete(write));
+      this.writes.add(write);
+      void write.then(() => this.writes.delete(write));
     }
     return block;
   }

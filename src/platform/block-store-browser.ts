@@ -86,20 +86,20 @@ async function hasRoom({ url, size }: RemoteFile, stored: number, note: Note): P
 }
 
 class OpfsBlocks implements BlockStore {
-  readonly #folder: Folder;
-  readonly #url: string;
+  private readonly folder: Folder;
+  private readonly url: string;
   /** Undefined when nothing more is to be written. */
-  #note: Note | undefined;
+  private note: Note | undefined;
 
   constructor(folder: Folder, url: string, note: Note | undefined) {
-    this.#folder = folder;
-    this.#url = url;
-    this.#note = note;
+    this.folder = folder;
+    this.url = url;
+    this.note = note;
   }
 
   async get(index: number, bytes: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
     try {
-      const file = await (await this.#folder.getFileHandle(String(index))).getFile();
+      const file = await (await this.folder.getFileHandle(String(index))).getFile();
       const content = new Uint8Array(await file.arrayBuffer());
       const block = content.subarray(0, bytes);
       const hash = await sha256(block);
@@ -112,15 +112,15 @@ class OpfsBlocks implements BlockStore {
   }
 
   async put(index: number, block: Uint8Array<ArrayBuffer>): Promise<void> {
-    if (!this.#note) return;
+    if (!this.note) return;
     try {
-      await writeFile(this.#folder, String(index), [block, await sha256(block)]);
+      await writeFile(this.folder, String(index), [block, await sha256(block)]);
     } catch (error) {
-      this.#note?.(
-        `${this.#url} is not stored as a whole, so the rest is fetched at every visit (${describe(error)}). ` +
+      this.note?.(
+        `${this.url} is not stored as a whole, so the rest is fetched at every visit (${describe(error)}). ` +
           "deleteStored() makes room.",
       );
-      this.#note = undefined;
+      this.note = undefined;
     }
   }
 }

@@ -44,33 +44,33 @@ export async function listPath(path: string): Promise<readonly string[] | "file"
 }
 
 class FileSource implements ByteSource {
-  readonly #handle: FileHandle;
+  private readonly handle: FileHandle;
 
   constructor(
     readonly name: string,
     readonly size: number,
     handle: FileHandle,
   ) {
-    this.#handle = handle;
+    this.handle = handle;
   }
 
   async read(offset: number, into: Uint8Array): Promise<void> {
     if (!Number.isSafeInteger(offset) || offset < 0 || offset + into.length > this.size)
-      throw this.#missing(offset, into);
+      throw this.missing(offset, into);
     for (let done = 0; done < into.length; ) {
       const length = Math.min(into.length - done, READ_BYTES);
-      const { bytesRead } = await this.#handle.read(into, done, length, offset + done);
+      const { bytesRead } = await this.handle.read(into, done, length, offset + done);
       // The file was cut while it was open.
-      if (bytesRead === 0) throw this.#missing(offset, into);
+      if (bytesRead === 0) throw this.missing(offset, into);
       done += bytesRead;
     }
   }
 
   async close(): Promise<void> {
-    await this.#handle.close();
+    await this.handle.close();
   }
 
-  #missing(offset: number, into: Uint8Array): FormatError {
+  private missing(offset: number, into: Uint8Array): FormatError {
     return new FormatError(
       `'${this.name}' ends too early: expected ${into.length} bytes at offset ${offset}, the file has ${this.size}. ` +
         "It may be truncated: download or copy it again.",

@@ -30,35 +30,35 @@ export interface PartialFile {
 
 /** The part of the cache that holds one model repository. */
 export class RepoCache {
-  readonly #folder: string;
+  private readonly folder: string;
 
   /** @param repo a checked name, "user/name" or "name" */
   constructor(cacheFolder: string, repo: string) {
-    this.#folder = join(cacheFolder, ["models", ...repo.split("/")].join("--"));
+    this.folder = join(cacheFolder, ["models", ...repo.split("/")].join("--"));
   }
 
   /** The commit that `main` was when it was last fetched. */
   async commit(): Promise<string | undefined> {
-    const text = await readFile(this.#ref(), "utf8").catch(() => "");
+    const text = await readFile(this.ref(), "utf8").catch(() => "");
     return COMMIT.test(text.trim()) ? text.trim() : undefined;
   }
 
   async setCommit(commit: string): Promise<void> {
     if ((await this.commit()) === commit) return;
-    await mkdir(dirname(this.#ref()), { recursive: true });
-    const draft = `${this.#ref()}.${owner()}`;
+    await mkdir(dirname(this.ref()), { recursive: true });
+    const draft = `${this.ref()}.${owner()}`;
     await writeFile(draft, commit);
-    await rename(draft, this.#ref());
+    await rename(draft, this.ref());
   }
 
   /** Where a file of a commit lies, whether it is there or not. */
   location(commit: string, path: string): string {
-    return join(this.#folder, "snapshots", commit, ...path.split("/"));
+    return join(this.folder, "snapshots", commit, ...path.split("/"));
   }
 
   /** Names and sizes of the files of a commit that are there. */
   async files(commit: string): Promise<{ path: string; size: number }[]> {
-    const folder = join(this.#folder, "snapshots", commit);
+    const folder = join(this.folder, "snapshots", commit);
     const names = await readdir(folder, { recursive: true }).catch(() => []);
     const files = await Promise.all(
       names.sort().map(async (name) => ({ path: name.split(sep).join("/"), size: await fileSize(join(folder, name)) })),
@@ -68,7 +68,7 @@ export class RepoCache {
 
   /** Whether the content with this etag is there and whole. */
   async hasBlob(etag: string, size: number): Promise<boolean> {
-    return (await fileSize(this.#blob(etag))) === size;
+    return (await fileSize(this.blob(etag))) === size;
   }
 
   /** Makes the content with this etag a file of the commit; returns its location. */
@@ -79,21 +79,21 @@ export class RepoCache {
     // A link to content that was deleted.
     await rm(location, { force: true });
     try {
-      await symlink(relative(dirname(location), this.#blob(etag)), location);
+      await symlink(relative(dirname(location), this.blob(etag)), location);
     } catch (error) {
       // Another process was faster, or links are not allowed (Windows): then the file itself goes there.
       if ((await fileSize(location)) === undefined)
-        await rename(this.#blob(etag), location).catch(() => Promise.reject(error));
+        await rename(this.blob(etag), location).catch(() => Promise.reject(error));
     }
     return location;
   }
 
   /** A file of this process alone to download into: what an earlier try left, or an empty one. */
   async claimPartial(etag: string): Promise<PartialFile> {
-    await mkdir(join(this.#folder, "blobs"), { recursive: true });
-    const path = `${this.#blob(etag)}.${owner()}.${PARTIAL}`;
-    for (const name of await this.#abandoned(etag)) {
-      const claimed = await rename(join(this.#folder, "blobs", name), path).then(
+    await mkdir(join(this.folder, "blobs"), { recursive: true });
+    const path = `${this.blob(etag)}.${owner()}.${PARTIAL}`;
+    for (const name of await this.abandoned(etag)) {
+      const claimed = await rename(join(this.folder, "blobs", name), path).then(
         () => true,
         () => false,
       );
@@ -105,7 +105,7 @@ export class RepoCache {
 
   /** Keeps what was downloaded for the next try. */
   async releasePartial(etag: string, partial: PartialFile): Promise<void> {
-    await rename(partial.path, `${this.#blob(etag)}.${PARTIAL}`).catch(() => {});
+    await rename(partial.path, `${this.blob(etag)}.${PARTIAL}`).catch(() => {});
   }
 
   /** Throws away what was downloaded: it is not what it should be. */
@@ -116,21 +116,21 @@ export class RepoCache {
 
   /** The download is whole. */
   async finishPartial(etag: string, partial: PartialFile): Promise<void> {
-    await rename(partial.path, this.#blob(etag));
+    await rename(partial.path, this.blob(etag));
   }
 
-  #ref(): string {
-    return join(this.#folder, "refs", "main");
+  private ref(): string {
+    return join(this.folder, "refs", "main");
   }
 
-  #blob(etag: string): string {
-    return join(this.#folder, "blobs", etag);
+  private blob(etag: string): string {
+    return join(this.folder, "blobs", etag);
   }
 
   /** Partial files of this etag that nobody is writing: released ones, and those of processes of this machine that died. */
-  async #abandoned(etag: string): Promise<string[]> {
+  private async abandoned(etag: string): Promise<string[]> {
     const mine = `${hostname()}-`;
-    const names = await readdir(join(this.#folder, "blobs"));
+    const names = await readdir(join(this.folder, "blobs"));
     return names.filter((name) => {
       if (!name.startsWith(`${etag}.`) || !name.endsWith(PARTIAL)) return false;
       const middle = name.slice(etag.length + 1, -PARTIAL.length);

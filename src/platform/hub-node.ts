@@ -24,35 +24,35 @@ interface Access {
 }
 
 export class NodeHub implements Hub {
-  readonly #env: Environment;
+  private readonly env: Environment;
   /** The commit of a repository, so that the files of one load are of one commit; a new listing looks again. */
-  readonly #commits = new Map<string, string>();
+  private readonly commits = new Map<string, string>();
 
   constructor(
     env: Environment,
     private readonly limits: HubLimits = HUB_LIMITS,
   ) {
-    this.#env = env;
+    this.env = env;
   }
 
   async list(repo: string, signal?: AbortSignal): Promise<readonly { readonly path: string; readonly size: number }[]> {
     checkRepo(repo);
-    if (this.#offline()) return this.#listCached(repo);
-    this.#commits.delete(repo);
+    if (this.offline()) return this.listCached(repo);
+    this.commits.delete(repo);
     try {
-      const access = await this.#access(signal);
-      const revision = await this.#commit(repo, access);
-      return await this.#listOnline(repo, revision, access);
+      const access = await this.access(signal);
+      const revision = await this.commit(repo, access);
+      return await this.listOnline(repo, revision, access);
     } catch (error) {
-      const typed = hubError(error, { repo, endpoint: this.#endpoint() }, signal);
+      const typed = hubError(error, { repo, endpoint: this.endpoint() }, signal);
       // Without a network, what was fetched before can still be used.
       if (!isUnreachable(typed)) throw typed;
-      return this.#listCached(repo).catch(() => Promise.reject(typed));
+      return this.listCached(repo).catch(() => Promise.reject(typed));
     }
   }
 
-  async #listOnline(repo: string, revision: string, access: Access): Promise<{ path: string; size: number }[]> {
-    const ask = listingFetch(access.fetch, this.#endpoint(), this.limits);
+  private async listOnline(repo: string, revision: string, access: Access): Promise<{ path: string; size: number }[]> {
+    const ask = listingFetch(access.fetch, this.endpoint(), this.limits);
     const files: { path: string; size: number }[] = [];
     let entries = 0;
     for await (const entry of listFiles({ ...access, fetch: ask, repo, revision, recursive: true })) {
@@ -71,26 +71,26 @@ export class NodeHub implements Hub {
   async fetch(repo: string, path: string, options: HubFetchOptions = {}): Promise<string> {
     checkRepo(repo);
     checkPath(path);
-    const cache = new RepoCache(hubCacheFolder(this.#env), repo);
-    if (this.#offline()) return this.#cached(cache, repo, path);
+    const cache = new RepoCache(hubCacheFolder(this.env), repo);
+    if (this.offline()) return this.cached(cache, repo, path);
     try {
-      const access = await this.#access(options.signal);
-      return await this.#fetchOnline(cache, repo, path, access, options);
+      const access = await this.access(options.signal);
+      return await this.fetchOnline(cache, repo, path, access, options);
     } catch (error) {
-      const typed = hubError(error, { repo, path, endpoint: this.#endpoint() }, options.signal);
+      const typed = hubError(error, { repo, path, endpoint: this.endpoint() }, options.signal);
       if (!isUnreachable(typed)) throw typed;
-      return this.#cached(cache, repo, path).catch(() => Promise.reject(typed));
+      return this.cached(cache, repo, path).catch(() => Promise.reject(typed));
     }
   }
 
-  async #fetchOnline(
+  private async fetchOnline(
     cache: RepoCache,
     repo: string,
     path: string,
     access: Access,
     options: HubFetchOptions,
   ): Promise<string> {
-    const revision = await this.#commit(repo, access);
+    const revision = await this.commit(repo, access);
     const location = cache.location(revision, path);
     const size = await fileSize(location);
     if (size !== undefined) {
@@ -111,66 +111,66 @@ export class NodeHub implements Hub {
   }
 
   /** The commit that `main` is. */
-  async #commit(repo: string, access: Access): Promise<string> {
-    const known = this.#commits.get(repo);
+  private async commit(repo: string, access: Access): Promise<string> {
+    const known = this.commits.get(repo);
     if (known) return known;
     const { sha } = await modelInfo({ ...access, name: repo, revision: REVISION, additionalFields: ["sha"] });
     if (typeof sha !== "string" || !/^[0-9a-f]{40}$/.test(sha)) {
       throw new NetworkError(`The hub named no commit for '${repo}'. Check HF_ENDPOINT.`, { repo });
     }
-    this.#commits.set(repo, sha);
+    this.commits.set(repo, sha);
     return sha;
   }
 
-  async #cached(cache: RepoCache, repo: string, path: string): Promise<string> {
+  private async cached(cache: RepoCache, repo: string, path: string): Promise<string> {
     const commit = await cache.commit();
     const location = commit === undefined ? undefined : cache.location(commit, path);
     if (location !== undefined && (await fileSize(location)) !== undefined) return location;
     throw new NotFoundError(
-      `'${path}' of '${repo}' is not in the cache '${hubCacheFolder(this.#env)}', and HF_HUB_OFFLINE forbids to fetch it. ` +
+      `'${path}' of '${repo}' is not in the cache '${hubCacheFolder(this.env)}', and HF_HUB_OFFLINE forbids to fetch it. ` +
         "Unset HF_HUB_OFFLINE and try again.",
       { repo, path },
     );
   }
 
-  async #listCached(repo: string): Promise<readonly { readonly path: string; readonly size: number }[]> {
-    const cache = new RepoCache(hubCacheFolder(this.#env), repo);
+  private async listCached(repo: string): Promise<readonly { readonly path: string; readonly size: number }[]> {
+    const cache = new RepoCache(hubCacheFolder(this.env), repo);
     const commit = await cache.commit();
     const files = commit === undefined ? [] : await cache.files(commit);
     if (files.length > 0) return files;
     throw new NotFoundError(
-      `Nothing of '${repo}' is in the cache '${hubCacheFolder(this.#env)}', and HF_HUB_OFFLINE forbids to fetch it. ` +
+      `Nothing of '${repo}' is in the cache '${hubCacheFolder(this.env)}', and HF_HUB_OFFLINE forbids to fetch it. ` +
         "Unset HF_HUB_OFFLINE and try again.",
       { repo },
     );
   }
 
-  async #access(signal: AbortSignal | undefined): Promise<Access> {
+  private async access(signal: AbortSignal | undefined): Promise<Access> {
     signal?.throwIfAborted();
-    const accessToken = await this.#token();
+    const accessToken = await this.token();
     return {
-      hubUrl: this.#endpoint(),
+      hubUrl: this.endpoint(),
       ...(accessToken === undefined ? {} : { accessToken }),
       fetch: answerFetch(this.limits, signal),
     };
   }
 
-  async #token(): Promise<string | undefined> {
+  private async token(): Promise<string | undefined> {
     const file =
-      this.#env.HF_TOKEN_PATH ||
-      join(dirname(hubCacheFolder({ ...this.#env, HF_HUB_CACHE: "", HUGGINGFACE_HUB_CACHE: "" })), "token");
-    const token = (this.#env.HF_TOKEN || (await readFile(file, "utf8").catch(() => ""))).trim();
+      this.env.HF_TOKEN_PATH ||
+      join(dirname(hubCacheFolder({ ...this.env, HF_HUB_CACHE: "", HUGGINGFACE_HUB_CACHE: "" })), "token");
+    const token = (this.env.HF_TOKEN || (await readFile(file, "utf8").catch(() => ""))).trim();
     if (token === "") return undefined;
     if (token.startsWith("hf_")) return token;
     throw new ArgumentError("A token of the hub begins with 'hf_'. Check HF_TOKEN.");
   }
 
-  #endpoint(): string {
-    return (this.#env.HF_ENDPOINT || "https://huggingface.co").replace(/\/+$/, "");
+  private endpoint(): string {
+    return (this.env.HF_ENDPOINT || "https://huggingface.co").replace(/\/+$/, "");
   }
 
-  #offline(): boolean {
-    return /^(1|on|yes|true)$/i.test(this.#env.HF_HUB_OFFLINE ?? "");
+  private offline(): boolean {
+    return /^(1|on|yes|true)$/i.test(this.env.HF_HUB_OFFLINE ?? "");
   }
 }
 

@@ -15,7 +15,7 @@ import { nodeFileWriter } from "./file-writer-node.js";
 import { NodeHub } from "./hub-node.js";
 import { availableMemoryBytes } from "./memory-node.js";
 import { spawnModuleThread, spawnScriptThread } from "./thread-node.js";
-import { compileWide } from "./wide-node.js";
+import { compileWide, whyNotWide, withoutWide } from "./wide-node.js";
 
 export const nodePlatform: Platform = {
   kind: "node",
@@ -31,6 +31,11 @@ export const nodePlatform: Platform = {
   enableWasmFeatures,
   warn: (message, code) => process.emitWarning(message, { code }),
   compileWide,
+  withoutWide,
+  whyNotWide,
+  get forcedForm() {
+    return process.env.SLUICE_FORM;
+  },
   writer: nodeFileWriter,
   hub: new NodeHub(process.env),
 };

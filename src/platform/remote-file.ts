@@ -133,7 +133,7 @@ async function fill(response: Response, into: Uint8Array, { signal, idleMs }: Re
 
 /** A file whose server answers range requests. */
 class RangedFile implements RemoteFile {
-  readonly #first: Uint8Array;
+  private readonly first: Uint8Array;
 
   constructor(
     readonly url: string,
@@ -142,26 +142,26 @@ class RangedFile implements RemoteFile {
     first: Uint8Array,
     private readonly idleMs: number | undefined,
   ) {
-    this.#first = first;
+    this.first = first;
   }
 
   async read(offset: number, into: Uint8Array, signal: AbortSignal): Promise<void> {
-    const known = this.#first.subarray(offset, offset + into.length);
+    const known = this.first.subarray(offset, offset + into.length);
     into.set(known);
     for (let done = known.length; done < into.length; ) {
       const rest = into.subarray(done);
       // A server may send less than was asked for: what is missing is asked for anew.
-      done += await withRetries(() => this.#readSome(offset + done, rest, signal), mayPass, signal);
+      done += await withRetries(() => this.readSome(offset + done, rest, signal), mayPass, signal);
     }
   }
 
   /** At least one byte. */
-  async #readSome(start: number, into: Uint8Array, signal: AbortSignal): Promise<number> {
+  private async readSome(start: number, into: Uint8Array, signal: AbortSignal): Promise<number> {
     const { idleMs } = this;
     const response = await request(this.url, { range: { start, end: start + into.length }, signal, idleMs });
     const range = contentRange(response);
     try {
-      this.#check(response, start, range);
+      this.check(response, start, range);
       const done = await fill(response, into, { signal, idleMs });
       if (done > 0) return done;
     } catch (error) {
@@ -175,7 +175,7 @@ class RangedFile implements RemoteFile {
   }
 
   /** @throws NetworkError when the file is no longer the one that was opened, or the bytes are others than were asked for */
-  #check(response: Response, start: number, range: ReturnType<typeof contentRange>): void {
+  private check(response: Response, start: number, range: ReturnType<typeof contentRange>): void {
     const version = versionOf(response);
     const sizeChanged = range?.total !== undefined && range.total !== this.size;
     if (sizeChanged || (version !== undefined && this.version !== undefined && version !== this.version)) {
@@ -192,36 +192,36 @@ class RangedFile implements RemoteFile {
 
 /** A file that was fetched as a whole. */
 class WholeFile implements RemoteFile {
-  readonly #bytes: Uint8Array;
+  private readonly bytes: Uint8Array;
 
   constructor(
     readonly url: string,
     bytes: Uint8Array,
     readonly version: string | undefined,
   ) {
-    this.#bytes = bytes;
+    this.bytes = bytes;
   }
 
   get size(): number {
-    return this.#bytes.length;
+    return this.bytes.length;
   }
 
   async read(offset: number, into: Uint8Array): Promise<void> {
-    into.set(this.#bytes.subarray(offset, offset + into.length));
+    into.set(this.bytes.subarray(offset, offset + into.length));
   }
 }
 
 /** A file of a server without ranges, of which all blocks may be kept: the answer is read when one is not. */
 class UnreadFile implements RemoteFile {
-  readonly #response: Response;
-  #whole: Promise<RemoteFile> | undefined;
+  private readonly response: Response;
+  private whole: Promise<RemoteFile> | undefined;
 
   constructor(
     readonly url: string,
     private readonly known: KnownFile,
     response: Response,
   ) {
-    this.#response = response;
+    this.response = response;
   }
 
   get size(): number {
@@ -233,14 +233,14 @@ class UnreadFile implements RemoteFile {
   }
 
   async read(offset: number, into: Uint8Array, signal: AbortSignal): Promise<void> {
-    this.#whole ??= wholeFile(this.url, this.#response, { signal });
-    const whole = await this.#whole;
+    this.whole ??= wholeFile(this.url, this.response, { signal });
+    const whole = await this.whole;
     if (whole.size !== this.size || whole.version !== this.version) throw changed(this.url, offset);
     await whole.read(offset, into, signal);
   }
 
   async close(): Promise<void> {
-    if (!this.#whole) await discard(this.#response);
+    if (!this.whole) await discard(this.response);
   }
 }
 

@@ -49,27 +49,27 @@ export interface WorkerScope {
 }
 
 export class WebWorkerThread implements Thread {
-  readonly #worker: Worker;
-  readonly #loading: string;
+  private readonly worker: Worker;
+  private readonly loading: string;
 
   /** `loading` says what the worker's script needs to load, for the message when it does not. */
   constructor(worker: Worker, loading: string) {
-    this.#worker = worker;
-    this.#loading = loading;
+    this.worker = worker;
+    this.loading = loading;
   }
 
   post(message: unknown, transfer?: readonly ArrayBuffer[]): void {
-    this.#worker.postMessage(message, [...(transfer ?? [])]);
+    this.worker.postMessage(message, [...(transfer ?? [])]);
   }
 
   onMessage(listener: (message: unknown) => void): void {
-    this.#worker.addEventListener("message", (event) => listener(event.data));
+    this.worker.addEventListener("message", (event) => listener(event.data));
   }
 
   onFailure(listener: (error: Error) => void): void {
-    const worker = this.#worker;
+    const worker = this.worker;
     const notLoaded = () =>
-      new NotFoundError(`A worker's script could not be loaded. ${this.#loading}; docs/browser.md has a recipe.`);
+      new NotFoundError(`A worker's script could not be loaded. ${this.loading}; docs/browser.md has a recipe.`);
     // Only what a script that did load throws has a message.
     worker.addEventListener("error", (event) => listener(event.message ? new Error(event.message) : notLoaded()));
     worker.addEventListener("messageerror", () => listener(new Error("A message of the worker could not be read.")));
@@ -78,7 +78,7 @@ export class WebWorkerThread implements Thread {
   keepAlive(): void {}
 
   async terminate(): Promise<void> {
-    this.#worker.terminate();
+    this.worker.terminate();
     await new Promise((resolve) => setTimeout(resolve, ENDING_MS));
   }
 }

@@ -1,4 +1,7 @@
-/** Position schemes: rotary with its scalings, linear biases, buckets of distances, learned and sinusoidal embeddings. */
+/**
+ * Position schemes: rotary with its scalings, linear biases, buckets of distances, learned and sinusoidal embeddings.
+ * Unstable: may change in any version (docs/stability.md).
+ */
 export * from "./alibi.js";
 export * from "./learned.js";
 export * from "./relative.js";

@@ -1,4 +1,7 @@
-/** The block formats by element type. Adding one is adding a file, a line here and a line in tensor/dtype.ts. */
+/**
+ * The block formats by element type. Adding one is adding a file, a line here and a line in tensor/dtype.ts.
+ * Unstable: may change in any version (docs/stability.md).
+ */
 import { DTYPES, type DType, rowBytes } from "../tensor/dtype.js";
 import { ArgumentError } from "../util/errors.js";
 import { bf16 } from "./bf16.js";

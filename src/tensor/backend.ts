@@ -13,47 +13,45 @@
 import type { DType } from "./dtype.js";
 import type { KvLayout, KvSlice, KvStore } from "./kv.js";
 import type { Misfits } from "./misfits.js";
-import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "./tensor.js";
+import type { Angles, AttentionBias, ElementFunction, ExpertWeighting, Gating, Routing } from "./operands.js";
+import type { ExpertWeights, KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "./tensor.js";
 import type { TrainingOps } from "./training.js";
+
+export type * from "./operands.js";
 
 export type BackendName = "reference" | "wasm";
 
-/** How pairs are taken for RoPE: (2i, 2i+1) as in GGUF llama, or (i, i + dims/2) as in HF and NeoX. */
-export type RopeLayout = "interleaved" | "halves";
-
-/** Non-linearities of feed-forward layers. `gelu` is the tanh form, `geluErf` the exact one (with the error function). */
-export type Activation = "silu" | "gelu" | "geluErf" | "relu";
-
-/** How a gate and its values meet: activation(gate) * up; `clampedSwiglu` is gpt-oss's (see Backend.gated). */
-export type Gating = Activation | "clampedSwiglu";
-
-/**
- * Functions of single elements. With a parameter p: `scale` p x; `clamp` min(max(x, -p), p); `softcap` p tanh(x / p).
- * The activations take none.
- */
-export type ElementFunction = Activation | "scale" | "clamp" | "softcap";
-
-/**
- * Rotations of the rows of a step. `values` is [rows, dims/2, 2]: cosine then sine of each pair's angle, times the
- * scaling's magnitude. Head elements from `dims` on are left as they are (partial rotary).
- */
-export interface Angles {
-  readonly layout: RopeLayout;
-  readonly dims: number;
-  readonly values: StepInput;
+/** What some rows of a call (those of one sequence) see through a set of heads. */
+export interface AttentionPart {
+  readonly slice: KvSlice;
+  /** Rows [first, first + rows) of the call's tensors. */
+  readonly first: number;
+  readonly rows: number;
+  /** R: ranges of each of these rows, at most as many as the call has queries. */
+  readonly ranges: number;
+  /** Where the part's spans begin in those of the call, counted in pairs: [rows, R, 2] from there. */
+  readonly spans: number;
 }
 
+/**
+ * A layer's attention in a step: any number of sequences and sets of heads, ragged, without padding. A part's numbers do not
+ * depend on what else is in the call.
+ */
 export interface AttentionCall {
-  /** Receives [T, H*Dv] in the columns of the slice's heads (G*Dv each); other columns are left alone. */
+  /** Receives [T, H*Dv] in the rows of the parts and the columns of their heads (G*Dv each); others are left alone. */
   readonly out: Tensor;
-  /** One tensor of rotated queries [T, H*D] per range; may be the same tensor several times. */
+  /**
+   * Rotated queries [T, H*D], one tensor per range; may be the same tensor several times. A part with fewer ranges than
+   * there are tensors takes the last ones: the newest range is always the last.
+   */
   readonly queries: readonly Tensor[];
   /**
-   * i32 [T, R, 2] with R = queries.length: first slot and slot after the last that row t sees in range r. Empty ranges
-   * have both equal, at any place. Ranges of a row do not overlap.
+   * i32, pairs: first slot and slot after the last that a row sees in a range. Empty ranges have both equal, at any place.
+   * Ranges of a row do not overlap.
    */
   readonly spans: StepInput;
-  readonly slice: KvSlice;
+  /** Their rows and heads do not overlap. Stores lie in one place and have the same widths; their types may differ. */
+  readonly parts: readonly AttentionPart[];
   /** G: query heads of one KV head. */
   readonly group: number;
   /** Multiplies q.k before the softmax. */
@@ -65,19 +63,6 @@ export interface AttentionCall {
   /** [1, H]: one logit for each head that joins the softmax's denominator and has no value. */
   readonly sinks?: Weight | undefined;
 }
-
-/**
- * What is added to the score of a query and a key by their distance: `places` (i32 [T, R]) says for each row and range in
- * which slot the distance would be 0, so distance = place - slot; negative when the key comes after the query.
- */
-export type AttentionBias =
-  /** ALiBi (2108.12409): -slope * distance; f32 [H]. */
-  | { readonly kind: "linear"; readonly slopes: StepInput; readonly places: StepInput }
-  /**
-   * T5: the table's [buckets, H] entry of the distance's bucket; `buckets` is i32 [2 n + 1], that of a distance d at
-   * n + min(max(d, -n), n).
-   */
-  | { readonly kind: "table"; readonly table: Weight; readonly buckets: StepInput; readonly places: StepInput };
 
 /** A causal depthwise convolution over the rows of one sequence, of width K, whose result goes through SiLU. */
 export interface ConvolutionCall {
@@ -119,25 +104,37 @@ export interface ScanCall {
   readonly after: KeptTensor;
 }
 
-/** For each of T rows which k experts it goes to, and with which weights. Lives as a tensor. */
-export interface Routing {
+/** Where the keys and values of some rows, those of one sequence, go. */
+export interface AppendPart {
+  readonly slice: KvSlice;
+  /** Rows [first, first + rows) of the call's tensors. */
+  readonly first: number;
   readonly rows: number;
-  /** k */
-  readonly used: number;
+  /** The first row goes to this slot, the next to the following ones. */
+  readonly slot: number;
 }
 
-/** Softmax over the logits of the chosen experts (so the weights sum to 1), or over those of all. */
-export type ExpertWeighting = "chosen" | "all";
-
 export interface AppendCall {
-  /** Unrotated keys [T, Hkv*D] and values [T, Hkv*Dv] of all heads of the layer; the slice's heads are taken. */
+  /** Unrotated keys [T, Hkv*D] and values [T, Hkv*Dv] of all heads of the layer; the slices' heads are taken. */
   readonly keys: Tensor;
   readonly values: Tensor;
-  readonly slice: KvSlice;
-  /** First row goes to this slot, the next to the following ones. */
-  readonly slot: number;
+  /** Stores lie in one place and have the same widths; their types may differ. */
+  readonly parts: readonly AppendPart[];
   /** Rotates the keys as they are written; absent: they are stored as they are. */
   readonly angles?: Angles | undefined;
+}
+
+/** A sequence that has fewer rows than this in a step reads few: from here on, activations of 8 bits are faster. */
+export const FEW_ROWS = 8;
+
+/**
+ * Of a step's tensors with so many rows the first `few` belong to sequences that read few rows in it, the others to sequences
+ * that read many. A backend may compute few rows in another way than many, but the result of a row must not depend on what
+ * other sequences read beside it.
+ */
+export interface RowSplit {
+  readonly rows: number;
+  readonly few: number;
 }
 
 /** One layer as `scope` runs it. */
@@ -153,6 +150,8 @@ export interface WeightRequest {
   /** [rows = outputs, cols = inputs]; cols is a multiple of the type's block size. */
   readonly rows: number;
   readonly cols: number;
+  /** E, where the rows are those of the matrices of so many experts, one behind the other (see ExpertWeights). */
+  readonly experts?: number | undefined;
   /** The layer that uses it, so that a layer's weights lie together; absent for embedding and head. */
   readonly layer?: number | undefined;
 }
@@ -185,7 +184,7 @@ export interface Backend {
   placeOf(layer: number): number;
   /** Bytes that can still be taken in a place. */
   placeBytesLeft(place: number): number;
-  /** Takes memory for a weight; the loader writes its bytes in place. @throws MemoryError */
+  /** Takes memory for a weight, whose bytes the loader then writes into the slot. @throws MemoryError */
   allocWeight(request: WeightRequest): WeightSlot;
   /** Called once after all weights are written. */
   weightsLoaded(): void;
@@ -197,7 +196,8 @@ export interface Backend {
   kept(rows: number, cols: number, layer?: number): KeptTensor;
 
   // A step
-  beginStep(): void;
+  /** @param splits of the step's tensors by their number of rows; without: a tensor's rows are those of one sequence */
+  beginStep(splits?: readonly RowSplit[]): void;
   input(values: Int32Array | Float32Array): StepInput;
   scope<I>(body: ScopeBody<I>, x: Tensor, input: I): Tensor;
   /** Finishes all dispatched work; resolves to the numbers, [rows*cols], valid until the next beginStep. */
@@ -265,7 +265,7 @@ export interface Backend {
    * Row t*k + j of the result is W x (+ bias) with the matrix [out, in] of the j-th expert of row t, for x's row t (x has T
    * rows) or t*k + j (x has T*k rows). Only the chosen rows are computed, those of an expert together.
    */
-  expertLinear(x: Tensor, experts: readonly Weight[], routing: Routing, biases?: readonly Weight[]): Tensor;
+  expertLinear(x: Tensor, experts: ExpertWeights, routing: Routing): Tensor;
   /** Row t of the result is the sum of y's rows t*k + j, times their weights. */
   mixExperts(y: Tensor, routing: Routing): Tensor;
 

@@ -22,38 +22,57 @@ export interface KvLayout {
 /** An opaque page of a KvStore. */
 export type Page = number;
 
-/** The pages of one layout in the backend's memory. Grows in slabs; nothing is ever moved. */
+/**
+ * The pages of one layout in the backend's memory, for any number of sequences. A page has one holder or several, which
+ * then only read it. Grows in slabs; nothing is ever moved.
+ */
 export interface KvStore {
   readonly layout: KvLayout;
   /** Bytes of one page group (all members). */
   readonly pageBytes: number;
-  /** Bytes of pages in use now, and of slabs taken from the backend. */
+  /** Bytes of pages that are held now, and of slabs taken from the backend. */
   readonly usedBytes: number;
   readonly reservedBytes: number;
-  /** Makes sure that `count` allocs will succeed, or throws MemoryError and changes nothing. */
+  /** Makes sure that the next `count` allocs will succeed, or throws MemoryError and changes nothing. */
   reserve(count: number): void;
-  /** A zeroed or stale page: readers mask what was not appended. @throws MemoryError */
+  /** A page of zeros with one holder. @throws MemoryError; then nothing has changed */
   alloc(): Page;
-  free(page: Page): void;
-  /** A copy of the page's `pageBytes` bytes, in the backend's own layout, once all dispatched work is done. */
-  readPage(page: Page): Promise<Uint8Array>;
-  /** Replaces the page by what `readPage` gave. No step may be running. @throws SnapshotError for halves that are not finite */
+  /** One holder more. */
+  retain(page: Page): void;
+  /** One holder less; without any the page is free. */
+  release(page: Page): void;
+  /** Whether it has several holders. */
+  isShared(page: Page): boolean;
+  /** A page of its own with the same bytes, once all dispatched work is done. @throws MemoryError */
+  copy(page: Page): Page;
+  /** The pages' bytes one after the other, `pageBytes` each, in the backend's own layout, once all dispatched work is done. */
+  readPages(pages: readonly Page[]): Promise<Uint8Array>;
+  /** In the bytes of one page that `readPages` gave: zeroes the places from `from` on, which hold no token of the text. */
+  blank(page: Uint8Array, from: number): void;
+  /** Replaces the page by what `readPages` gave. No step may be running. @throws SnapshotError for halves that are not finite */
   writePage(page: Page, bytes: Uint8Array): void;
-  /** An empty page table in the backend's memory. */
+  /** An empty page table. */
   table(): PageTable;
+  /** Gives slabs back of which no page is held. */
+  trim(): void;
   /** Gives all slabs and tables back. */
   dispose(): void;
 }
 
 /**
- * The list of live pages of one sequence, in text order, kept in the backend's memory. A *slot* is a token's place in the
- * table: entry index * P + place in the page. Contiguous text within live pages has contiguous slots.
+ * The list of live pages of one sequence, in text order. The host's list is the true one; the backend's copy follows when
+ * an operation reads it. A *slot* is a token's place in the table: entry index * P + place in the page. Contiguous text
+ * within live pages has contiguous slots.
  */
 export interface PageTable {
   readonly length: number;
+  /** @throws InternalError where there is no such entry */
   page(index: number): Page;
+  /** Makes sure that the table can have `length` entries, or throws MemoryError and changes nothing. */
+  reserve(length: number): void;
+  /** Does not retain the page. @throws MemoryError; never within what was reserved */
   push(page: Page): void;
-  /** Removes entries [start, start + count); later entries move down. Does not free the pages. */
+  /** Removes entries [start, start + count); later entries move down. Does not release the pages. */
   remove(start: number, count: number): void;
   dispose(): void;
 }
@@ -64,11 +83,12 @@ export interface PagesInUse {
   readonly table: PageTable;
 }
 
-/** The members of one layer in one table: KV heads [head, head + heads) are members [member, member + heads). */
+/** KV heads of one layer that keep the same tokens: a set of heads in one table. */
 export interface KvSlice {
   readonly store: KvStore;
   readonly table: PageTable;
+  /** The member of the page group that is the first of these heads; the others follow. */
   readonly member: number;
-  readonly head: number;
-  readonly heads: number;
+  /** Their numbers in the layer, ascending; they need not be neighbours. */
+  readonly heads: readonly number[];
 }

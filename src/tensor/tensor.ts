@@ -16,6 +16,8 @@ export interface KeptTensor extends Tensor {
   read(): Promise<Float32Array>;
   /** Replaces the numbers. No step may be running. */
   write(values: Float32Array): void;
+  /** Replaces the numbers by those of another of the same shape and place. No step may be running. */
+  copy(other: KeptTensor): void;
   dispose(): void;
 }
 
@@ -30,13 +32,26 @@ export interface Weight {
   readonly cols: number;
 }
 
+/** The same matrix of all experts of a layer: one weight, the experts one behind the other. */
+export interface ExpertWeights {
+  /** E */
+  readonly count: number;
+  /** [E * outputs, inputs] */
+  readonly matrix: Weight;
+  /** [E, outputs] */
+  readonly bias?: Weight | undefined;
+}
+
 /** Host numbers copied into the backend for one step: token ids, spans, angles. Valid until the next beginStep. */
 export interface StepInput {
   readonly length: number;
 }
 
-/** A weight whose bytes the loader has yet to write: `bytes` is the backend's own memory, so nothing is copied. */
+/** A weight whose bytes the loader has yet to give, before `weightsLoaded`, in any order. */
 export interface WeightSlot {
   readonly weight: Weight;
-  readonly bytes: Uint8Array;
+  /** Stores a piece of the weight, from its byte `offset` on. The backend keeps no reference to `bytes`. */
+  write(offset: number, bytes: Uint8Array): void;
+  /** All bytes, where they lie in memory that the host reaches: a reader may fill them there, so that nothing is copied. */
+  readonly memory?: Uint8Array | undefined;
 }

@@ -6,8 +6,8 @@
  * inputs as new tensors of the current arena. Gradients of weights are *accumulated* (+=) into kept tensors of the weight's
  * shape. Trained weights are f32. All results are the same bits on any number of threads.
  */
-import type { Angles, AttentionBias, ElementFunction, ExpertWeighting, Gating, Routing } from "./backend.js";
-import type { KeptTensor, StepInput, Tensor, Weight } from "./tensor.js";
+import type { Angles, AttentionBias, ElementFunction, ExpertWeighting, Gating, Routing } from "./operands.js";
+import type { ExpertWeights, KeptTensor, StepInput, Tensor, Weight } from "./tensor.js";
 
 export interface LinearTraining {
   /** Of linear: dy [T, out] times W [out, in]: [T, in]. */
@@ -188,13 +188,13 @@ export interface RouteBackCall {
 export interface ExpertLinearBackCall {
   /** [T, in] or [T*k, in] */
   readonly x: Tensor;
-  readonly experts: readonly Weight[];
+  readonly experts: ExpertWeights;
   readonly routing: Routing;
   /** [T*k, out] */
   readonly dy: Tensor;
-  /** By expert, accumulated. Nothing is added to those of experts that no row goes to. */
-  readonly gradients?: readonly (KeptTensor | undefined)[] | undefined;
-  readonly biasGradients?: readonly (KeptTensor | undefined)[] | undefined;
+  /** As the matrices and biases, accumulated. Nothing is added to the rows of experts that no row of x goes to. */
+  readonly gradient?: KeptTensor | undefined;
+  readonly biasGradient?: KeptTensor | undefined;
 }
 
 export interface OptimizerTraining {

@@ -32,22 +32,21 @@ const TRAILING_SPACE = /(?<!\p{White_Space})\p{White_Space}+$/u;
 const SPACE = /^\p{White_Space}$/u;
 
 export class AddedTokens {
-  readonly #root: Node = { children: new Map(), token: undefined };
-  readonly #hasPlain: boolean;
-  readonly #hasSpecial: boolean;
+  private readonly root: Node = { children: new Map(), token: undefined };
+  private readonly hasPlain: boolean;
+  private readonly hasSpecial: boolean;
 
   /** @throws FormatError for a token of absurd length */
   constructor(tokens: readonly AddedToken[]) {
-    for (const token of tokens) if (token.text !== "") this.#insert(token);
-    this.#hasPlain = tokens.some((token) => !token.special);
-    this.#hasSpecial = tokens.some((token) => token.special);
+    for (const token of tokens) if (token.text !== "") this.insert(token);
+    this.hasPlain = tokens.some((token) => !token.special);
+    this.hasSpecial = tokens.some((token) => token.special);
   }
 
-  /** Cuts a text into added tokens and the text between them. */
+  /** Cuts a text into added tokens and the text between them. White space that a token took may be a token all the same. */
   *sections(text: string, parseSpecial: boolean): Generator<Section, void, undefined> {
     let start = 0;
     for (const { token, at } of this.find(text, parseSpecial)) {
-      if (at < start) continue; // inside white space that the token before took
       const before = text.slice(start, at);
       const kept = token.lstrip ? before.replace(TRAILING_SPACE, "") : before;
       if (kept !== "") yield { text: kept, start };
@@ -58,35 +57,36 @@ export class AddedTokens {
     if (start < text.length) yield { text: text.slice(start), start };
   }
 
-  /** All added tokens of a text, in order, without overlaps. */
+  /** All added tokens of a text, in order, without overlaps. One that stands within a word is passed over as a whole. */
   *find(text: string, parseSpecial: boolean): Generator<{ token: AddedToken; at: number }, void, undefined> {
-    if (!this.#hasPlain && !(parseSpecial && this.#hasSpecial)) return;
-    const first = this.#root.children;
+    if (!this.hasPlain && !(parseSpecial && this.hasSpecial)) return;
+    const first = this.root.children;
     for (let at = 0; at < text.length; ) {
-      const token = first.has(text.charCodeAt(at)) ? this.#longest(text, at, parseSpecial) : undefined;
-      if (token) yield { token, at };
-      at += token ? token.text.length : 1;
+      const token = first.has(text.charCodeAt(at)) ? this.longest(text, at, parseSpecial) : undefined;
+      const end = at + (token ? token.text.length : 1);
+      if (token && fits(token, text, at, end)) yield { token, at };
+      at = end;
     }
   }
 
-  #longest(text: string, at: number, parseSpecial: boolean): AddedToken | undefined {
+  private longest(text: string, at: number, parseSpecial: boolean): AddedToken | undefined {
     let best: AddedToken | undefined;
-    let node = this.#root.children.get(text.charCodeAt(at));
+    let node = this.root.children.get(text.charCodeAt(at));
     for (let end = at + 1; node; end++) {
       const { token } = node;
-      if (token && (parseSpecial || !token.special) && fits(token, text, at, end)) best = token;
+      if (token && (parseSpecial || !token.special)) best = token;
       node = end < text.length ? node.children.get(text.charCodeAt(end)) : undefined;
     }
     return best;
   }
 
-  #insert(token: AddedToken): void {
+  private insert(token: AddedToken): void {
     if (token.text.length > LONGEST_TOKEN) {
       throw new FormatError(
         `The tokenizer's special token ${token.id} has ${token.text.length} characters; at most ${LONGEST_TOKEN} are supported.`,
       );
     }
-    let node = this.#root;
+    let node = this.root;
     for (let i = 0; i < token.text.length; i++) {
       const unit = token.text.charCodeAt(i);
       let child = node.children.get(unit);

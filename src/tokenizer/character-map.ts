@@ -12,8 +12,8 @@ const decoder = new TextDecoder();
 const childrenOf = (unit: number): number => (unit >>> 10) << ((unit & 0x200) >>> 6);
 
 export class CharacterMap {
-  readonly #units: Uint32Array;
-  readonly #replacements: Uint8Array;
+  private readonly units: Uint32Array;
+  private readonly replacements: Uint8Array;
 
   /** @throws FormatError for a map that is shorter than it says */
   constructor(bytes: Uint8Array) {
@@ -24,24 +24,27 @@ export class CharacterMap {
         `The tokenizer's character map of ${bytes.length} bytes is damaged: its trie does not fit.`,
       );
     }
-    this.#units = Uint32Array.from({ length: size / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
-    this.#replacements = bytes.subarray(4 + size);
+    this.units = Uint32Array.from({ length: size / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
+    this.replacements = bytes.subarray(4 + size);
   }
 
   normalise(text: string): string {
     const bytes = encoder.encode(text);
     const out: Uint8Array[] = [];
     for (let at = 0; at < bytes.length; ) {
-      const found = this.#longestPrefix(bytes, at);
+      const found = this.longestPrefix(bytes, at);
       const end = found?.end ?? at + characterBytes(bytes[at]);
-      out.push(found ? this.#replacement(found.value) : bytes.subarray(at, end));
+      out.push(found ? this.replacement(found.value) : bytes.subarray(at, end));
       at = end;
     }
     return out.map((part) => decoder.decode(part)).join("");
   }
 
-  #longestPrefix(bytes: Uint8Array, start: number): { readonly end: number; readonly value: number } | undefined {
-    const units = this.#units;
+  private longestPrefix(
+    bytes: Uint8Array,
+    start: number,
+  ): { readonly end: number; readonly value: number } | undefined {
+    const units = this.units;
     let longest: { readonly end: number; readonly value: number } | undefined;
     let node = childrenOf(units[0]);
     for (let at = start; at < bytes.length; at++) {
@@ -56,9 +59,9 @@ export class CharacterMap {
     return longest;
   }
 
-  #replacement(start: number): Uint8Array {
-    const end = this.#replacements.indexOf(0, start);
-    return this.#replacements.subarray(start, end < 0 ? this.#replacements.length : end);
+  private replacement(start: number): Uint8Array {
+    const end = this.replacements.indexOf(0, start);
+    return this.replacements.subarray(start, end < 0 ? this.replacements.length : end);
   }
 }
 

@@ -38,11 +38,11 @@ export interface RenderSurroundings {
 }
 
 export class ChatTemplate {
-  readonly #source: string | undefined;
-  readonly #tokens: Readonly<Record<string, string>>;
-  readonly #mostSteps: number;
-  readonly #mostMilliseconds: number;
-  #template: Template | undefined;
+  private readonly source: string | undefined;
+  private readonly tokens: Readonly<Record<string, string>>;
+  private readonly mostSteps: number;
+  private readonly mostMilliseconds: number;
+  private template: Template | undefined;
 
   /** @param tokens `bos_token` and `eos_token`, as templates know them */
   constructor(
@@ -51,10 +51,10 @@ export class ChatTemplate {
     mostSteps = MOST_STEPS,
     mostMilliseconds = MOST_MILLISECONDS,
   ) {
-    this.#source = source;
-    this.#tokens = tokens;
-    this.#mostSteps = mostSteps;
-    this.#mostMilliseconds = mostMilliseconds;
+    this.source = source;
+    this.tokens = tokens;
+    this.mostSteps = mostSteps;
+    this.mostMilliseconds = mostMilliseconds;
   }
 
   /**
@@ -63,46 +63,46 @@ export class ChatTemplate {
    */
   render(messages: readonly ChatMessage[], options: RenderOptions = {}, surroundings: RenderSurroundings = {}): string {
     const given: Record<string, unknown> = {
-      ...this.#tokens,
+      ...this.tokens,
       messages,
       add_generation_prompt: options.addGenerationPrompt ?? true,
     };
-    const settings = this.#settings(messages, options, surroundings);
+    const settings = this.settings(messages, options, surroundings);
     const render = (defaults: Readonly<Record<string, unknown>>) => {
-      this.#template ??= parseTemplate(this.#found());
+      this.template ??= parseTemplate(this.found());
       const variables = { ...given, ...defaults, ...options.variables };
-      return renderTemplate(this.#template, (budget) => valuesOf(variables, budget), settings);
+      return renderTemplate(this.template, (budget) => valuesOf(variables, budget), settings);
     };
     return typed(() => {
       try {
         return render(DEFAULTS);
       } catch (error) {
-        if (!(error instanceof Fault) || error.kind !== "broken" || !this.#template) throw error;
+        if (!(error instanceof Fault) || error.kind !== "broken" || !this.template) throw error;
         return secondTry(() => render(toolDefaults(settings.now)), error);
       }
     });
   }
 
-  #found(): string {
-    if (this.#source !== undefined) return this.#source;
+  private found(): string {
+    if (this.source !== undefined) return this.source;
     throw new UnsupportedError(
       "The model has no chat template, so there is no telling how it wants to be talked to. Write the prompt yourself, " +
         "with session.generate(prompt) or `sluice run`.",
     );
   }
 
-  #settings(
+  private settings(
     messages: readonly ChatMessage[],
     options: RenderOptions,
     surroundings: RenderSurroundings,
   ): RenderSettings {
     const given = messages.reduce((sum, { content }) => sum + (content?.length ?? 0), 0);
     return {
-      mostSteps: Math.max(this.#mostSteps, messages.length * STEPS_PER_MESSAGE),
+      mostSteps: Math.max(this.mostSteps, messages.length * STEPS_PER_MESSAGE),
       longestText: LONGEST_TEXT + 4 * given,
       mostItems: MOST_ITEMS + ITEMS_PER_MESSAGE * messages.length,
       mostCharacters: MOST_CHARACTERS + CHARACTERS_PER_GIVEN * given,
-      mostMilliseconds: this.#mostMilliseconds + 100 * Math.floor(messages.length / 100),
+      mostMilliseconds: this.mostMilliseconds + 100 * Math.floor(messages.length / 100),
       check: options.check,
       now: surroundings.now ?? new Date(),
       remark: surroundings.remark,

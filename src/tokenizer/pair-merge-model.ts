@@ -39,42 +39,42 @@ const MOST_MERGES = 1 << 20;
 const encoder = new TextEncoder();
 
 export class PairMergeModel implements MergeRule {
-  readonly #options: PairMergeOptions;
-  readonly #pairs: PairTable;
+  private readonly options: PairMergeOptions;
+  private readonly pairs: PairTable;
   /** The token that the merge of each rank makes. */
-  readonly #merged: Int32Array;
+  private readonly merged: Int32Array;
   /** Byte-level: the id of each byte's character; else of each `<0x..>` token. -1 = none. */
-  readonly #bytes: Int32Array;
+  private readonly bytes: Int32Array;
   /** Symbols of merges that are no tokens, with ids beyond the tokens'. */
-  readonly #furtherTexts: string[] = [];
-  readonly #furtherIds = new Map<string, number>();
-  readonly #cutsAtSpaces: boolean;
-  readonly #merger = new SymbolMerger();
-  readonly #cache = new WordCache();
-  #symbols = new Int32Array(64);
-  #count = 0;
+  private readonly furtherTexts: string[] = [];
+  private readonly furtherIds = new Map<string, number>();
+  private readonly cutsAtSpaces: boolean;
+  private readonly merger = new SymbolMerger();
+  private readonly cache = new WordCache();
+  private symbols = new Int32Array(64);
+  private count = 0;
 
   /** @throws FormatError for merges of tokens that the vocabulary doesn't have */
   constructor(options: PairMergeOptions) {
-    this.#options = options;
+    this.options = options;
     const { vocabulary, merges, byteLevel } = options;
     if (merges.length > MOST_MERGES) {
       throw new FormatError(`The tokenizer has ${merges.length} merges; at most ${MOST_MERGES} are supported.`);
     }
-    this.#pairs = new PairTable(merges.length);
-    this.#merged = new Int32Array(merges.length);
+    this.pairs = new PairTable(merges.length);
+    this.merged = new Int32Array(merges.length);
     let crossing = false;
     merges.forEach(([left, right], rank) => {
-      const leftId = this.#idOf(left, rank);
-      const rightId = this.#idOf(right, rank);
-      const merged = this.#idOf(left + right, rank);
+      const leftId = this.idOf(left, rank);
+      const rightId = this.idOf(right, rank);
+      const merged = this.idOf(left + right, rank);
       crossing ||= crossesWords(left + right);
-      this.#merged[rank] = merged;
+      this.merged[rank] = merged;
       // No plain text may merge into a token that steers the model.
-      if (!isSteering(vocabulary.kinds[merged])) this.#pairs.add(leftId, rightId, rank);
+      if (!isSteering(vocabulary.kinds[merged])) this.pairs.add(leftId, rightId, rank);
     });
-    this.#cutsAtSpaces = !byteLevel && !crossing;
-    this.#bytes = byteLevel ? byteCharacters(vocabulary) : byteTokens(vocabulary, options.byteFallback);
+    this.cutsAtSpaces = !byteLevel && !crossing;
+    this.bytes = byteLevel ? byteCharacters(vocabulary) : byteTokens(vocabulary, options.byteFallback);
   }
 
   /**
@@ -82,38 +82,38 @@ export class PairMergeModel implements MergeRule {
    * @throws FormatError for an unknown character where the unknown token is missing
    */
   encodeWord(word: string, out: IdList, check?: () => void): void {
-    if (!this.#cutsAtSpaces || this.#options.ignoreMerges) {
-      this.#encodeCached(word, out, check);
+    if (!this.cutsAtSpaces || this.options.ignoreMerges) {
+      this.encodeCached(word, out, check);
       return;
     }
     let parts = 0;
     for (const part of spaceMarkWords(word)) {
       if (parts++ % 1024 === 0) check?.();
-      this.#encodeCached(part, out, check);
+      this.encodeCached(part, out, check);
     }
   }
 
   rank(left: number, right: number): number {
-    return this.#pairs.get(this.#symbols[left], this.#symbols[right]);
+    return this.pairs.get(this.symbols[left], this.symbols[right]);
   }
 
   join(left: number, _right: number, rank: number): void {
-    this.#symbols[left] = this.#merged[rank];
+    this.symbols[left] = this.merged[rank];
   }
 
-  #encodeCached(word: string, out: IdList, check?: () => void): void {
-    const known = this.#cache.get(word);
+  private encodeCached(word: string, out: IdList, check?: () => void): void {
+    const known = this.cache.get(word);
     if (known) {
       out.pushAll(known);
       return;
     }
     const start = out.size;
-    this.#encodeNew(word, out, check);
-    this.#cache.set(word, out.from(start));
+    this.encodeNew(word, out, check);
+    this.cache.set(word, out.from(start));
   }
 
-  #encodeNew(word: string, out: IdList, check?: () => void): void {
-    const { vocabulary, byteLevel, ignoreMerges } = this.#options;
+  private encodeNew(word: string, out: IdList, check?: () => void): void {
+    const { vocabulary, byteLevel, ignoreMerges } = this.options;
     if (ignoreMerges) {
       const whole = vocabulary.ids.get(byteLevel ? toByteLevel(word) : word);
       if (whole !== undefined && vocabulary.kinds[whole] === TokenKind.normal) {
@@ -121,77 +121,77 @@ export class PairMergeModel implements MergeRule {
         return;
       }
     }
-    this.#count = 0;
-    if (byteLevel) this.#addBytes(word);
-    else this.#addCharacters(word);
-    if (this.#count === 0) return;
-    this.#merger.merge(this.#count, this, check);
-    const { next } = this.#merger;
-    for (let i = 0; i >= 0; i = next[i]) this.#emit(this.#symbols[i], out);
-    if (this.#symbols.length > 1 << 16) this.#symbols = new Int32Array(64);
+    this.count = 0;
+    if (byteLevel) this.addBytes(word);
+    else this.addCharacters(word);
+    if (this.count === 0) return;
+    this.merger.merge(this.count, this, check);
+    const { next } = this.merger;
+    for (let i = 0; i >= 0; i = next[i]) this.emit(this.symbols[i], out);
+    if (this.symbols.length > 1 << 16) this.symbols = new Int32Array(64);
   }
 
   /** A symbol that is no token is written in its characters. */
-  #emit(symbol: number, out: IdList): void {
-    const { ids, texts } = this.#options.vocabulary;
+  private emit(symbol: number, out: IdList): void {
+    const { ids, texts } = this.options.vocabulary;
     if (symbol < texts.length) {
       out.push(symbol);
       return;
     }
-    for (const character of this.#furtherTexts[symbol - texts.length]) {
+    for (const character of this.furtherTexts[symbol - texts.length]) {
       const id = ids.get(character);
       if (id !== undefined) out.push(id);
     }
   }
 
   /** The id of a part of a merge. What is no token gets one beyond them, if merges may go through such symbols. */
-  #idOf(text: string, rank: number): number {
-    const { vocabulary, mergesThroughOthers } = this.#options;
-    const id = vocabulary.ids.get(text) ?? this.#furtherIds.get(text);
+  private idOf(text: string, rank: number): number {
+    const { vocabulary, mergesThroughOthers } = this.options;
+    const id = vocabulary.ids.get(text) ?? this.furtherIds.get(text);
     if (id !== undefined) return id;
     if (!mergesThroughOthers) throw missingPart(text, rank);
-    const further = vocabulary.texts.length + this.#furtherTexts.push(text) - 1;
-    this.#furtherIds.set(text, further);
+    const further = vocabulary.texts.length + this.furtherTexts.push(text) - 1;
+    this.furtherIds.set(text, further);
     return further;
   }
 
-  #addBytes(text: string): void {
+  private addBytes(text: string): void {
     for (const byte of encoder.encode(text)) {
-      const id = this.#bytes[byte];
-      if (id >= 0) this.#addSymbol(id);
-      else this.#addUnknown(text);
+      const id = this.bytes[byte];
+      if (id >= 0) this.addSymbol(id);
+      else this.addUnknown(text);
     }
   }
 
-  #addCharacters(text: string): void {
-    const { ids, kinds } = this.#options.vocabulary;
+  private addCharacters(text: string): void {
+    const { ids, kinds } = this.options.vocabulary;
     for (const char of text) {
       const id = ids.get(char);
       if (id !== undefined && !isSteering(kinds[id])) {
-        this.#addSymbol(id);
+        this.addSymbol(id);
         continue;
       }
       const bytes = encoder.encode(char);
-      if (bytes.every((byte) => this.#bytes[byte] >= 0)) for (const byte of bytes) this.#addSymbol(this.#bytes[byte]);
-      else this.#addUnknown(char);
+      if (bytes.every((byte) => this.bytes[byte] >= 0)) for (const byte of bytes) this.addSymbol(this.bytes[byte]);
+      else this.addUnknown(char);
     }
   }
 
-  #addUnknown(text: string): void {
-    const { unknownId, fuseUnknown } = this.#options;
+  private addUnknown(text: string): void {
+    const { unknownId, fuseUnknown } = this.options;
     if (unknownId === "missing") throw noTokenFor(text);
     if (unknownId === undefined) return;
-    if (fuseUnknown && this.#count > 0 && this.#symbols[this.#count - 1] === unknownId) return;
-    this.#addSymbol(unknownId);
+    if (fuseUnknown && this.count > 0 && this.symbols[this.count - 1] === unknownId) return;
+    this.addSymbol(unknownId);
   }
 
-  #addSymbol(id: number): void {
-    if (this.#count === this.#symbols.length) {
-      const larger = new Int32Array(this.#count * 2);
-      larger.set(this.#symbols);
-      this.#symbols = larger;
+  private addSymbol(id: number): void {
+    if (this.count === this.symbols.length) {
+      const larger = new Int32Array(this.count * 2);
+      larger.set(this.symbols);
+      this.symbols = larger;
     }
-    this.#symbols[this.#count++] = id;
+    this.symbols[this.count++] = id;
   }
 }
 

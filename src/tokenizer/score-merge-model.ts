@@ -24,105 +24,105 @@ export interface ScoreMergeOptions {
 const encoder = new TextEncoder();
 
 export class ScoreMergeModel implements TextModel, MergeRule {
-  readonly #pieces = new Map<string, number>();
+  private readonly pieces = new Map<string, number>();
   /** Dense rank of each id's score: 0 is the best, equal scores are equal. */
-  readonly #ranks: Int32Array;
+  private readonly ranks: Int32Array;
   /** Ids of the 256 byte tokens; -1 where there is none. */
-  readonly #bytes = new Int32Array(256).fill(-1);
-  readonly #cutsAtSpaces: boolean;
-  readonly #addSpacePrefix: boolean;
-  readonly #unknownId: number | undefined;
-  readonly #merger = new SymbolMerger();
-  readonly #cache = new WordCache();
+  private readonly bytes = new Int32Array(256).fill(-1);
+  private readonly cutsAtSpaces: boolean;
+  private readonly addSpacePrefix: boolean;
+  private readonly unknownId: number | undefined;
+  private readonly merger = new SymbolMerger();
+  private readonly cache = new WordCache();
   /** The word being merged: symbol i is text[#starts[i], #ends[i]). */
-  #word = "";
-  #starts: number[] = [];
-  #ends: number[] = [];
+  private word = "";
+  private starts: number[] = [];
+  private ends: number[] = [];
 
   constructor(options: ScoreMergeOptions) {
     const { texts, kinds } = options.vocabulary;
     let crossing = false;
     texts.forEach((text, id) => {
       if (text === undefined) return;
-      if (kinds[id] === TokenKind.byte) this.#addByte(text, id);
+      if (kinds[id] === TokenKind.byte) this.addByte(text, id);
       // Control tokens are no pieces: no plain text may merge into one.
-      else if (!isSteering(kinds[id]) && !this.#pieces.has(text)) {
-        this.#pieces.set(text, id);
+      else if (!isSteering(kinds[id]) && !this.pieces.has(text)) {
+        this.pieces.set(text, id);
         crossing ||= crossesWords(text);
       }
     });
-    this.#cutsAtSpaces = !crossing;
-    this.#ranks = denseRanks(options.scores, texts.length);
-    this.#addSpacePrefix = options.addSpacePrefix;
-    this.#unknownId = options.unknownId;
+    this.cutsAtSpaces = !crossing;
+    this.ranks = denseRanks(options.scores, texts.length);
+    this.addSpacePrefix = options.addSpacePrefix;
+    this.unknownId = options.unknownId;
   }
 
   encode(text: string, { check }: TextPlace, out: IdList): void {
     if (text === "") return;
-    const marked = (this.#addSpacePrefix ? SPACE_MARK : "") + text.replaceAll(" ", SPACE_MARK);
-    if (!this.#cutsAtSpaces) {
-      this.#encodeWord(marked, out, check);
+    const marked = (this.addSpacePrefix ? SPACE_MARK : "") + text.replaceAll(" ", SPACE_MARK);
+    if (!this.cutsAtSpaces) {
+      this.encodeWord(marked, out, check);
       return;
     }
     let words = 0;
     for (const word of spaceMarkWords(marked)) {
       if (words++ % 1024 === 0) check?.();
-      const known = this.#cache.get(word);
+      const known = this.cache.get(word);
       if (known) out.pushAll(known);
       else {
         const start = out.size;
-        this.#encodeWord(word, out, check);
-        this.#cache.set(word, out.from(start));
+        this.encodeWord(word, out, check);
+        this.cache.set(word, out.from(start));
       }
     }
   }
 
   rank(left: number, right: number): number {
-    const id = this.#pieces.get(this.#word.slice(this.#starts[left], this.#ends[right]));
-    return id === undefined ? -1 : this.#ranks[id];
+    const id = this.pieces.get(this.word.slice(this.starts[left], this.ends[right]));
+    return id === undefined ? -1 : this.ranks[id];
   }
 
   join(left: number, right: number): void {
-    this.#ends[left] = this.#ends[right];
+    this.ends[left] = this.ends[right];
   }
 
-  #encodeWord(word: string, out: IdList, check?: () => void): void {
-    const whole = word.length === 1 ? this.#pieces.get(word) : undefined;
+  private encodeWord(word: string, out: IdList, check?: () => void): void {
+    const whole = word.length === 1 ? this.pieces.get(word) : undefined;
     if (whole !== undefined) {
       out.push(whole);
       return;
     }
-    this.#word = word;
-    this.#starts = [];
-    this.#ends = [];
+    this.word = word;
+    this.starts = [];
+    this.ends = [];
     let at = 0;
     for (const char of word) {
-      this.#starts.push(at);
+      this.starts.push(at);
       at += char.length;
-      this.#ends.push(at);
+      this.ends.push(at);
     }
-    this.#merger.merge(this.#starts.length, this, check);
-    const { next } = this.#merger;
-    for (let i = 0; i >= 0; i = next[i]) this.#emit(word.slice(this.#starts[i], this.#ends[i]), out);
+    this.merger.merge(this.starts.length, this, check);
+    const { next } = this.merger;
+    for (let i = 0; i >= 0; i = next[i]) this.emit(word.slice(this.starts[i], this.ends[i]), out);
   }
 
   /** A symbol that is no piece is a single character: its UTF-8 bytes. */
-  #emit(symbol: string, out: IdList): void {
-    const id = this.#pieces.get(symbol);
+  private emit(symbol: string, out: IdList): void {
+    const id = this.pieces.get(symbol);
     if (id !== undefined) {
       out.push(id);
       return;
     }
     for (const byte of encoder.encode(symbol)) {
-      const byteId = this.#bytes[byte];
+      const byteId = this.bytes[byte];
       if (byteId >= 0) out.push(byteId);
-      else if (this.#unknownId !== undefined) out.push(this.#unknownId);
+      else if (this.unknownId !== undefined) out.push(this.unknownId);
     }
   }
 
-  #addByte(text: string, id: number): void {
+  private addByte(text: string, id: number): void {
     const byte = byteOfToken(text);
-    if (byte !== undefined) this.#bytes[byte] = id;
+    if (byte !== undefined) this.bytes[byte] = id;
   }
 }
 

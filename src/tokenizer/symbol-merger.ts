@@ -20,18 +20,18 @@ const POSITIONS = 2 ** 32;
 export class SymbolMerger {
   /** Right neighbour of each symbol that is left; the last has -1. Symbol 0 is always the first. */
   next = new Int32Array(0);
-  #prev = new Int32Array(0);
+  private prev = new Int32Array(0);
   /** Rank of each symbol's pair with its right neighbour now; heap entries that differ from it are out of date. */
-  #ranks = new Int32Array(0);
-  #heap = new Float64Array(0);
-  #heapSize = 0;
+  private ranks = new Int32Array(0);
+  private heap = new Float64Array(0);
+  private heapSize = 0;
 
   /** Merges `count` symbols by the rule, asking `check` now and then; what is left is the chain 0, next[0], ... */
   merge(count: number, rule: MergeRule, check?: () => void): void {
-    this.#reserve(count);
+    this.reserve(count);
     const { next } = this;
-    const prev = this.#prev;
-    const ranks = this.#ranks;
+    const prev = this.prev;
+    const ranks = this.ranks;
     for (let i = 0; i < count; i++) {
       prev[i] = i - 1;
       next[i] = i + 1 < count ? i + 1 : -1;
@@ -39,11 +39,11 @@ export class SymbolMerger {
     }
     for (let i = 0; i + 1 < count; i++) {
       if (i % ASK_AFTER === 0) check?.();
-      this.#rankPair(i, rule);
+      this.rankPair(i, rule);
     }
-    for (let merges = 1; this.#heapSize > 0; merges++) {
+    for (let merges = 1; this.heapSize > 0; merges++) {
       if (merges % ASK_AFTER === 0) check?.();
-      const entry = this.#pop();
+      const entry = this.pop();
       const rank = Math.floor(entry / POSITIONS);
       const left = entry - rank * POSITIONS;
       if (ranks[left] !== rank) continue;
@@ -53,27 +53,27 @@ export class SymbolMerger {
       next[left] = after;
       ranks[right] = -1;
       if (after >= 0) prev[after] = left;
-      if (prev[left] >= 0) this.#rankPair(prev[left], rule);
-      this.#rankPair(left, rule);
+      if (prev[left] >= 0) this.rankPair(prev[left], rule);
+      this.rankPair(left, rule);
     }
-    if (count > KEPT_SYMBOLS) this.#release();
+    if (count > KEPT_SYMBOLS) this.release();
   }
 
-  #rankPair(left: number, rule: MergeRule): void {
+  private rankPair(left: number, rule: MergeRule): void {
     const right = this.next[left];
     const rank = right < 0 ? -1 : rule.rank(left, right);
-    this.#ranks[left] = rank;
-    if (rank >= 0) this.#push(rank * POSITIONS + left);
+    this.ranks[left] = rank;
+    if (rank >= 0) this.push(rank * POSITIONS + left);
   }
 
-  #push(entry: number): void {
-    if (this.#heapSize === this.#heap.length) {
-      const larger = new Float64Array(this.#heap.length * 2);
-      larger.set(this.#heap);
-      this.#heap = larger;
+  private push(entry: number): void {
+    if (this.heapSize === this.heap.length) {
+      const larger = new Float64Array(this.heap.length * 2);
+      larger.set(this.heap);
+      this.heap = larger;
     }
-    const heap = this.#heap;
-    let i = this.#heapSize++;
+    const heap = this.heap;
+    let i = this.heapSize++;
     while (i > 0) {
       const parent = (i - 1) >> 1;
       if (heap[parent] <= entry) break;
@@ -83,10 +83,10 @@ export class SymbolMerger {
     heap[i] = entry;
   }
 
-  #pop(): number {
-    const heap = this.#heap;
+  private pop(): number {
+    const heap = this.heap;
     const top = heap[0];
-    const size = --this.#heapSize;
+    const size = --this.heapSize;
     const entry = heap[size];
     let i = 0;
     for (;;) {
@@ -101,20 +101,20 @@ export class SymbolMerger {
     return top;
   }
 
-  #reserve(count: number): void {
-    this.#heapSize = 0;
+  private reserve(count: number): void {
+    this.heapSize = 0;
     if (this.next.length >= count) return;
     const size = Math.max(count, Math.min(KEPT_SYMBOLS, 2 * this.next.length), 256);
     this.next = new Int32Array(size);
-    this.#prev = new Int32Array(size);
-    this.#ranks = new Int32Array(size);
-    if (this.#heap.length < size) this.#heap = new Float64Array(size);
+    this.prev = new Int32Array(size);
+    this.ranks = new Int32Array(size);
+    if (this.heap.length < size) this.heap = new Float64Array(size);
   }
 
   /** Lets the buffers of a very long word go; `next` stays readable until the next merge. */
-  #release(): void {
-    this.#prev = new Int32Array(0);
-    this.#ranks = new Int32Array(0);
-    this.#heap = new Float64Array(0);
+  private release(): void {
+    this.prev = new Int32Array(0);
+    this.ranks = new Int32Array(0);
+    this.heap = new Float64Array(0);
   }
 }

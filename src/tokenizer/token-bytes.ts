@@ -27,40 +27,40 @@ const NOTHING = new Uint8Array(0);
 const encoder = new TextEncoder();
 
 export class SpelledTokenBytes implements TokenBytes {
-  readonly #options: TokenBytesOptions;
+  private readonly options: TokenBytesOptions;
   readonly stripsLeadingSpace: boolean;
 
   constructor(options: TokenBytesOptions) {
-    this.#options = options;
+    this.options = options;
     this.stripsLeadingSpace = options.stripsLeadingSpace;
   }
 
   bytes(id: number, special: boolean): Uint8Array {
-    const { texts, kinds } = this.#options.vocabulary;
+    const { texts, kinds } = this.options.vocabulary;
     const text = texts[id];
     if (text === undefined) return NOTHING;
     const kind = kinds[id];
     if (isControl(kind)) return special ? encoder.encode(text) : NOTHING;
-    const { spell = withSpaces } = this.#options;
-    switch (this.#options.spelling) {
+    const { spell = withSpaces } = this.options;
+    switch (this.options.spelling) {
       case "byte-level":
         return kind === TokenKind.userDefined || kind === TokenKind.marker ? encoder.encode(text) : fromByteLevel(text);
       case "space-mark": {
         const byte = kind === TokenKind.byte ? byteOfToken(text) : undefined;
-        return byte === undefined ? this.#text(spell(text)) : Uint8Array.of(byte);
+        return byte === undefined ? this.text(spell(text)) : Uint8Array.of(byte);
       }
       case "word-piece":
-        return this.#wordPiece(text);
+        return this.wordPiece(text);
     }
   }
 
-  #wordPiece(text: string): Uint8Array {
-    const { continuingPrefix = "##" } = this.#options;
-    return this.#text(text.startsWith(continuingPrefix) ? text.slice(continuingPrefix.length) : ` ${text}`);
+  private wordPiece(text: string): Uint8Array {
+    const { continuingPrefix = "##" } = this.options;
+    return this.text(text.startsWith(continuingPrefix) ? text.slice(continuingPrefix.length) : ` ${text}`);
   }
 
-  #text(spelled: string): Uint8Array {
-    return encoder.encode(this.#options.cleansSpaces ? withoutSpace(spelled) : spelled);
+  private text(spelled: string): Uint8Array {
+    return encoder.encode(this.options.cleansSpaces ? withoutSpace(spelled) : spelled);
   }
 }
 

@@ -15,27 +15,27 @@ export interface TokenBytes {
 const SPACE = 0x20;
 
 export class Utf8TokenStream implements TokenStream {
-  readonly #tokens: TokenBytes;
-  readonly #special: boolean;
-  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  #stripsNext: boolean;
+  private readonly tokens: TokenBytes;
+  private readonly special: boolean;
+  private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  private stripsNext: boolean;
 
   constructor(tokens: TokenBytes, options: DecodeOptions = {}) {
-    this.#tokens = tokens;
-    this.#special = options.special ?? false;
-    this.#stripsNext = tokens.stripsLeadingSpace && !options.continues;
+    this.tokens = tokens;
+    this.special = options.special ?? false;
+    this.stripsNext = tokens.stripsLeadingSpace && !options.continues;
   }
 
   push(id: number): string {
-    let bytes = this.#tokens.bytes(id, this.#special);
+    let bytes = this.tokens.bytes(id, this.special);
     if (bytes.length === 0) return "";
-    if (this.#stripsNext && bytes[0] === SPACE) bytes = bytes.subarray(1);
-    this.#stripsNext = false;
-    return this.#decoder.decode(bytes, { stream: true });
+    if (this.stripsNext && bytes[0] === SPACE) bytes = bytes.subarray(1);
+    this.stripsNext = false;
+    return this.decoder.decode(bytes, { stream: true });
   }
 
   end(): string {
-    return this.#decoder.decode();
+    return this.decoder.decode();
   }
 }
 

@@ -18,35 +18,35 @@ export interface UnigramTextOptions {
 }
 
 export class UnigramText implements TextModel {
-  readonly #options: UnigramTextOptions;
-  readonly #cutsAtSpaces: boolean;
-  readonly #cache = new WordCache();
+  private readonly options: UnigramTextOptions;
+  private readonly cutsAtSpaces: boolean;
+  private readonly cache = new WordCache();
 
   constructor(options: UnigramTextOptions) {
-    this.#options = options;
-    this.#cutsAtSpaces = !options.vocabulary.texts.some((text) => text !== undefined && crossesWords(text));
+    this.options = options;
+    this.cutsAtSpaces = !options.vocabulary.texts.some((text) => text !== undefined && crossesWords(text));
   }
 
   encode(text: string, { check }: TextPlace, out: IdList): void {
-    const marked = this.#marked(text);
+    const marked = this.marked(text);
     if (marked === "") return;
     let words = 0;
-    for (const word of this.#cutsAtSpaces ? spaceMarkWords(marked) : [marked]) {
+    for (const word of this.cutsAtSpaces ? spaceMarkWords(marked) : [marked]) {
       if (words++ % 1024 === 0) check?.();
-      const known = this.#cache.get(word);
+      const known = this.cache.get(word);
       if (known) {
         out.pushAll(known);
         continue;
       }
       const start = out.size;
-      this.#options.unigram.encodeWord(word, out, check);
-      if (this.#cutsAtSpaces) this.#cache.set(word, out.from(start));
+      this.options.unigram.encodeWord(word, out, check);
+      if (this.cutsAtSpaces) this.cache.set(word, out.from(start));
     }
   }
 
   /** The normalised text with U+2581 for spaces. */
-  #marked(text: string): string {
-    const { characters, addSpacePrefix, mergeSpaces } = this.#options;
+  private marked(text: string): string {
+    const { characters, addSpacePrefix, mergeSpaces } = this.options;
     const normal = characters ? characters.normalise(text) : text.normalize("NFKC");
     if (mergeSpaces) {
       const words = normal.split(" ").filter((word) => word !== "");

@@ -33,11 +33,11 @@ export class VocabularyTokenizer implements Tokenizer {
   readonly prefix: readonly number[];
   readonly notes: readonly string[];
   readonly chatTemplate: string | undefined;
-  readonly #parts: TokenizerParts;
-  readonly #template: ChatTemplate;
+  private readonly parts: TokenizerParts;
+  private readonly template: ChatTemplate;
 
   constructor(parts: TokenizerParts) {
-    this.#parts = parts;
+    this.parts = parts;
     this.vocabSize = parts.vocabulary.texts.length;
     this.bosId = parts.bosId;
     this.eosId = parts.eosId;
@@ -46,15 +46,15 @@ export class VocabularyTokenizer implements Tokenizer {
     this.prefix = parts.prefix;
     this.notes = parts.notes ?? [];
     this.chatTemplate = parts.chatTemplate;
-    this.#template = new ChatTemplate(parts.chatTemplate, {
-      bos_token: this.#textOf(parts.bosId),
-      eos_token: this.#textOf(parts.eosId),
+    this.template = new ChatTemplate(parts.chatTemplate, {
+      bos_token: this.textOf(parts.bosId),
+      eos_token: this.textOf(parts.eosId),
     });
   }
 
   encode(text: string, options: EncodeOptions = {}): Int32Array {
     const { addSpecial = true, parseSpecial = true, guarded = false, check } = options;
-    const { addedTokens, model, prefix, suffix } = this.#parts;
+    const { addedTokens, model, prefix, suffix } = this.parts;
     const out = new IdList();
     if (addSpecial) out.pushAll(prefix);
     let sections = 0;
@@ -71,22 +71,22 @@ export class VocabularyTokenizer implements Tokenizer {
   }
 
   decode(ids: ArrayLike<number>, options?: DecodeOptions): string {
-    return decodeIds(this.#parts.bytes, ids, options);
+    return decodeIds(this.parts.bytes, ids, options);
   }
 
   tokenText(id: number): string {
-    return this.#textOf(id);
+    return this.textOf(id);
   }
 
   stream(options?: DecodeOptions): TokenStream {
-    return new Utf8TokenStream(this.#parts.bytes, options);
+    return new Utf8TokenStream(this.parts.bytes, options);
   }
 
   renderChat(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
-    const { addedTokens } = this.#parts;
-    if (!options.guard) return this.#template.render(messages, options);
+    const { addedTokens } = this.parts;
+    if (!options.guard) return this.template.render(messages, options);
     const remark = (text: string) => markText(text, addedTokens);
-    return this.#template.render(guardMessages(messages, addedTokens), options, { remark });
+    return this.template.render(guardMessages(messages, addedTokens), options, { remark });
   }
 
   encodeChat(messages: readonly ChatMessage[], options?: RenderOptions): Int32Array {
@@ -95,8 +95,8 @@ export class VocabularyTokenizer implements Tokenizer {
     return withPrefix(ids, this.prefix);
   }
 
-  #textOf(id: number | undefined): string {
-    return (id === undefined ? undefined : this.#parts.vocabulary.texts[id]) ?? "";
+  private textOf(id: number | undefined): string {
+    return (id === undefined ? undefined : this.parts.vocabulary.texts[id]) ?? "";
   }
 }
 

@@ -6,27 +6,27 @@ const WORDS = 16_384;
 const LONGEST_WORD = 32;
 
 export class WordCache {
-  #young = new Map<string, readonly number[]>();
-  #old = new Map<string, readonly number[]>();
+  private young = new Map<string, readonly number[]>();
+  private old = new Map<string, readonly number[]>();
 
   get(word: string): readonly number[] | undefined {
-    const young = this.#young.get(word);
+    const young = this.young.get(word);
     if (young) return young;
-    const old = this.#old.get(word);
-    if (old) this.#add(word, old);
+    const old = this.old.get(word);
+    if (old) this.add(word, old);
     return old;
   }
 
   set(word: string, ids: readonly number[]): void {
-    if (word.length <= LONGEST_WORD) this.#add(word, ids);
+    if (word.length <= LONGEST_WORD) this.add(word, ids);
   }
 
-  #add(word: string, ids: readonly number[]): void {
-    if (this.#young.size >= WORDS) {
-      this.#old = this.#young;
-      this.#young = new Map();
+  private add(word: string, ids: readonly number[]): void {
+    if (this.young.size >= WORDS) {
+      this.old = this.young;
+      this.young = new Map();
     }
-    this.#young.set(ownCopy(word), ids);
+    this.young.set(ownCopy(word), ids);
   }
 }
 

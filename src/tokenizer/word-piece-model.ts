@@ -20,23 +20,23 @@ export interface WordPieceOptions {
 }
 
 export class WordPieces {
-  readonly #options: WordPieceOptions;
-  readonly #longestToken: number;
+  private readonly options: WordPieceOptions;
+  private readonly longestToken: number;
 
   constructor(options: WordPieceOptions) {
-    this.#options = options;
-    this.#longestToken = options.vocabulary.texts.reduce((most, text) => Math.max(most, text?.length ?? 0), 0);
+    this.options = options;
+    this.longestToken = options.vocabulary.texts.reduce((most, text) => Math.max(most, text?.length ?? 0), 0);
   }
 
   /** @throws FormatError for an unknown word where there is no unknown token */
   encodeWord(word: string, out: IdList): void {
-    const { wordPrefix, continuingPrefix, unknownId, longestWord } = this.#options;
+    const { wordPrefix, continuingPrefix, unknownId, longestWord } = this.options;
     const start = out.size;
     const text = wordPrefix + word;
     let covered = word.length <= 2 * longestWord && [...word].length <= longestWord;
     let at = 0;
     while (covered && at < text.length) {
-      const end = this.#longest(text, at, at === 0 ? "" : continuingPrefix, out);
+      const end = this.longest(text, at, at === 0 ? "" : continuingPrefix, out);
       covered = end > at;
       at = end;
     }
@@ -47,9 +47,9 @@ export class WordPieces {
   }
 
   /** Puts the longest token at a place of the word; returns its end, or the place itself where none fits. */
-  #longest(text: string, at: number, prefix: string, out: IdList): number {
-    const { ids, kinds } = this.#options.vocabulary;
-    for (let end = Math.min(text.length, at + this.#longestToken); end > at; end--) {
+  private longest(text: string, at: number, prefix: string, out: IdList): number {
+    const { ids, kinds } = this.options.vocabulary;
+    for (let end = Math.min(text.length, at + this.longestToken); end > at; end--) {
       const id = ids.get(prefix + text.slice(at, end));
       if (id === undefined || isSteering(kinds[id])) continue;
       out.push(id);
@@ -61,10 +61,10 @@ export class WordPieces {
 
 /** The text model of GGUF's WordPiece vocabularies. */
 export class WordPieceModel implements TextModel {
-  readonly #pieces: WordPieces;
+  private readonly pieces: WordPieces;
 
   constructor(vocabulary: Vocabulary, unknownId: number | undefined) {
-    this.#pieces = new WordPieces({
+    this.pieces = new WordPieces({
       vocabulary,
       wordPrefix: SPACE_MARK,
       continuingPrefix: "",
@@ -76,7 +76,7 @@ export class WordPieceModel implements TextModel {
   encode(text: string, { check }: TextPlace, out: IdList): void {
     bertWords(text).forEach((word, i) => {
       if (i % 1024 === 0) check?.();
-      this.#pieces.encodeWord(word, out);
+      this.pieces.encodeWord(word, out);
     });
   }
 }

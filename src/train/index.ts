@@ -2,6 +2,7 @@
  * Training: configurations, runs in their folders, and the trainer's parts.
  * @module sluice/train
  */
+export type { HeadSet, HeadSets, Retention, Visibility } from "../context/head-sets.js";
 export { type ModelConfig, parseConfig, type StageConfig, type TrainingConfig } from "./config.js";
 export type { PackedTokens, PackedTokensHeader } from "./data/packed-tokens.js";
 export type { Sample, SampleSource } from "./data/sample.js";
@@ -26,7 +27,8 @@ export { type FolderModel, folderModel } from "./folder-model.js";
 export type { EvaluationLine, LogLine, StepLine, TaskResult } from "./log.js";
 export { defineModel, type ModelDefinition } from "./model-definition.js";
 export { type Losses, ModelPass, type PassOptions, type Predictions } from "./pass.js";
-export { type AttentionPattern, type HeadSet, parsePattern, patternHelp } from "./patterns/pattern.js";
+export { parsePattern, patternHelp } from "./patterns/pattern.js";
+export type { AttentionPattern } from "./patterns/pattern-definition.js";
 export { type PrepareOptions, type PrepareProgress, prepareRun } from "./prepare.js";
 export { type RunHooks, TrainingRun } from "./run.js";
 export { RunFolder } from "./run-folder.js";

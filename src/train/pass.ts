@@ -2,8 +2,10 @@
  * One pass: samples of equal length through the model and, when it learns, back. The head is taken together with the loss,
  * in chunks, so that no logits of all rows exist at once.
  */
+
 import { RecordingBackend } from "../autograd/recording-backend.js";
 import { Tape } from "../autograd/tape.js";
+import { segmentStates } from "../context/segments.js";
 import { Decoder } from "../nn/decoder.js";
 import { mixerShapes } from "../nn/mixer.js";
 import type { ModelSpec } from "../nn/spec.js";
@@ -11,7 +13,7 @@ import type { Backend } from "../tensor/backend.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { CrossEntropyCall, CrossEntropyResult, TrainingOps } from "../tensor/training.js";
 import type { Sample } from "./data/sample.js";
-import type { AttentionPattern } from "./patterns/pattern.js";
+import type { AttentionPattern } from "./patterns/pattern-definition.js";
 import { RecurrentZeros, RowStates } from "./row-states.js";
 import type { TrainedWeights } from "./trained-weights.js";
 
@@ -103,7 +105,12 @@ export class ModelPass {
       ids.set(sample.ids.subarray(0, length), index * length);
     });
     const segments = samples.map((_, index) => ({ start: index * length, count: length, state }));
-    return this.decoder.hidden(recording, { ids: recording.input(ids), rows: ids.length, segments });
+    return this.decoder.hidden(recording, {
+      ids: recording.input(ids),
+      rows: ids.length,
+      segments,
+      states: segmentStates(segments),
+    });
   }
 
   private crossEntropy(

@@ -3,7 +3,10 @@
  * attention reads the keys and values of the sample's own rows (RecordingBackend.attendRows). Samples of a step are equally
  * long and share spans and angles.
  */
+
 import { RecordingBackend } from "../autograd/recording-backend.js";
+import { distanceBias } from "../context/distance-bias.js";
+import { headRuns, setsOfLayer, type Visibility } from "../context/head-sets.js";
 import type {
   AttendCall,
   AttentionShape,
@@ -12,14 +15,13 @@ import type {
   MixerShapes,
   RecurrentTensor,
 } from "../context/mixer-state.js";
-import type { AlibiSpec } from "../position/alibi.js";
-import { type RelativeSpec, relativeBuckets } from "../position/relative.js";
+import { Uploads } from "../context/uploads.js";
 import { type RopeSpec, ropeFrequencies, writeAngles } from "../position/rope.js";
-import type { Angles, AttentionBias, Backend } from "../tensor/backend.js";
+import type { Angles, Backend } from "../tensor/backend.js";
 import type { StepInput } from "../tensor/tensor.js";
 import { InternalError, UnsupportedError } from "../util/errors.js";
 import { clipBelow, type Range } from "../util/ranges.js";
-import type { AttentionPattern, HeadSet } from "./patterns/pattern.js";
+import type { AttentionPattern } from "./patterns/pattern-definition.js";
 
 /** Zeros that state-space layers begin with, and a place for what they leave: one of each shape for all samples. */
 export class RecurrentZeros {
@@ -47,10 +49,19 @@ export class RecurrentZeros {
   }
 }
 
+/** i32 [T, R, 2] of what a set of heads sees. */
+interface RowSpans {
+  readonly retention: Visibility;
+  readonly window: number | undefined;
+  readonly spans: StepInput;
+  readonly ranges: number;
+}
+
 /** The states of all samples of one step. */
 export class RowStates implements LayerStates {
   readonly seen = 0;
-  private readonly inputs = new Map<object | string, StepInput>();
+  private readonly uploads: Uploads;
+  private readonly spans: RowSpans[] = [];
   private readonly angles = new Map<RopeSpec, Angles>();
 
   constructor(
@@ -60,7 +71,9 @@ export class RowStates implements LayerStates {
     private readonly pattern: AttentionPattern,
     /** Tokens of each sample. */
     private readonly length: number,
-  ) {}
+  ) {
+    this.uploads = new Uploads(backend);
+  }
 
   attention(layer: number): AttentionState {
     const shape = this.shapes.attention.find((candidate) => candidate.layer === layer);
@@ -86,12 +99,13 @@ export class RowStates implements LayerStates {
       q: angles ? ops.rotate(q, keyWidth, angles) : q,
       k: angles ? ops.rotate(k, keyWidth, angles) : k,
     };
-    for (const set of this.pattern.headSets(kvHeads)) {
-      const { spans, ranges } = this.spansOf(set, shape.window);
-      const bias = this.biasOf(shape, table, ranges);
-      const { head, heads: count } = set;
-      const common = { ...rotated, v, spans, head, heads: count, group: heads / kvHeads, scale, softcap, bias, sinks };
-      ops.attendRows(common, heads, out);
+    for (const set of setsOfLayer(this.pattern, shape.layer, kvHeads)) {
+      const { spans, ranges } = this.spansOf(set.retention, shape.window);
+      const bias = distanceBias(shape, table, this.uploads, () => this.places(ranges));
+      for (const run of headRuns(set.heads)) {
+        const common = { ...rotated, v, spans, ...run, group: heads / kvHeads, scale, softcap, bias, sinks };
+        ops.attendRows(common, heads, out);
+      }
     }
   }
 
@@ -106,45 +120,24 @@ export class RowStates implements LayerStates {
     return made;
   }
 
-  /** i32 [T, R, 2], and R. */
-  private spansOf({ head, visible }: HeadSet, window: number | undefined) {
-    const spans = this.once(`spans ${head} ${window}`, () =>
-      writeSpans(
-        Array.from({ length: this.length }, (_, t) => {
-          const ranges = visible(t);
-          return window === undefined ? ranges : clipBelow(ranges, t + 1 - window);
-        }),
-      ),
-    );
-    return { spans, ranges: spans.length / (2 * this.length) };
+  private spansOf(retention: Visibility, window: number | undefined) {
+    const known = this.spans.find((one) => one.retention === retention && one.window === window);
+    if (known) return known;
+    const rows = Array.from({ length: this.length }, (_, t) => {
+      const ranges = retention.visible(t);
+      return window === undefined ? ranges : clipBelow(ranges, t + 1 - window);
+    });
+    const spans = this.backend.input(writeSpans(rows));
+    const made = { retention, window, spans, ranges: spans.length / (2 * this.length) };
+    this.spans.push(made);
+    return made;
   }
 
-  private biasOf(shape: AttentionShape, table: AttendCall["table"], ranges: number): AttentionBias | undefined {
-    const { alibi, relative } = shape;
-    if (alibi) return { kind: "linear", slopes: this.slopes(alibi), places: this.places(ranges) };
-    if (!relative || !table) return undefined;
-    return { kind: "table", table, buckets: this.buckets(relative), places: this.places(ranges) };
-  }
-
-  private slopes(alibi: AlibiSpec): StepInput {
-    return this.once(alibi, () => alibi.slopes);
-  }
-  private buckets(relative: RelativeSpec): StepInput {
-    return this.once(relative, () => relativeBuckets(relative));
-  }
   /** i32 [T, R]: the query of row t stands at row t. */
   private places(ranges: number): StepInput {
-    return this.once(`places ${ranges}`, () =>
+    return this.uploads.once(`places ${ranges}`, () =>
       Int32Array.from({ length: this.length * ranges }, (_, i) => Math.floor(i / ranges)),
     );
-  }
-
-  private once(key: object | string, numbers: () => Int32Array | Float32Array): StepInput {
-    const known = this.inputs.get(key);
-    if (known) return known;
-    const made = this.backend.input(numbers());
-    this.inputs.set(key, made);
-    return made;
   }
 }
 

@@ -149,8 +149,10 @@ function requireRoom(uses: readonly WeightUse[], backend: Backend): void {
 
 function allocate(backend: Backend, use: WeightUse): TrainedWeight {
   const { rows, cols, exact } = use.ref;
-  const { weight, bytes } = backend.allocWeight({ name: use.name, dtype: "f32", rows, cols });
-  const values = new Float32Array(bytes.buffer, bytes.byteOffset, rows * cols);
+  const { weight, memory } = backend.allocWeight({ name: use.name, dtype: "f32", rows, cols });
+  if (!memory)
+    throw new InternalError(`Training needs weights that the host reaches; the ${backend.name} backend has none.`);
+  const values = new Float32Array(memory.buffer, memory.byteOffset, rows * cols);
   const kept = () => backend.kept(rows, cols);
   return { use, weight, values, gradient: kept(), first: kept(), second: kept(), decays: rows > 1 && !exact };
 }

@@ -60,20 +60,40 @@ export interface Platform {
   /**
    * Compiles a WebAssembly module so that neighbouring 128-bit operations become 256-bit ones; once in a process, in its
    * main thread. Later calls get the same, also those of threads that are started later. Absent, or undefined, where the
-   * engine cannot, has not been tried, or `isRight` does not accept what it made, and in a thread when the main thread had
-   * not called it. `asked`: also where it endangers other modules that are compiled at the same time.
+   * engine cannot, has not been tried, or `isRight`, which must call every function of it, does not accept what it made, and
+   * in a thread when the main thread had not called it. `asked`: also where it endangers code that is optimised meanwhile.
    */
   compileWide?(
     bytes: () => Uint8Array<ArrayBuffer>,
     isRight: (module: WebAssembly.Module) => boolean,
     asked: boolean,
   ): WebAssembly.Module | undefined;
+  /** Kernels are about to be compiled without such a module; where that must come first, later calls make none. */
+  withoutWide?(): void;
+  /** Why `compileWide` gives none here, also when asked; undefined where it gave one. */
+  whyNotWide?(): WideRefusal | undefined;
+  /** Forms of the kernels that tests and the bench force: see CONTRIBUTING.md, SLUICE_FORM. Absent in browsers. */
+  readonly forcedForm?: string | undefined;
   /** Writes local files. Absent in browsers. */
   readonly writer?: FileWriter;
   /** The files of the hub's models: in Node fetched into the standard cache, in browsers as URLs. */
   readonly hub?: Hub;
   /** What was kept of files behind URLs. Absent in Node. */
   readonly store?: FileStore;
+}
+
+/**
+ * Why there are no 256-bit vectors: SLUICE_WIDE=0 (`forbidden`), no x64 with AVX2 (`processor`), a browser or another runtime
+ * than Node (`runtime`), a V8 in which they were not tried (`version`), flags of the user's own for V8's WebAssembly (`flags`), a
+ * thread whose main thread has made none (`thread`), kernels that ran before without them (`late`), results that were not
+ * exact (`wrong`).
+ */
+export type WideReason = "forbidden" | "processor" | "runtime" | "version" | "flags" | "thread" | "late" | "wrong";
+
+export interface WideRefusal {
+  readonly reason: WideReason;
+  /** The same in words. */
+  readonly message: string;
 }
 
 export interface OpenOptions {

@@ -6,7 +6,7 @@ import { ArgumentError } from "./errors.js";
 
 /** A stream of random numbers that its seed determines. */
 export class Random {
-  readonly #state = new Uint32Array(4);
+  private readonly words = new Uint32Array(4);
 
   /** @param seed an integer from 0 to 2^53 - 1. @throws ArgumentError */
   constructor(seed: number) {
@@ -15,16 +15,16 @@ export class Random {
     }
     const low = mix(seed >>> 0);
     const high = mix((Math.floor(seed / 2 ** 32) ^ 0x9e3779b9) >>> 0);
-    for (let i = 0; i < 4; i++) this.#state[i] = mix((low + Math.imul(i + 1, 0x9e3779b9)) ^ mix(high + i));
+    for (let i = 0; i < 4; i++) this.words[i] = mix((low + Math.imul(i + 1, 0x9e3779b9)) ^ mix(high + i));
     // The all-zero state is the one that the generator never leaves.
-    if (this.#state.every((word) => word === 0)) this.#state[0] = 1;
+    if (this.words.every((word) => word === 0)) this.words[0] = 1;
   }
 
   /** A generator that continues from a known state of four 32-bit words, not all zero. @throws ArgumentError */
   static fromState(state: ArrayLike<number>): Random {
     const random = new Random(0);
-    random.#state.set([state[0] ?? 0, state[1] ?? 0, state[2] ?? 0, state[3] ?? 0]);
-    if (state.length !== 4 || random.#state.every((word) => word === 0)) {
+    random.words.set([state[0] ?? 0, state[1] ?? 0, state[2] ?? 0, state[3] ?? 0]);
+    if (state.length !== 4 || random.words.every((word) => word === 0)) {
       throw new ArgumentError("The state of a generator is four 32-bit words, not all zero.");
     }
     return random;
@@ -32,12 +32,12 @@ export class Random {
 
   /** The state, to continue from with `fromState`. */
   state(): Uint32Array {
-    return this.#state.slice();
+    return this.words.slice();
   }
 
   /** An integer from 0 to 2^32 - 1. */
   uint32(): number {
-    const s = this.#state;
+    const s = this.words;
     const product = Math.imul(s[1], 5);
     const result = Math.imul((product << 7) | (product >>> 25), 9) >>> 0;
     const shifted = s[1] << 9;

@@ -74,6 +74,19 @@ describe.each([
     }
   });
 
+  it("tells the backend which rows of the step are of sequences that read few", () => {
+    const inner = backend.beginStep.bind(backend);
+    const told: unknown[] = [];
+    backend.beginStep = (splits) => {
+      told.push(splits);
+      inner(splits);
+    };
+    ops.beginStep([{ rows: 12, few: 4 }]);
+    ops.beginStep();
+    backend.beginStep = inner;
+    expect(told).toEqual([[{ rows: 12, few: 4 }], undefined]);
+  });
+
   it("x + x has twice the gradient, and a sum's two parts share theirs without writing it", async () => {
     ops.beginStep();
     const [a, b] = [watched([1, 2, 3, 4]), watched([5, 6, 7, 8])];

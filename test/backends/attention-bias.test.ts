@@ -7,6 +7,7 @@ import { KV_TYPES, type KvType } from "../../src/tensor/dtype.js";
 import { PAGE_TOKENS } from "../../src/tensor/kv.js";
 import { Random } from "../../src/util/random.js";
 import { attend, base, bruteForce, type Case, draw, type SpanKind, toleranceOf } from "./attention-cases.js";
+import { appended, attended, headsFrom } from "./cache-calls.js";
 import { DEVICES, difference, tensorOf, WASM_DEVICES, weightOf } from "./devices.js";
 
 const MIB = 2 ** 20;
@@ -48,23 +49,25 @@ async function ask(
   const table = store.table();
   const page = store.alloc();
   for (let i = 0; i < repeat; i++) table.push(page);
-  const slice = { store, table, member: 0, head: 0, heads: 1 };
+  const slice = { store, table, member: 0, heads: headsFrom(0, 1) };
   const every = (f: (slot: number, d: number) => number) =>
     Float32Array.from({ length: keys.length * width }, (_, i) => f(Math.floor(i / width), i % width));
   const first = every((slot, d) => (d === 0 ? keys[slot] : 0));
-  ops.append({
-    keys: tensorOf(ops, keys.length, width, first),
-    values: tensorOf(
-      ops,
-      keys.length,
-      width,
-      every((slot) => slot % 2),
-    ),
-    slice,
-    slot: 0,
-  });
+  ops.append(
+    appended({
+      keys: tensorOf(ops, keys.length, width, first),
+      values: tensorOf(
+        ops,
+        keys.length,
+        width,
+        every((slot) => slot % 2),
+      ),
+      slice,
+      slot: 0,
+    }),
+  );
   const out = ops.empty(rows, width);
-  ops.attention({ out, slice, group: 1, scale: 1, ...question() });
+  ops.attention(attended({ out, slice, group: 1, scale: 1, ...question() }));
   const found = (await ops.read(out)).filter((_, i) => i % width === 5);
   store.dispose();
   return found;
@@ -243,7 +246,7 @@ test("a table, places and sinks in another memory than the cache are taken along
     expect(difference(found, bruteForce({ ...shape, bias }, drawn))).toBeLessThan(toleranceOf(shape));
   }
   const store = ops.kvStore({ members: 1, keyWidth: 8, valueWidth: 8, keyType: "f32", valueType: "f32" }, 1);
-  const slice = { store, table: store.table(), member: 0, head: 0, heads: 1 };
+  const slice = { store, table: store.table(), member: 0, heads: headsFrom(0, 1) };
   const sinks = weightOf(ops, "f16", 1, 1, Float32Array.of(2));
   const step = () => {
     ops.beginStep();
@@ -251,7 +254,7 @@ test("a table, places and sinks in another memory than the cache are taken along
     const spans = ops.input(Int32Array.of(0, 0));
     const forward = (inner: Backend) => {
       const out = inner.empty(1, 8);
-      inner.attention({ out, queries, spans, slice, group: 1, scale: 1, sinks });
+      inner.attention(attended({ out, queries, spans, slice, group: 1, scale: 1, sinks }));
       return out;
     };
     return ops.read(ops.scope({ layer: 1, forward }, queries[0], undefined));

@@ -6,6 +6,7 @@ import type { KvType } from "../../src/tensor/dtype.js";
 import { PAGE_TOKENS } from "../../src/tensor/kv.js";
 import { Random } from "../../src/util/random.js";
 import { attend, base, bruteForce, type Case, draw, type SpanKind, toleranceOf } from "./attention-cases.js";
+import { appended, attended, headsFrom } from "./cache-calls.js";
 import { DEVICES, difference, numbers, tensorOf, turns, WASM_DEVICES } from "./devices.js";
 
 const CASES: readonly Partial<Case>[] = [
@@ -68,19 +69,21 @@ describe.each(DEVICES)("$label", ({ create }) => {
     const [width, chosen] = [8, tokens - 7];
     ops.beginStep();
     const store = ops.kvStore({ members: 1, keyWidth: width, valueWidth: width, keyType: type, valueType: type });
-    const slice = { store, table: store.table(), member: 0, head: 0, heads: 1 };
+    const slice = { store, table: store.table(), member: 0, heads: headsFrom(0, 1) };
     for (let page = 0; page * PAGE_TOKENS < tokens; page++) slice.table.push(store.alloc());
     const sign = Math.sign(apart);
     const keys = Float32Array.from({ length: tokens * width }, (_, i) =>
       i % width > 0 ? 0 : i === chosen * width ? 127 * sign : -127 * sign,
     );
     const values = Float32Array.from({ length: tokens * width }, (_, i) => ((i * 31) % width === 0 ? 127 : i % 127));
-    ops.append({
-      keys: tensorOf(ops, tokens, width, keys),
-      values: tensorOf(ops, tokens, width, values),
-      slice,
-      slot: 0,
-    });
+    ops.append(
+      appended({
+        keys: tensorOf(ops, tokens, width, keys),
+        values: tensorOf(ops, tokens, width, values),
+        slice,
+        slot: 0,
+      }),
+    );
     const query = tensorOf(
       ops,
       1,
@@ -88,7 +91,9 @@ describe.each(DEVICES)("$label", ({ create }) => {
       Float32Array.from({ length: width }, (_, d) => (d === 0 ? apart / 254 : 0)),
     );
     const out = ops.empty(1, width);
-    ops.attention({ out, queries: [query], spans: ops.input(Int32Array.of(0, tokens)), slice, group: 1, scale: 1 });
+    ops.attention(
+      attended({ out, queries: [query], spans: ops.input(Int32Array.of(0, tokens)), slice, group: 1, scale: 1 }),
+    );
     const found = (await ops.read(out)).slice();
     store.dispose();
     expect(found).toEqual(values.slice(chosen * width, (chosen + 1) * width));
@@ -107,22 +112,22 @@ describe.each(DEVICES)("$label", ({ create }) => {
     const slices = [1, 2].map((member) => {
       const table = store.table();
       for (let i = 0; i < 3; i++) table.push(store.alloc());
-      return { store, table, member, head: 0, heads: kvHeads };
+      return { store, table, member, heads: headsFrom(0, kvHeads) };
     });
     const keys = tensorOf(ops, tokens, kvHeads * keyWidth, numbers(random, tokens * kvHeads * keyWidth));
     const values = tensorOf(ops, tokens, kvHeads * valueWidth, numbers(random, tokens * kvHeads * valueWidth));
     const angles = { layout, dims, values: ops.input(turns(random, tokens, dims)) };
-    ops.append({ keys, values, slice: slices[0], slot: 0 });
+    ops.append(appended({ keys, values, slice: slices[0], slot: 0 }));
     ops.rotatePages(slices[0], slices[1], tokens, angles);
     const direct = store.table();
     for (let i = 0; i < 3; i++) direct.push(store.alloc());
     const expected = { ...slices[0], table: direct };
-    ops.append({ keys, values, slice: expected, slot: 0, angles });
+    ops.append(appended({ keys, values, slice: expected, slot: 0, angles }));
     const query = tensorOf(ops, 1, kvHeads * keyWidth, numbers(random, kvHeads * keyWidth, 3));
     const spans = ops.input(Int32Array.from([0, tokens]));
     const results = [slices[1], expected].map((slice) => {
       const out = ops.empty(1, kvHeads * valueWidth);
-      ops.attention({ out, queries: [query], spans, slice, group: 1, scale: 1 });
+      ops.attention(attended({ out, queries: [query], spans, slice, group: 1, scale: 1 }));
       return out;
     });
     const found = (await ops.read(results[0])).slice();

@@ -5,7 +5,7 @@ import { createWasmBackend } from "../../src/backends/wasm/index.js";
 import { quantiseRow } from "../../src/quant/index.js";
 import type { Backend } from "../../src/tensor/backend.js";
 import { type DType, rowBytes } from "../../src/tensor/dtype.js";
-import type { Tensor, Weight } from "../../src/tensor/tensor.js";
+import type { ExpertWeights, Tensor, Weight } from "../../src/tensor/tensor.js";
 import { setPlatform } from "../../src/util/platform.js";
 import type { Random } from "../../src/util/random.js";
 import { relaxedSimd, testPlatform } from "../support/test-platform.js";
@@ -46,15 +46,47 @@ export function numbers(random: Random, count: number, spread = 1): Float32Array
 }
 
 /** A weight of these f32 numbers, stored in `dtype`. */
-export function weightOf(ops: Backend, dtype: DType, rows: number, cols: number, values: Float32Array): Weight {
-  const { weight, bytes } = ops.allocWeight({ name: `${dtype} [${rows}, ${cols}]`, dtype, rows, cols });
+export function weightOf(
+  ops: Backend,
+  dtype: DType,
+  rows: number,
+  cols: number,
+  values: Float32Array,
+  experts?: number,
+): Weight {
+  const slot = ops.allocWeight({ name: `${dtype} [${rows}, ${cols}]`, dtype, rows, cols, experts });
   const stride = rowBytes(dtype, cols);
   const stored = new Uint8Array(rows * stride);
   for (let row = 0; row < rows; row++) {
     quantiseRow(dtype, values.subarray(row * cols, (row + 1) * cols), stored, row * stride, cols);
   }
-  bytes.set(stored);
-  return weight;
+  slot.write(0, stored);
+  return slot.weight;
+}
+
+/** Matrices [rows, cols] of experts as one weight, stored in `dtype`, and their biases. */
+export function expertsOf(
+  ops: Backend,
+  dtype: DType,
+  shape: { readonly rows: number; readonly cols: number },
+  matrices: readonly Float32Array[],
+  biases?: readonly Float32Array[],
+): ExpertWeights {
+  const { rows, cols } = shape;
+  const count = matrices.length;
+  const matrix = weightOf(ops, dtype, count * rows, cols, joined(matrices), count);
+  return { count, matrix, bias: biases && weightOf(ops, "f32", count, rows, joined(biases)) };
+}
+
+/** All numbers one after the other. */
+export function joined(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 /** A tensor of these numbers: rows of an f32 table. */

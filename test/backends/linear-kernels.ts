@@ -4,14 +4,16 @@ import {
   BYTES_FOUR,
   BYTES_NIBBLES,
   BYTES_WIDE,
+  NIBBLES_WIDE,
   RANGE_COUNTERS,
   RANGES,
   SCRATCH_BYTES,
   SIXTEEN_BITS,
 } from "../../kernels/abi.js";
-import { type ByteForm, byteForm, formFor } from "../../src/backends/wasm/byte-form.js";
+import { type ByteForm, byteForm, formFor, NO_WIDE } from "../../src/backends/wasm/byte-form.js";
 import { PLAIN, RELAXED, WIDE } from "../../src/backends/wasm/generated/kernels.js";
 import { compileWide, installWide } from "../../src/backends/wasm/wide.js";
+import { wideProducts } from "../../src/backends/wasm/wide-integers.js";
 import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
 import { relaxedSimd, testPlatform } from "../support/test-platform.js";
 
@@ -24,6 +26,7 @@ export interface LinearKernels {
   readonly splitPlanes: Kernel;
   readonly packEights: Kernel;
   readonly quantiseBytes: Kernel;
+  readonly quantisePairs: Kernel;
   readonly linear: Kernel;
   readonly probeBytes: (weight: number) => number;
   readonly unpackRow: (dtype: number, ptr: number, columns: number, out: number) => void;
@@ -123,19 +126,21 @@ export function inTurns(kernel: Kernel, memory: KernelMemory, args: number, scra
 /** The forms of 8 bits that this engine computes exactly, by name; the first is the one that it would pick itself. */
 export function byteForms(): readonly (readonly [name: string, form: ByteForm])[] {
   const { probeBytes } = linearKernels("relaxed", new KernelMemory(1).memory);
-  const own = byteForm(probeBytes, WIDE_MODULE !== undefined);
+  const found = byteForm(probeBytes, WIDE_MODULE ? wideProducts(WIDE_MODULE) : NO_WIDE);
+  const own = { ...found, sixteen: SIXTEEN_BITS };
   const forms: (readonly [string, ByteForm])[] = [
     ["own", own],
-    ["nibbles", { form: BYTES_NIBBLES, largest: 63 }],
+    ["nibbles", { ...own, form: BYTES_NIBBLES, largest: 63 }],
+    ["nibbles wide", { ...own, form: NIBBLES_WIDE, largest: 63 }],
   ];
-  if (own.largest >= 127) forms.push(["four", { form: BYTES_FOUR, largest: own.largest }]);
-  if (own.largest === 255) forms.push(["wide", { form: BYTES_WIDE, largest: own.largest }]);
+  if (own.largest >= 127) forms.push(["four", { ...own, form: BYTES_FOUR }]);
+  if (own.largest === 255) forms.push(["wide", { ...own, form: BYTES_WIDE }]);
   return forms;
 }
 
-/** The formats that a form takes. */
+/** The formats that a form of 8 bits takes. */
 export function formatsOf(form: ByteForm): readonly DType[] {
-  return (Object.keys(DTYPES) as DType[]).filter((dtype) => formFor(form, dtype, 1000) !== SIXTEEN_BITS);
+  return (Object.keys(DTYPES) as DType[]).filter((dtype) => formFor(form, dtype, "many") !== SIXTEEN_BITS);
 }
 
 /** Uniform numbers in [-1, 1), the same for the same seed (mulberry32). */

@@ -1,6 +1,6 @@
 /** The Wasm matrix products of every format against double-precision products with the dequantised weights. */
 import { describe, expect, test } from "vitest";
-import { RANGE_COUNTERS, SCRATCH_BYTES, SIXTEEN_BITS } from "../../kernels/abi.js";
+import { RANGE_COUNTERS, SCRATCH_BYTES, SIXTEEN_BITS, STREAMED } from "../../kernels/abi.js";
 import { dequantiseRow } from "../../src/quant/index.js";
 import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
 import {
@@ -28,8 +28,14 @@ function biased(p: Problem): Biased {
   return { ...p, bias: Float32Array.from({ length: p.rows }, uniform(p.rows)) };
 }
 
+/** The forms with 16 bits, or floats, by what happens to the weight. */
+const FORMS = [
+  ["streamed", STREAMED],
+  ["in panels", SIXTEEN_BITS],
+] as const;
+
 /** Products [T, rows], computed as the `wasm` backend does; threads take turns. */
-function multiply(build: Build, p: Biased, threads = 1): Float32Array {
+function multiply(build: Build, p: Biased, form: number, threads = 1): Float32Array {
   const { dtype, tokens, columns, rows } = p;
   memory.clear();
   const kernels = linearKernels(build, memory.memory);
@@ -55,7 +61,7 @@ function multiply(build: Build, p: Biased, threads = 1): Float32Array {
   }
   const biasAt = p.bias ? bias : 0;
   words.set([DTYPES[dtype].ggml, tokens, columns, rows, x, xStride, quantised, weights, biasAt, 0, out, outStride]);
-  words.set([scratch, SIXTEEN_BITS], 12);
+  words.set([scratch, form], 12);
   inTurns(kernels.linear, memory, args, scratch, threads);
   const result = new Float32Array(tokens * rows);
   for (let t = 0; t < tokens; t++) {
@@ -113,31 +119,36 @@ function widths(dtype: DType): readonly number[] {
   return blockSize === 32 ? [32, 96, 288] : [256, 768];
 }
 
-const CASES = BUILD_NAMES.flatMap((build) => ALL.map((dtype) => [build, dtype] as const));
+const CASES = BUILD_NAMES.flatMap((build) =>
+  ALL.flatMap((dtype) => FORMS.map(([name, form]) => [build, dtype, name, form] as const)),
+);
 
-describe.each(CASES)("linear, %s, %s", (build, dtype) => {
+describe.each(CASES)("linear, %s, %s %s", (build, dtype, _, form) => {
   test.each([1, 2, 3, 4, 5, 7, 8, 18])("%i tokens, every shape", (tokens) => {
     for (const columns of widths(dtype)) {
       for (const rows of [1, 3, 8, 21]) {
         const plain = problem(dtype, tokens, columns, rows);
         const p = rows === 8 ? plain : biased(plain);
-        const { worst, relative } = errors(p, multiply(build, p));
+        const { worst, relative } = errors(p, multiply(build, p, form));
         expect(worst, `${columns} columns, ${rows} rows`).toBeLessThan(1);
         expect(relative).toBeLessThan(1e-4);
       }
     }
   });
 
-  test("tiles of tokens, and any number of threads, give the same bits", () => {
+  test("a token alone, tiles of tokens, and any number of threads, give the same bits", () => {
     const columns = widths(dtype)[1];
     for (const [tokens, rows] of [
       [1, 70],
       [101, 19],
     ]) {
       const p = biased(problem(dtype, tokens, columns, rows));
-      const single = multiply(build, p);
+      const single = multiply(build, p, form);
       expect(errors(p, single).worst).toBeLessThan(1);
-      for (const threads of [2, 3]) expect(multiply(build, p, threads)).toEqual(single);
+      const last = p.x.subarray((tokens - 1) * columns);
+      const alone = multiply(build, { ...p, tokens: 1, x: last }, form);
+      expect(alone).toEqual(single.subarray((tokens - 1) * rows));
+      for (const threads of [2, 3]) expect(multiply(build, p, form, threads)).toEqual(single);
     }
   });
 });
@@ -166,13 +177,15 @@ describe.each(BUILD_NAMES)("linear, %s", (build) => {
     for (const tokens of [1, 4, 5]) {
       const x = new Float32Array(tokens * columns).fill(1);
       const p = { dtype: "q6_k", tokens, columns, rows: 1, x, weights } as const;
-      for (const y of multiply(build, p)) expect(y / (4096 * columns)).toBeCloseTo(1, 6);
+      for (const [, form] of FORMS) {
+        for (const y of multiply(build, p, form)) expect(y / (4096 * columns)).toBeCloseTo(1, 6);
+      }
     }
   });
 
   test.each(FLOATS)("biases in %s", (biasType) => {
     const p = problem("f32", 2, 8, 5);
-    const plain = multiply(build, p);
+    const plain = multiply(build, p, STREAMED);
     const stored = randomWeights(biasType, 1, 5, 3);
     const bias = new Float32Array(5);
     dequantiseRow(biasType, stored, 0, 5, bias);

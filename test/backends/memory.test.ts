@@ -8,6 +8,7 @@ import type { ScopeBody } from "../../src/tensor/backend.js";
 import type { KvLayout } from "../../src/tensor/kv.js";
 import { MemoryError, UnsupportedError } from "../../src/util/errors.js";
 import { Random } from "../../src/util/random.js";
+import { appended, attended, headsFrom } from "./cache-calls.js";
 import { numbers, tensorOf, weightOf } from "./devices.js";
 
 const LAYOUT: KvLayout = { members: 4, keyWidth: 64, valueWidth: 64, keyType: "f32", valueType: "f32" };
@@ -63,7 +64,12 @@ describe("weights", () => {
       const slot = ops.allocWeight({ name: `w${value}`, dtype: "f32", rows: 300, cols: 1000 });
       return { ...slot, value };
     });
-    for (const { bytes, value } of slots) bytes.set(new Uint8Array(new Float32Array(300_000).fill(value).buffer));
+    for (const { memory, write, value } of slots) {
+      const bytes = new Uint8Array(new Float32Array(300_000).fill(value).buffer);
+      // Half of it where it lies, as the loader does, half as a piece.
+      memory?.set(bytes.subarray(0, 600_000));
+      write(600_000, bytes.subarray(600_000));
+    }
     ops.beginStep();
     for (const { weight, value } of slots) {
       const row = await ops.read(ops.embed(weight, ops.input(Int32Array.of(299))));
@@ -112,7 +118,7 @@ describe("caches", () => {
     const pages = Array.from({ length: 40 }, () => store.alloc());
     expect(new Set(pages).size).toBe(40);
     expect(store.usedBytes).toBe(40 * store.pageBytes);
-    for (const page of pages.slice(5)) store.free(page);
+    for (const page of pages.slice(5)) store.release(page);
     expect(store.usedBytes).toBe(5 * store.pageBytes);
     const reserved = store.reservedBytes;
     store.reserve(35);
@@ -203,15 +209,15 @@ test("eviction between steps does not disturb attention that still waits", async
   const rows = 48;
   const values = Float32Array.from({ length: rows * 4 }, (_, i) => i >> 2);
   const keys = tensorOf(ops, rows, 4, new Float32Array(rows * 4));
-  const slice = { store, table: kept, member: 0, head: 0, heads: 1 };
-  ops.append({ keys, values: tensorOf(ops, rows, 4, values), slice, slot: 0 });
+  const slice = { store, table: kept, member: 0, heads: headsFrom(0, 1) };
+  ops.append(appended({ keys, values: tensorOf(ops, rows, 4, values), slice, slot: 0 }));
   await ops.read(keys);
   const out = ops.empty(1, 4);
   const spans = ops.input(Int32Array.of(0, 16));
-  ops.attention({ out, queries: [ops.rows(keys, 0, 1)], spans, slice, group: 1, scale: 1 });
+  ops.attention(attended({ out, queries: [ops.rows(keys, 0, 1)], spans, slice, group: 1, scale: 1 }));
   const evicted = kept.page(0);
   kept.remove(0, 1);
-  store.free(evicted);
+  store.release(evicted);
   // The mean of the first page's values, 0 to 15, although the table lost it before the result was read.
   expect(Array.from(await ops.read(out))).toEqual([7.5, 7.5, 7.5, 7.5]);
   await ops.dispose();
@@ -248,11 +254,11 @@ test("addresses beyond 2 GiB", async () => {
     const store = backend.kvStore({ members: 2, keyWidth: 32, valueWidth: 32, keyType: "q8", valueType: "f16" });
     const table = store.table();
     for (let i = 0; i < 2; i++) table.push(store.alloc());
-    const slice = { store, table, member: 0, head: 0, heads: 2 };
-    backend.append({ keys: x, values: x, slice, slot: 0 });
+    const slice = { store, table, member: 0, heads: headsFrom(0, 2) };
+    backend.append(appended({ keys: x, values: x, slice, slot: 0 }));
     const out = backend.empty(20, 64);
     const spans = backend.input(Int32Array.from({ length: 40 }, (_, i) => (i % 2 ? (i >> 1) + 1 : 0)));
-    backend.attention({ out, queries: [x], spans, slice, group: 1, scale: 0.2 });
+    backend.attention(attended({ out, queries: [x], spans, slice, group: 1, scale: 0.2 }));
     const matrix = weightOf(backend, "q8_0", 48, 64, numbers(random, 48 * 64));
     results.push((await backend.read(backend.linear(out, matrix))).slice());
   }

@@ -7,6 +7,7 @@ import type { Backend, ElementFunction, Gating } from "../../src/tensor/backend.
 import { DTYPES, type DType, KV_TYPES } from "../../src/tensor/dtype.js";
 import { type KvSlice, PAGE_TOKENS } from "../../src/tensor/kv.js";
 import { Random } from "../../src/util/random.js";
+import { appended, attended, headsFrom } from "./cache-calls.js";
 import { DEVICES, difference, numbers, tensorOf, weightOf } from "./devices.js";
 
 const BAD = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -171,12 +172,14 @@ describe.each(DEVICES)("attention on $label", ({ create }) => {
     const store = ops.kvStore({ members: 1, keyWidth: WIDTH, valueWidth: WIDTH, keyType: type, valueType: type });
     const table = store.table();
     for (let page = 0; page * PAGE_TOKENS < tokens; page++) table.push(store.alloc());
-    return { store, table, member: 0, head: 0, heads: 1 };
+    return { store, table, member: 0, heads: headsFrom(0, 1) };
   }
 
   function append(slice: KvSlice, keys: Float32Array, values: Float32Array): void {
     const rows = keys.length / WIDTH;
-    ops.append({ keys: tensorOf(ops, rows, WIDTH, keys), values: tensorOf(ops, rows, WIDTH, values), slice, slot: 0 });
+    ops.append(
+      appended({ keys: tensorOf(ops, rows, WIDTH, keys), values: tensorOf(ops, rows, WIDTH, values), slice, slot: 0 }),
+    );
   }
 
   /** Rows that each see [0, seen) of the slice. */
@@ -184,7 +187,9 @@ describe.each(DEVICES)("attention on $label", ({ create }) => {
     const rows = seen.length;
     const out = ops.empty(rows, WIDTH);
     const spans = ops.input(Int32Array.from(seen.flatMap((end) => [0, end])));
-    ops.attention({ out, queries: [tensorOf(ops, rows, WIDTH, queries)], spans, slice, group: 1, scale: 0.3, softcap });
+    ops.attention(
+      attended({ out, queries: [tensorOf(ops, rows, WIDTH, queries)], spans, slice, group: 1, scale: 0.3, softcap }),
+    );
     return (await ops.read(out)).slice();
   }
 
@@ -277,7 +282,7 @@ describe.each(DEVICES)("attention on $label", ({ create }) => {
     const angles = { layout: "halves" as const, dims: WIDTH, values };
     const keys = Float32Array.from({ length: 2 * WIDTH }, (_, i) => (i % WIDTH === 3 || i % WIDTH === 13 ? 50000 : 1));
     const [k, v] = [keys, numbers(random, 2 * WIDTH)].map((part) => tensorOf(ops, 2, WIDTH, part));
-    ops.append({ keys: k, values: v, slice: from, slot: 0, ...(way === 0 && { angles }) });
+    ops.append(appended({ keys: k, values: v, slice: from, slot: 0, ...(way === 0 && { angles }) }));
     if (way === 1) ops.rotatePages(from, to, 2, angles);
     await ask(from, new Float32Array(WIDTH), [2]);
     expect(ops.misfits()).toEqual({ beyondRange: true, notFinite: false });

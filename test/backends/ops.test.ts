@@ -1,7 +1,6 @@
 /** Every operation that works on rows, on every backend, against its formula in double precision. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { BYTES_FROM } from "../../src/backends/wasm/byte-form.js";
-import type { Backend, RopeLayout } from "../../src/tensor/backend.js";
+import { type Backend, FEW_ROWS, type RopeLayout } from "../../src/tensor/backend.js";
 import { DTYPES, type DType } from "../../src/tensor/dtype.js";
 import { Random } from "../../src/util/random.js";
 import { stored } from "../support/stored.js";
@@ -235,6 +234,6 @@ describe.each(DEVICES)("$label", ({ create }) => {
 /** The most that a product may be off: quantised weights meet activations of 16 bits, where there are many of 8. */
 function halfStep(dtype: DType, weights: Float32Array, x: Float32Array, rows: number): number {
   if (DTYPES[dtype].blockSize === 1) return 0;
-  const step = x.reduce((most, v) => Math.max(most, Math.abs(v)), 0) / (rows < BYTES_FROM ? 16383 : 127);
+  const step = x.reduce((most, v) => Math.max(most, Math.abs(v)), 0) / (rows < FEW_ROWS ? 16383 : 127);
   return (step / 2) * weights.reduce((sum, w) => sum + Math.abs(w), 0);
 }

@@ -19,15 +19,13 @@ afterEach(async () => {
 const WEIGHTS: readonly WeightRequest[] = [
   { name: "table", dtype: "f32", rows: 3 * ROWS, cols: WIDTH, layer: 0 },
   { name: "states", dtype: "f32", rows: 2 * ROWS, cols: STATES, layer: 0 },
-  { name: "early0", dtype: "f32", rows: 24, cols: WIDTH, layer: 0 },
-  { name: "early1", dtype: "f32", rows: 24, cols: WIDTH, layer: 0 },
+  { name: "early", dtype: "f32", rows: 48, cols: WIDTH, experts: 2, layer: 0 },
   { name: "choice", dtype: "f32", rows: 2, cols: STATES, layer: 0 },
   { name: "filler", dtype: "f32", rows: 1, cols: 150_000, layer: 0 },
   { name: "kernel", dtype: "f32", rows: WIDTH, cols: 4, layer: 1 },
   { name: "bias", dtype: "f32", rows: 1, cols: WIDTH, layer: 1 },
   { name: "a", dtype: "f32", rows: WIDTH, cols: STATES, layer: 1 },
-  { name: "expert0", dtype: "f32", rows: 24, cols: WIDTH, layer: 1 },
-  { name: "expert1", dtype: "f32", rows: 24, cols: WIDTH, layer: 1 },
+  { name: "late", dtype: "f32", rows: 48, cols: WIDTH, experts: 2, layer: 1 },
   { name: "filler1", dtype: "f32", rows: 1, cols: 150_000, layer: 1 },
 ];
 
@@ -46,10 +44,10 @@ async function loaded(threads: number, memoryBytes: number): Promise<Loaded> {
   const random = new Random(31);
   const weights = new Map<string, Weight>();
   for (const request of WEIGHTS) {
-    const { weight, bytes } = ops.allocWeight(request);
+    const slot = ops.allocWeight(request);
     const values = numbers(random, request.rows * request.cols).map((x) => (request.name === "a" ? -Math.abs(x) : x));
-    bytes.set(new Uint8Array(values.buffer));
-    weights.set(request.name, weight);
+    slot.write(0, new Uint8Array(values.buffer));
+    weights.set(request.name, slot.weight);
   }
   ops.weightsLoaded();
   ops.beginStep();
@@ -75,22 +73,22 @@ const OPERATIONS: Readonly<Record<string, (loaded: Loaded) => Tensor>> = {
     // Two columns of the states, as logits of two experts, whose choice is made in the first memory.
     const logits = ops.linear(statesOf(0), weight("choice"));
     const routing = ops.route(logits, 2, "chosen");
-    const y = ops.expertLinear(rowsOf(0), [weight("expert0"), weight("expert1")], routing);
+    const y = ops.expertLinear(rowsOf(0), { count: 2, matrix: weight("late") }, routing);
     return ops.mixExperts(y, routing);
   },
   "experts of two memories": ({ ops, weight, rowsOf, statesOf }) => {
     const routing = ops.route(ops.linear(statesOf(0), weight("choice")), 1, "all");
     const x = rowsOf(1);
     const layers = [0, 1].map((layer) => {
-      const experts = layer === 0 ? ["early0", "early1"] : ["expert0", "expert1"];
-      return ops.mixExperts(ops.expertLinear(x, experts.map(weight), routing), routing);
+      const experts = { count: 2, matrix: weight(layer === 0 ? "early" : "late") };
+      return ops.mixExperts(ops.expertLinear(x, experts, routing), routing);
     });
     // What was made last lies in the second memory.
     return ops.add(layers[1], layers[0]);
   },
   "experts of one row": ({ ops, weight, rowsOf, statesOf }) => {
     const routing = ops.route(ops.rows(ops.linear(statesOf(0), weight("choice")), 3, 1), 1, "chosen");
-    const experts = [weight("expert0"), weight("expert1")];
+    const experts = { count: 2, matrix: weight("late") };
     return ops.mixExperts(ops.expertLinear(ops.rows(rowsOf(0), 3, 1), experts, routing), routing);
   },
 };

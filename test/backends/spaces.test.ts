@@ -13,18 +13,19 @@ import { Space } from "../../src/backends/wasm/space.js";
 import { own, WasmInput } from "../../src/backends/wasm/tensors.js";
 import { parsePolicy } from "../../src/context/policy-text.js";
 import { SequenceMemory } from "../../src/context/sequence-memory.js";
-import { activationBytes } from "../../src/engine/memory-plan.js";
-import { StepRunner } from "../../src/engine/step-runner.js";
+import { activationBytes } from "../../src/engine/step/memory-plan.js";
+import { StepRunner } from "../../src/engine/step/step-runner.js";
 import { weightUses } from "../../src/nn/weights.js";
 import type { RopeScaling } from "../../src/position/rope-scaling.js";
 import type { ScopeBody, WeightPlan, WeightRequest } from "../../src/tensor/backend.js";
-import type { KvType } from "../../src/tensor/dtype.js";
+import { type KvType, rowBytes } from "../../src/tensor/dtype.js";
 import type { KvLayout } from "../../src/tensor/kv.js";
 import type { Tensor, Weight } from "../../src/tensor/tensor.js";
 import { InternalError, MemoryError } from "../../src/util/errors.js";
 import { type Platform, platform, setPlatform, type Thread } from "../../src/util/platform.js";
 import { Random } from "../../src/util/random.js";
 import { bind, type RandomModel, type RandomModelShape, randomIds, randomModel } from "../support/random-model.js";
+import { appended, attended, headsFrom } from "./cache-calls.js";
 import { numbers } from "./devices.js";
 
 const MIB = 2 ** 20;
@@ -163,7 +164,7 @@ function planFor({ spec }: RandomModel): WeightPlan {
   const weights = weightUses(spec).map(({ name, ref: { rows, cols }, layer }): WeightRequest => {
     return { name, dtype: "f32", rows, cols, layer };
   });
-  return { weights, cacheBytes: spec.layers.map(() => 10_000), activationBytes: activationBytes(spec, 40) };
+  return { weights, cacheBytes: spec.layers.map(() => 10_000), activationBytes: activationBytes(spec, { rows: 40 }) };
 }
 
 interface RunOptions {
@@ -375,11 +376,13 @@ async function apart(threads: number) {
   const weights = new Map<string, Weight>();
   const random = new Random(7);
   for (const shape of shapes) {
-    const { weight, bytes } = ops.allocWeight(shape);
+    const slot = ops.allocWeight(shape);
+    const bytes = new Uint8Array(shape.rows * rowBytes(shape.dtype, shape.cols));
     const values = numbers(random, shape.rows * shape.cols);
     if (shape.dtype === "f32") bytes.set(new Uint8Array(values.buffer));
     else for (let i = 0; i < bytes.length; i++) bytes[i] = i % 34 === 1 ? 0x2c : i % 34 === 0 ? 0 : random.below(256);
-    weights.set(shape.name, weight);
+    slot.write(0, bytes);
+    weights.set(shape.name, slot.weight);
   }
   const weight = (name: string): Weight => weights.get(name) ?? expect.unreachable(name);
   ops.beginStep();
@@ -474,7 +477,7 @@ describe.each([1, 2])("operations over memories, %i threads", (threads) => {
   test("a cache lies with its layer; keys, values, queries and spans come to it", async () => {
     const { ops, rowsOf } = await apart(threads);
     const layout: KvLayout = { members: 2, keyWidth: 32, valueWidth: 32, keyType: "f32", valueType: "f32" };
-    const attended: Float32Array[] = [];
+    const mixed: Float32Array[] = [];
     for (const [layer, source] of [
       [0, 0],
       [2, 0],
@@ -482,28 +485,30 @@ describe.each([1, 2])("operations over memories, %i threads", (threads) => {
       const store = ops.kvStore(layout, layer);
       const table = store.table();
       for (let i = 0; i < 2; i++) table.push(store.alloc());
-      const slice = { store, table, member: 0, head: 0, heads: 2 };
+      const slice = { store, table, member: 0, heads: headsFrom(0, 2) };
       const x = rowsOf(source);
       const rotations = ops.input(Float32Array.from({ length: 20 * 32 }, (_, i) => Math.cos(i)));
-      ops.append({
-        keys: x,
-        values: x,
-        slice,
-        slot: 0,
-        angles: { layout: "interleaved", dims: 32, values: rotations },
-      });
+      ops.append(
+        appended({
+          keys: x,
+          values: x,
+          slice,
+          slot: 0,
+          angles: { layout: "interleaved", dims: 32, values: rotations },
+        }),
+      );
       const spans = ops.input(Int32Array.from({ length: 40 }, (_, i) => (i % 2 ? (i >> 1) + 1 : 0)));
       const body: ScopeBody<undefined> = {
         layer,
         forward: (inner) => {
           const out = inner.empty(20, 64);
-          inner.attention({ out, queries: [x], spans, slice, group: 1, scale: 0.3 });
+          inner.attention(attended({ out, queries: [x], spans, slice, group: 1, scale: 0.3 }));
           return out;
         },
       };
-      attended.push((await ops.read(ops.scope(body, x, undefined))).slice());
+      mixed.push((await ops.read(ops.scope(body, x, undefined))).slice());
     }
-    expect(attended[1]).toEqual(attended[0]);
+    expect(mixed[1]).toEqual(mixed[0]);
   });
 
   test("what would be written in another memory is an error", async () => {
@@ -513,12 +518,12 @@ describe.each([1, 2])("operations over memories, %i threads", (threads) => {
       const store = ops.kvStore(layout, layer);
       const table = store.table();
       table.push(store.alloc());
-      return { store, table, member: 0, head: 0, heads: 2 };
+      return { store, table, member: 0, heads: headsFrom(0, 2) };
     });
     const x = ops.rows(rowsOf(0), 0, 1);
     const spans = ops.input(Int32Array.of(0, 1));
     const call = { out: ops.empty(1, 64), queries: [x], spans, slice: slices[1], group: 1, scale: 1 };
-    expect(() => ops.attention(call)).toThrow(/output in another memory/);
+    expect(() => ops.attention(attended(call))).toThrow(/output in another memory/);
     const angles = { layout: "halves", dims: 32, values: ops.input(new Float32Array(32)) } as const;
     expect(() => ops.rotatePages(slices[0], slices[1], 1, angles)).toThrow(/pages of two memories/);
   });

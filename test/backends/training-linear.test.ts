@@ -11,7 +11,7 @@ import { DEVICES, type Device, numbers, tensorOf, WASM_DEVICES, weightOf } from 
 const BACKENDS = DEVICES;
 
 const U = 2 ** -24;
-/** What e^x and its sum may be off by, relative, in kernels of f32; tanh is that of kernels/functions.ts. */
+/** What e^x and its sum may be off by, relative, in kernels of f32; tanh is that of kernels/vector/functions.ts. */
 const EXP_ERROR = 4e-7;
 const TANH_ERROR = 1e-6;
 /** Where e^x ends in f32: smaller terms of a sum, and what fills a row to whole vectors, count as e^-87.3 each. */

@@ -75,7 +75,7 @@ describe.each(TRAINING_BACKENDS)("$label", ({ label, create }) => {
     const [w, m, v] = [Float64Array.from(start), new Float64Array(count), new Float64Array(count)];
     const slot = ops.allocWeight({ name: "trained", dtype: "f32", rows, cols });
     const weight = slot.weight;
-    slot.bytes.set(new Uint8Array(start.buffer));
+    slot.write(0, new Uint8Array(start.buffer));
     const [gradient, first, second] = [keeps.of(rows, cols), keeps.of(rows, cols), keeps.of(rows, cols)];
     for (let step = 1; step <= 5; step++) {
       // Sizes from 1e-6 to 1: the step does not depend on them.

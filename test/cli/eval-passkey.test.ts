@@ -3,7 +3,7 @@ import { runCli } from "../../src/cli/program.js";
 import { nodeRuntime } from "../../src/cli/runtime-node.js";
 import { parsePolicy } from "../../src/context/policy-text.js";
 import type { GenerateOptions, Part, SessionOptions } from "../../src/engine/api.js";
-import { loadLocal } from "../../src/engine/load-local.js";
+import { loadLocal } from "../../src/engine/loading/load-local.js";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.js";
 import { tinyFile } from "../support/tiny-gguf.js";
 import { checkpoint } from "./support/checkpoints.js";
@@ -31,7 +31,8 @@ class OracleSession extends FakeSession {
       return;
     }
     const visible = parsePolicy(this.context)
-      .visible(ids.length - 1)
+      .headSets(0, 1)[0]
+      .retention.visible(ids.length - 1)
       .map(({ start, end }) => String.fromCodePoint(...ids.slice(start, end)));
     const [, key = "99999"] = /pass key is (\d{5})\. Remember/.exec(visible.join("")) ?? [];
     const texts = [" ", ...key, "."].slice(0, options.maxTokens);

@@ -8,7 +8,8 @@ import {
   placeable,
 } from "../../src/cli/plot/axis-scale.js";
 import { spread } from "../../src/cli/plot/end-labels.js";
-import { type LineChart, lineChart } from "../../src/cli/plot/line-chart.js";
+import { lineChart } from "../../src/cli/plot/line-chart.js";
+import type { LineChart } from "../../src/cli/plot/line-chart-types.js";
 
 const chart = (more: Partial<LineChart> = {}): LineChart => ({
   title: "Loss & <time>",

@@ -1,6 +1,7 @@
 /** The text form of policies: every form is read, every mistake is pointed at, and the arithmetic is the literal cache. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { ContextPolicy } from "../../src/context/policy.js";
 import { parsePolicy } from "../../src/context/policy-text.js";
 import { PolicyError } from "../../src/util/errors.js";
 
@@ -30,8 +31,11 @@ const WRONG: readonly (readonly [string, number, string])[] = [
   ["recent:1e3", 7, "whole number"],
   ["recent:99999999999999999999", 7, "whole number"],
   ["sinks:4,recent:x", 15, "whole number"],
-  ["sinks:4", 0, "not one policy"],
-  ["full,recent:4", 0, "not one policy"],
+  ["sinks:4", 0, '"sinks" needs recent:N beside it'],
+  ["evict=2, sinks:4", 9, '"sinks" needs recent:N beside it'],
+  ["full,recent:4", 5, '"recent" does not go with "full"'],
+  ["recent:4,sinks:2,recompute:3", 17, '"recompute" does not go with "recent"'],
+  ["evict=2", 0, "options alone"],
   ["recent:4,recent:5", 9, "stands twice"],
   ["full:3", 4, "takes no number"],
   ["auto:0", 5, "at least 1"],
@@ -91,6 +95,8 @@ describe("policy text", () => {
 });
 
 describe("visible ranges", () => {
+  const visible = (policy: ContextPolicy, t: number) => policy.headSets(0, 1)[0].retention.visible(t);
+
   it("are those of a literal cache that evicts when it is full", () => {
     const arbitrary = fc.record({
       sinks: fc.integer({ min: 0, max: 6 }),
@@ -105,9 +111,9 @@ describe("visible ranges", () => {
         for (let t = 0; t < 80; t++) {
           if (cache.length === sinks + recent) cache.splice(sinks, evict);
           cache.push(t);
-          const seen = policy
-            .visible(t)
-            .flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+          const seen = visible(policy, t).flatMap(({ start, end }) =>
+            Array.from({ length: end - start }, (_, i) => start + i),
+          );
           expect(seen).toEqual(cache);
         }
       }),
@@ -115,8 +121,8 @@ describe("visible ranges", () => {
   });
 
   it("of full and recompute", () => {
-    expect(parsePolicy("full").visible(41)).toEqual([{ start: 0, end: 42 }]);
-    expect(parsePolicy("recompute:5").visible(41)).toEqual([{ start: 37, end: 42 }]);
+    expect(visible(parsePolicy("full"), 41)).toEqual([{ start: 0, end: 42 }]);
+    expect(visible(parsePolicy("recompute:5"), 41)).toEqual([{ start: 37, end: 42 }]);
     expect(parsePolicy("recompute:5").recompute).toBe(true);
   });
 });

@@ -4,12 +4,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createBackend } from "../../src/backends/create.js";
 import { parsePolicy } from "../../src/context/policy-text.js";
 import { SequenceMemory } from "../../src/context/sequence-memory.js";
-import { StepRunner } from "../../src/engine/step-runner.js";
+import { StepRunner } from "../../src/engine/step/step-runner.js";
 import type { RopeScaling } from "../../src/position/rope-scaling.js";
 import type { Backend, BackendName } from "../../src/tensor/backend.js";
 import type { KvType } from "../../src/tensor/dtype.js";
-import { Random } from "../../src/util/random.js";
-import type { LiteralPolicy } from "../support/literal-attention.js";
+import { expectLiteral, TOLERANCE } from "../support/expect-literal.js";
 import { literalStreaming } from "../support/literal-streaming.js";
 import { meanKl, worst } from "../support/logits.js";
 import {
@@ -26,27 +25,6 @@ const backends: { readonly name: BackendName; readonly threads: number }[] = [
   { name: "wasm", threads: 1 },
   { name: "wasm", threads: 2 },
 ];
-
-/** Float32 against double precision, relative to the largest logit of a row. */
-const TOLERANCE = 1e-5;
-
-/**
- * Some random models are so sharp that the last bit of their weights moves logits by that much: then what it moves, four
- * times for the roundings of the operations, is what float32 can be asked for.
- */
-function expectLiteral(got: readonly Float32Array[], model: RandomModel, ids: Int32Array, policy: LiteralPolicy): void {
-  const exact = literalStreaming(model, ids, policy);
-  const error = worst(got, exact);
-  if (error < TOLERANCE) return;
-  const random = new Random(1);
-  const lastBit = (value: number) => value * (1 + (random.double() < 0.5 ? -1 : 1) * 2 ** -23);
-  const moves = Array.from({ length: 4 }, () => {
-    const values = new Map([...model.values].map(([name, numbers]) => [name, numbers.map(lastBit)] as const));
-    return worst(literalStreaming({ ...model, values }, ids, policy), exact);
-  });
-  const moved = Math.max(...moves);
-  expect(error, `the last bit of the weights moves logits by ${moved}`).toBeLessThan(4 * moved);
-}
 
 interface RunOptions {
   readonly policy: string;

@@ -1,9 +1,9 @@
 /** A "thread" in this thread: the engine behind real structured clones over a MessageChannel. */
 import { MessageChannel } from "node:worker_threads";
 import type { LoadOptions, Model } from "../../src/engine/api.js";
-import { loadLocal } from "../../src/engine/load-local.js";
-import { serveEngine } from "../../src/engine/remote/host.js";
-import { loadRemote } from "../../src/engine/remote/remote-model.js";
+import { loadLocal } from "../../src/engine/loading/load-local.js";
+import { type LoadLocal, serveEngine } from "../../src/engine/thread/host.js";
+import { loadRemote } from "../../src/engine/thread/remote-model.js";
 import type { Thread } from "../../src/util/platform.js";
 
 export class ChannelThread implements Thread {
@@ -12,7 +12,7 @@ export class ChannelThread implements Thread {
   deaf = false;
   readonly #channel = new MessageChannel();
 
-  constructor() {
+  constructor(load: LoadLocal = loadLocal) {
     const { port2 } = this.#channel;
     serveEngine(
       {
@@ -23,7 +23,7 @@ export class ChannelThread implements Thread {
           });
         },
       },
-      loadLocal,
+      load,
     );
   }
 

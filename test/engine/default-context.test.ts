@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { parsePolicy } from "../../src/context/policy-text.js";
 import type { Part, ScorePart, Session, SessionOptions } from "../../src/engine/api.js";
-import { loadLocal } from "../../src/engine/load-local.js";
+import { loadLocal } from "../../src/engine/loading/load-local.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
 import { ArgumentError, ContextFullError } from "../../src/util/errors.js";
 import { familyNamed } from "../support/families.js";

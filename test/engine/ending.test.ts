@@ -3,8 +3,8 @@
 import { runInNewContext } from "node:vm";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Model, Part, ScorePart, Session } from "../../src/engine/api.js";
-import { cancelFlag, raise, watched } from "../../src/engine/remote/cancel-flag.js";
-import { loadRemote } from "../../src/engine/remote/remote-model.js";
+import { cancelFlag, raise, watched } from "../../src/engine/thread/cancel-flag.js";
+import { loadRemote } from "../../src/engine/thread/remote-model.js";
 import { ArgumentError, CancelledError, ContextFullError, SluiceError } from "../../src/util/errors.js";
 import { tinyFile } from "../support/tiny-gguf.js";
 import { ChannelThread, loadAs, MODES, type Mode } from "./channel-thread.js";

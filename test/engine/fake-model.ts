@@ -15,7 +15,7 @@ import type {
   SessionOptions,
   Usage,
 } from "../../src/engine/api.js";
-import { sessionSettings } from "../../src/engine/session-options.js";
+import { sessionSettings } from "../../src/engine/session/session-options.js";
 import type { ChatMessage } from "../../src/tokenizer/tokenizer.js";
 import { viewBytes } from "../../src/util/bytes.js";
 import { CancelledError, ContextFullError, MemoryError, NotFoundError, SnapshotError } from "../../src/util/errors.js";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { LoadOptions, LoadProgress } from "../../src/engine/api.js";
-import { loadLocal } from "../../src/engine/load-local.js";
+import { loadLocal } from "../../src/engine/loading/load-local.js";
 import { openCheckpoint } from "../../src/formats/open.js";
 import { setPlatform } from "../../src/util/platform.js";
 import { testPlatform } from "../support/test-platform.js";

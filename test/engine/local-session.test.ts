@@ -1,9 +1,9 @@
 /** The engine in place, over a tiny random model: reading, writing, limits, cancelling, what is remembered. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GenerateOptions, Part, Session, SessionOptions } from "../../src/engine/api.js";
-import { generate } from "../../src/engine/generate.js";
-import { loadLocal } from "../../src/engine/load-local.js";
+import { loadLocal } from "../../src/engine/loading/load-local.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
+import { generate } from "../../src/engine/session/generate.js";
 import { ArgumentError, ContextFullError, PolicyError } from "../../src/util/errors.js";
 import { tinyFile } from "../support/tiny-gguf.js";
 
@@ -288,6 +288,20 @@ describe("cancelling", () => {
     expect(parts.at(-1)?.finish).toBe("cancelled");
   });
 
+  it("by throwing into it ends the prefill with the chunk that is under way", async () => {
+    const session = model.session({ context: "recent:8", chunk: 1 });
+    let thrown: Promise<unknown> | undefined;
+    const onPrefill = (done: number) => {
+      if (done === 3) thrown = parts.throw(new RangeError("mine")).catch((error: unknown) => error);
+    };
+    const parts = session.generate(new Array(500).fill(270), { ...GREEDY, onPrefill });
+    expect((await parts.next()).value).toMatchObject({ finish: "cancelled" });
+    expect(await thrown).toEqual(new RangeError("mine"));
+    expect(session.usage.seen).toBe(3);
+    expect(await parts.next()).toEqual({ done: true, value: undefined });
+    expect(await write(session, [], { maxTokens: 2 })).toHaveLength(2);
+  });
+
   it("by breaking off leaves the session usable and frees it on dispose", async () => {
     const session = model.session();
     for await (const part of session.generate(PROMPT, GREEDY)) if (part.id !== undefined) break;
@@ -312,6 +326,38 @@ describe("cancelling", () => {
     await other.dispose();
     await expect(first.then(() => running.next())).rejects.toThrow(ArgumentError);
     expect(() => other.session()).toThrow(/disposed/);
+  });
+
+  it("by disposing gives out no text that was held back before it throws", async () => {
+    const session = model.session();
+    // All of it may be the beginning of the stop string.
+    const stop = `${" the".repeat(9)}!`;
+    const parts = session.generate(PROMPT, { ...GREEDY, stop, logitBias: { 262: 1000 } });
+    for (let part = 0; part < 5; part++) expect((await parts.next()).value).toMatchObject({ text: "" });
+    // Disposed of while a step is under way that fails.
+    const { backend } = model.runner;
+    const read = backend.read.bind(backend);
+    backend.read = async (x) => (await read(x)).fill(Number.NaN);
+    const pending = parts.next().catch((reason: unknown) => reason);
+    const disposed = session.dispose();
+    const error = await pending;
+    Reflect.deleteProperty(backend, "read");
+    expect(error).toBeInstanceOf(ArgumentError);
+    expect(error).toMatchObject({ details: { disposed: "session" } });
+    await disposed;
+  });
+
+  it("in the prefill of a chat is the end of it, before the first chunk and behind any", async () => {
+    for (const at of [0, 1, 2]) {
+      const control = new AbortController();
+      const session = model.session({ context: "recent:32", chunk: 8 });
+      const onPrefill = (done: number) => done >= 8 * at && control.abort();
+      if (at === 0) control.abort();
+      const parts = await all(session.chat("the an on in", { ...GREEDY, signal: control.signal, onPrefill }));
+      expect(parts).toEqual([{ text: "", id: undefined, finish: "cancelled" }]);
+      expect(session.usage).toMatchObject({ seen: 8 * at, promptTokens: 8 * at, generatedTokens: 0 });
+      expect(session.messages).toEqual([]);
+    }
   });
 
   it("a session that is busy says so", async () => {
@@ -364,6 +410,22 @@ describe("chat", () => {
     const [opening] = await all(model.session().generate("", space));
     const [following] = await all(model.session().generate("the", space));
     expect([opening.text, following.text]).toEqual(["the", " the"]);
+  });
+
+  it("a turn of which nothing was read leaves the end of the answer before it, which goes on to wait", async () => {
+    const answered = async () => {
+      const session = model.session({ context: "full", contextLength: 120 });
+      // The end token is drawn at once, and is read with what follows.
+      const parts = await all(session.chat("the", { temperature: 0, maxTokens: 4, logitBias: { 4: 1000 } }));
+      expect(parts.map(({ id, finish }) => [id, finish])).toEqual([[4, "stop"]]);
+      return session;
+    };
+    const [session, twin] = [await answered(), await answered()];
+    await expect(all(session.chat("the ".repeat(200), GREEDY))).rejects.toThrow(ContextFullError);
+    expect(session.usage).toMatchObject({ seen: twin.usage.seen, promptTokens: twin.usage.promptTokens });
+    expect(session.messages).toEqual(twin.messages);
+    expect(await write(session, [], { maxTokens: 4 })).toEqual(await write(twin, [], { maxTokens: 4 }));
+    expect(session.usage.seen).toBe(twin.usage.seen);
   });
 
   it("a turn that was cancelled before its answer counts as never said", async () => {

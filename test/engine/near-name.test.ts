@@ -7,7 +7,7 @@ import {
   loadOptions,
   scoreOptions,
   sessionOptions,
-} from "../../src/engine/arguments/calls.js";
+} from "../../src/engine/calls/call-options.js";
 
 const CALLS = {
   load: (options: object) => loadOptions(options),

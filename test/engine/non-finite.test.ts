@@ -5,8 +5,8 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { createBackend } from "../../src/backends/index.js";
 import type { Session } from "../../src/engine/api.js";
-import { loadLocal, specOf } from "../../src/engine/load-local.js";
-import { loadWeights, matchWeights } from "../../src/engine/load-weights.js";
+import { loadLocal, specOf } from "../../src/engine/loading/load-local.js";
+import { loadWeights, matchWeights } from "../../src/engine/loading/load-weights.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
 import type { TensorEntry } from "../../src/formats/checkpoint.js";
 import { openCheckpoint } from "../../src/formats/open.js";
@@ -16,7 +16,9 @@ import type { BackendName } from "../../src/tensor/backend.js";
 import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
 import { NumericError } from "../../src/util/errors.js";
 import { CONFIG, TENSORS } from "../formats/sample-hf.js";
+import { familyNamed } from "../support/families.js";
 import { MemoryFiles } from "../support/memory-files.js";
+import { randomGguf } from "../support/random-gguf.js";
 import { type TinyOptions, tinyFile } from "../support/tiny-gguf.js";
 import type { GgufTensorSpec } from "../support/write-gguf.js";
 import { type SafetensorsTensorSpec, writeSafetensors } from "../support/write-safetensors.js";
@@ -187,5 +189,23 @@ describe.each(["wasm", "reference"] as const)("%s: what a step makes of large nu
       await expect(use(session)).rejects.toThrow(/logits/);
       expect(session.usage.seen).toBe(0);
     });
+  });
+});
+
+describe.each(["wasm", "reference"] as const)("%s: what an encoder read", (backend) => {
+  it("and does not fit into an f16 cache is an error before the decoder begins; no source is held", async () => {
+    const small = { tensors: /cross_attn_v/, factor: 1e6 };
+    const model = await loadLocal(randomGguf({ ...familyNamed("t5"), small }).path, { threads: 1, backend });
+    models.push(model);
+    const session = model.session({ kv: "f16" });
+    const source = [4, 5, 6, 7, 8];
+    // Also when it is tried again: what was read before is not taken for good.
+    for (let again = 0; again < 2; again++) {
+      await expect(finish(session.generate(source, { temperature: 0, maxTokens: 2 }))).rejects.toThrow(
+        /range.*kv: "f32"/,
+      );
+      expect(session.usage).toMatchObject({ seen: 0, cacheBytes: 0 });
+    }
+    await finish(model.session({ kv: "f32" }).generate(source, { temperature: 0, maxTokens: 2 }));
   });
 });

@@ -1,6 +1,6 @@
 /** Options as TypeScript sees them under exactOptionalPropertyTypes: undefined counts as not given. */
 import { expect, expectTypeOf, it } from "vitest";
-import { sessionSettings } from "../../src/engine/session-options.js";
+import { sessionSettings } from "../../src/engine/session/session-options.js";
 import type {
   CacheType,
   DecodeTextOptions,

@@ -1,7 +1,7 @@
 /** Options that make no sense for a model are refused with the reason; what works in part is said; the rest works. */
 import { afterAll, describe, expect, it } from "vitest";
 import type { Part, Session, SessionOptions } from "../../src/engine/api.js";
-import { loadLocal } from "../../src/engine/load-local.js";
+import { loadLocal } from "../../src/engine/loading/load-local.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
 import { ArgumentError, ContextFullError, PolicyError, UnsupportedError } from "../../src/util/errors.js";
 import { type Family, familyNamed } from "../support/families.js";

@@ -1,7 +1,7 @@
 /** Wrong arguments of every public call: the same typed error in place and in a thread, before anything is done. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GenerateOptions, LoadOptions, Model, Part, Session } from "../../src/engine/api.js";
-import { load } from "../../src/engine/load.js";
+import { load } from "../../src/engine/loading/load.js";
 import { ArgumentError, PolicyError, SluiceError } from "../../src/util/errors.js";
 import { tinyFile } from "../support/tiny-gguf.js";
 import { loadAs, MODES } from "./channel-thread.js";

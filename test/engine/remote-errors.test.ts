@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fromWireError, toWireError } from "../../src/engine/remote/wire-error.js";
+import { fromWireError, toWireError } from "../../src/engine/thread/wire-error.js";
 import * as errors from "../../src/util/errors.js";
 
 const EACH: readonly errors.SluiceError[] = [

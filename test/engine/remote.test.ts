@@ -2,8 +2,8 @@ import { setImmediate as turn } from "node:timers/promises";
 import { MessageChannel } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Model, Part } from "../../src/engine/api.js";
-import { serveEngine } from "../../src/engine/remote/host.js";
-import { loadRemote } from "../../src/engine/remote/remote-model.js";
+import { serveEngine } from "../../src/engine/thread/host.js";
+import { loadRemote } from "../../src/engine/thread/remote-model.js";
 import {
   ArgumentError,
   CancelledError,
@@ -225,6 +225,17 @@ describe("a session in a thread", () => {
     await parts.return();
   });
 
+  it("keeps the process alive while somebody waits for a part, and only then", async () => {
+    const { thread, model } = await start();
+    const alive: boolean[] = [];
+    const parts = model.session().generate("prefill:3 a", { onPrefill: () => alive.push(thread.alive) });
+    await parts.next();
+    expect(alive).toEqual([true, true, true]);
+    expect(thread.alive).toBe(false);
+    await parts.return();
+    expect(thread.alive).toBe(false);
+  });
+
   it("sends nothing before the first part is asked for", async () => {
     const { thread, model } = await start();
     const session = model.session();
@@ -273,6 +284,17 @@ describe("a session in a thread", () => {
     const first = parts.next();
     await until(() => log.chunks > 2);
     await parts.return();
+    expect((await first).value).toMatchObject({ finish: "cancelled" });
+    expect(log.chunks).toBeLessThan(1000);
+    expect(await parts.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it("stops a prefill at once when an error is thrown into the iterator meanwhile", async () => {
+    const { model, log } = await start();
+    const parts = model.session().generate("prefill:1000000");
+    const first = parts.next();
+    await until(() => log.chunks > 2);
+    await expect(parts.throw(new RangeError("mine"))).rejects.toThrow("mine");
     expect((await first).value).toMatchObject({ finish: "cancelled" });
     expect(log.chunks).toBeLessThan(1000);
     expect(await parts.next()).toEqual({ done: true, value: undefined });

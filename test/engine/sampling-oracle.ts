@@ -1,7 +1,7 @@
 /**
  * The distribution that sampling options define, computed the plain way: sort everything, cut, renormalise.
  */
-import { SAMPLING_RANGES, type SamplingOptions } from "../../src/engine/sampling.js";
+import { SAMPLING_RANGES, type SamplingOptions } from "../../src/engine/sampling/sampling-options.js";
 
 /** Probability of each id that can be drawn. */
 export function distribution(

@@ -1,7 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { TopIds } from "../../src/engine/samplers/top-ids.js";
-import { logprobsOf, Sampler, type SamplingOptions } from "../../src/engine/sampling.js";
+import { Sampler } from "../../src/engine/sampling/sampling.js";
+import { logprobsOf } from "../../src/engine/sampling/sampling-logprobs.js";
+import type { SamplingOptions } from "../../src/engine/sampling/sampling-options.js";
+import { TopIds } from "../../src/engine/sampling/top-ids.js";
 import { ArgumentError, NumericError } from "../../src/util/errors.js";
 import { Random } from "../../src/util/random.js";
 import { distribution } from "./sampling-oracle.js";

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GenerateOptions, Part, Session, SessionOptions } from "../../src/engine/api.js";
-import { loadLocal } from "../../src/engine/load-local.js";
+import { loadLocal } from "../../src/engine/loading/load-local.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
 import { ArgumentError, MemoryError, SluiceError, SnapshotError } from "../../src/util/errors.js";
 import { xxhash32 } from "../../src/util/xxhash32.js";
@@ -140,7 +140,7 @@ describe.each(["reference", "wasm"] as const)("a session on %s", (backend) => {
       await write(session, [...PROMPT, ...PROMPT, ...PROMPT]);
       saved = await session.save();
       pages = headerOf(saved).text.memory.groups[0];
-      page = new Uint8Array(session.text.memory.cache.groups[0].store.pageBytes);
+      page = new Uint8Array(session.text.reader.memory.cache.groups[0].store.pageBytes);
       await session.dispose();
       bytesBefore = model.runner.backend.memoryBytes;
     });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { StopStrings } from "../../src/engine/stop-strings.js";
+import { StopStrings } from "../../src/engine/session/stop-strings.js";
 import { ArgumentError } from "../../src/util/errors.js";
 
 /** By definition: take characters until the text ends with a stop string; cut the longest one off. */

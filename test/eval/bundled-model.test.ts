@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Model } from "../../src/engine/api.js";
-import { loadLocal } from "../../src/engine/load-local.js";
+import { loadLocal } from "../../src/engine/loading/load-local.js";
 import { attentionMass } from "../../src/eval/attention-mass.js";
 import { passkeyPrompt, passkeyTrials } from "../../src/eval/tasks/passkey.js";
 import { accuracyOf, answerPasskeys } from "../../src/eval/tasks/passkey-run.js";

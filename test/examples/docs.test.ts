@@ -33,3 +33,18 @@ test("pieces of the cookbook call what is there", () => {
   const declared = read("src/engine/api.ts");
   for (const method of methods) expect(declared, method).toMatch(new RegExp(`^  (?:readonly )?${method}[(:]`, "m"));
 });
+
+test("every import of the package is said to be a promise or not", () => {
+  const { exports, name } = JSON.parse(read("package.json")) as { exports: Record<string, unknown>; name: string };
+  const imports = Object.keys(exports)
+    .filter((path) => path !== "./package.json")
+    .map((path) => name + path.slice(1));
+  const rows = [...read("docs/stability.md").matchAll(/^\| (.*?) \| .* \| (promised|unstable|in part) \|$/gm)];
+  const said = rows.flatMap(([, names, state]) =>
+    [...names.matchAll(/`([^`]+)`/g)].map(([, path]) => ({ path, state })),
+  );
+  expect(said.map(({ path }) => path).sort()).toEqual(imports.sort());
+  for (const { path, state } of said.filter((one) => one.state === "unstable")) {
+    expect(read(`src/${path.slice(name.length + 1)}/index.ts`), `${path}, ${state}`).toContain("Unstable:");
+  }
+});

@@ -2,7 +2,7 @@
 import * as backends from "../../src/backends/create.js";
 import * as cli from "../../src/cli/program.js";
 import * as runtime from "../../src/cli/runtime-node.js";
-import * as loading from "../../src/engine/load-local.js";
+import * as loading from "../../src/engine/loading/load-local.js";
 import * as opening from "../../src/formats/open.js";
 import * as models from "../../src/models/index.js";
 import * as metadata from "../../src/models/metadata.js";

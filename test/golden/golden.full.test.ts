@@ -3,47 +3,11 @@
  * must agree within their own tolerance; reduced-precision files strictly with the expanded weights on the reference
  * backend, and on average with llama.cpp's rounded activations on wasm. The shared collection is used where it is there.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Model, SessionOptions } from "../../src/engine/api.js";
-import { loadLocal } from "../../src/engine/load-local.js";
-
-interface GoldenRun {
-  readonly tokens: readonly number[];
-  /** What llama.cpp was given: LongRoPE chooses its factors by it. */
-  readonly context_size: number;
-  /** Of an encoder-decoder model. */
-  readonly encoder_tokens?: readonly number[];
-  readonly positions: readonly { readonly position: number; readonly top: readonly (readonly [number, number])[] }[];
-  readonly next_logprobs: readonly number[];
-  readonly greedy: {
-    readonly tokens: readonly number[];
-    readonly logprobs: readonly number[];
-    readonly min_margin: number;
-  };
-}
-
-interface Golden {
-  readonly name: string;
-  readonly architecture: string;
-  readonly about: string;
-  readonly tolerance: {
-    readonly logprob: number;
-    readonly mean_logprob?: number;
-    readonly dequantised_logprob?: number;
-  };
-  readonly runs: readonly GoldenRun[];
-  readonly runs_dequantised?: readonly GoldenRun[];
-}
-
-const here = fileURLToPath(new URL(".", import.meta.url));
-const shared = fileURLToPath(new URL("../../../shared/golden/", import.meta.url));
-const folder = existsSync(shared) ? shared : here;
-const goldens: Golden[] = readdirSync(folder)
-  .filter((file) => file.endsWith(".json"))
-  .map((file) => JSON.parse(readFileSync(join(folder, file), "utf8")));
+import type { Model } from "../../src/engine/api.js";
+import { loadLocal } from "../../src/engine/loading/load-local.js";
+import { folder, type GoldenRun, goldens, mean, nextLogprobs, options, worst } from "./goldens.js";
 
 /**
  * Largest mean Kullback-Leibler divergence of the next-token probabilities with a smaller cache from those with f32, in
@@ -52,20 +16,6 @@ const goldens: Golden[] = readdirSync(folder)
 const CACHE_KL = { f16: 5e-6, q8: 3e-3 } as const;
 /** The same with quantised weights on wasm: activations are rounded too, and what moves a little may move by a step. */
 const ROUNDED_CACHE_KL = { f16: 7e-4, q8: 3e-3 } as const;
-
-function options({ context_size, encoder_tokens }: GoldenRun, kv = "f32"): SessionOptions {
-  const source = encoder_tokens === undefined ? {} : { source: encoder_tokens };
-  return { context: "full", kv, contextLength: context_size, ...source };
-}
-
-/** Log-probability of every next token of the input. */
-async function nextLogprobs(model: Model, run: GoldenRun, batch: number): Promise<number[]> {
-  const session = model.session(options(run));
-  const all: number[] = [];
-  for await (const part of session.score(run.tokens, { batch })) all.push(...part.logprobs);
-  await session.dispose();
-  return all;
-}
 
 /** Log-probability of every token after the input's first `count` tokens. */
 async function logprobsAfter(model: Model, run: GoldenRun, count: number, kv?: string): Promise<Map<number, number>> {
@@ -118,14 +68,6 @@ async function checkGreedy(model: Model, run: GoldenRun, tolerance: number): Pro
   const same = ids.findIndex((id, i) => id !== run.greedy.tokens[i]);
   const agreed = same === -1 ? ids.length : same;
   expect(worst(logprobs.slice(0, agreed), run.greedy.logprobs.slice(0, agreed))).toBeLessThanOrEqual(tolerance);
-}
-
-function worst(a: readonly number[], b: readonly number[]): number {
-  return a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
-}
-
-function mean(a: readonly number[], b: readonly number[]): number {
-  return a.reduce((sum, x, i) => sum + Math.abs(x - b[i]), 0) / a.length;
 }
 
 describe.each(["reference", "wasm"] as const)("on %s", (backend) => {

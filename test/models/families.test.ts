@@ -1,12 +1,14 @@
 /** What holds for every architecture: the spec taken literally, any chunks, any batch, any policy that makes sense. */
+
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parsePolicy } from "../../src/context/policy-text.js";
 import { SequenceMemory } from "../../src/context/sequence-memory.js";
 import type { Part, Session, SessionOptions } from "../../src/engine/api.js";
-import { loadLocal } from "../../src/engine/load-local.js";
+import { loadLocal } from "../../src/engine/loading/load-local.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
 import { ARCHITECTURES } from "../../src/models/index.js";
 import type { KvType } from "../../src/tensor/dtype.js";
+import { batchStep, rowsOf } from "../support/batch-step.js";
 import { FAMILIES, type Family } from "../support/families.js";
 import { type LiteralPolicy, literalStreaming } from "../support/literal-streaming.js";
 import { meanKl, worst } from "../support/logits.js";
@@ -49,37 +51,12 @@ async function run(model: LocalModel, ids: Int32Array, options: RunOptions): Pro
   for (let at = 0; at < ids.length; ) {
     const count = memory.stepLimit(Math.min(options.chunk ?? LENGTH, ids.length - at));
     await model.runner.run(memory, ids.subarray(at, at + count), "all", (logits) => {
-      rows.push(...rowsOf(logits, 0, count));
+      rows.push(...rowsOf(logits, 0, count, VOCABULARY));
     });
     at += count;
   }
   memory.dispose();
   return rows;
-}
-
-function rowsOf(logits: Float32Array, start: number, count: number): Float32Array[] {
-  return Array.from({ length: count }, (_, i) => logits.slice((start + i) * VOCABULARY, (start + i + 1) * VOCABULARY));
-}
-
-interface Member {
-  readonly memory: SequenceMemory;
-  readonly ids: Int32Array;
-}
-
-/** One step of several sequences. */
-async function batchStep({ runner }: LocalModel, members: readonly Member[]): Promise<Float32Array[][]> {
-  const { backend, decoder } = runner;
-  backend.beginStep();
-  let rows = 0;
-  const segments = members.map(({ memory, ids }) => {
-    memory.begin(ids.length);
-    rows += ids.length;
-    return { start: rows - ids.length, count: ids.length, state: memory };
-  });
-  const ids = backend.input(Int32Array.from(members.flatMap((member) => [...member.ids])));
-  const logits = (await backend.read(decoder.forward(backend, { ids, rows, segments }))).slice();
-  for (const { memory } of members) memory.end();
-  return segments.map(({ start, count }) => rowsOf(logits, start, count));
 }
 
 interface Streaming extends LiteralPolicy {

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadLocal } from "../../src/engine/load-local.js";
+import { loadLocal } from "../../src/engine/loading/load-local.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
 import { hasShared, SHARED } from "../support/shared-files.js";
 

@@ -1,6 +1,6 @@
 /** Nothing of a checkpoint is left out in silence: tensors that no weight uses, and keys that nothing asks for. */
 import { describe, expect, it } from "vitest";
-import { builtModel, loadLocal } from "../../src/engine/load-local.js";
+import { builtModel, loadLocal } from "../../src/engine/loading/load-local.js";
 import { openCheckpoint } from "../../src/formats/open.js";
 import { ARCHITECTURES } from "../../src/models/index.js";
 import { UnsupportedError } from "../../src/util/errors.js";

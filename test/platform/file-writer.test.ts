@@ -13,17 +13,21 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { checkWritable, nodeFileWriter, writeFileAtomic } from "../../src/platform/file-writer-node.js";
 import { WriteError } from "../../src/util/errors.js";
 
 let folder: string;
+/** The writer, for processes of their own. */
+let module: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "sluice-writer-"));
+  module = compiledWriter();
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -180,6 +184,23 @@ describe("writing a file", () => {
     expect(readFileSync(path, "utf8")).toBe("old");
   });
 
+  it.skipIf(!isRoot)("leaves alone a file that another user may not write, in a folder that it may", () => {
+    const inner = place("other-user");
+    const path = join(inner, "a");
+    writeFileSync(path, "old");
+    chmodSync(folder, 0o755);
+    chmodSync(inner, 0o777);
+    const nobody = "65534";
+    const args = ["--input-type=module", "-e", ONE_WRITE, module, path, nobody];
+    const write = () => execFileSync(process.execPath, args, { encoding: "utf8" });
+    expect(write()).toMatch(/permissions/);
+    expect(readFileSync(path, "utf8")).toBe("old");
+    expect(readdirSync(inner)).toEqual(["a"]);
+    chmodSync(path, 0o666);
+    expect(write()).toBe("");
+    expect(readFileSync(path, "utf8")).toBe("new");
+  });
+
   it("says what is wrong", async () => {
     const path = place("wrong");
     await expect(writeFileAtomic(path, [])).rejects.toThrow(/found a folder/);
@@ -187,6 +208,51 @@ describe("writing a file", () => {
     await expect(missing).rejects.toThrow(/no such folder.*Make it/);
     await expect(missing).rejects.toBeInstanceOf(WriteError);
     if (process.platform !== "win32") await expect(writeFileAtomic("/dev/null", [])).rejects.toThrow(/device/);
+  });
+});
+
+/** What is brought to the disk while `work` runs, in order: the names of folders, what files hold then. */
+async function synced(inner: string, work: () => Promise<unknown>): Promise<string[]> {
+  const all: string[] = [];
+  const probe = await open(inner, "r");
+  const prototype: FileHandle = Object.getPrototypeOf(probe);
+  await probe.close();
+  const { sync } = prototype;
+  const spy = vi.spyOn(prototype, "sync").mockImplementation(async function (this: FileHandle) {
+    const { ino, size } = await this.stat();
+    const path = ["", ...readdirSync(inner, { recursive: true, encoding: "utf8" }).sort()].find(
+      (name) => statSync(join(inner, name)).ino === ino,
+    );
+    all.push(path === undefined ? "elsewhere" : path.endsWith(".partial") ? `${size} bytes beside` : `/${path}`);
+    await sync.call(this);
+  });
+  try {
+    await work();
+  } finally {
+    spy.mockRestore();
+  }
+  return all;
+}
+
+describe.skipIf(process.platform === "win32")("what a crash of the machine must not take", () => {
+  it("is on the disk before it gets its name, and then the name is", async () => {
+    const inner = place("synced");
+    const path = join(inner, "a");
+    expect(await synced(inner, () => writeFileAtomic(path, [bytes("one"), bytes("two")]))).toEqual([
+      "6 bytes beside",
+      "/",
+    ]);
+    expect(await synced(inner, () => writeFileAtomic(path, [bytes("x")]))).toEqual(["1 bytes beside", "/"]);
+  });
+
+  it("is what was added to a file, folders that were made, moved and removed", async () => {
+    const inner = place("synced-others");
+    const { append, makeFolder, rename, remove } = nodeFileWriter;
+    expect(await synced(inner, () => append(join(inner, "log"), bytes("line")))).toEqual(["/log"]);
+    expect(await synced(inner, () => makeFolder(join(inner, "b", "c")))).toEqual(["/", "/b"]);
+    expect(await synced(inner, () => rename(join(inner, "b", "c"), join(inner, "d")))).toEqual(["/", "/b"]);
+    expect(await synced(inner, () => rename(join(inner, "d"), join(inner, "e")))).toEqual(["/"]);
+    expect(await synced(inner, () => remove(join(inner, "e")))).toEqual(["/"]);
   });
 });
 
@@ -272,13 +338,21 @@ const WRITER = `
     })());
   }`;
 
+/** Writes a file as another user, or says why not. */
+const ONE_WRITE = `
+  const [, module, path, user] = process.argv;
+  const { writeFileAtomic } = await import(module);
+  process.setgid(Number(user));
+  process.setuid(Number(user));
+  await writeFileAtomic(path, [new TextEncoder().encode("new")]).catch((error) => console.log(error.message));`;
+
 async function killed(child: ChildProcess): Promise<void> {
   const closed = new Promise((resolve) => child.once("close", resolve));
   child.kill("SIGKILL");
   await closed;
 }
 
-const start = (module: string, path: string, blocks: number) =>
+const start = (path: string, blocks: number) =>
   spawn(process.execPath, ["--input-type=module", "-e", WRITER, module, path, String(blocks)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -286,15 +360,10 @@ const start = (module: string, path: string, blocks: number) =>
 const output = (child: ChildProcess) => new Promise((resolve) => child.stdout?.once("data", resolve));
 
 describe("a process that is killed while it writes", () => {
-  let module: string;
-  beforeAll(() => {
-    module = compiledWriter();
-  });
-
   it("leaves the old file whole, and the next write clears up behind it", async () => {
     const path = join(place("killed"), "a");
     writeFileSync(path, "old");
-    const child = start(module, path, 1e9);
+    const child = start(path, 1e9);
     await output(child);
     await killed(child);
     expect(readFileSync(path, "utf8")).toBe("old");
@@ -309,7 +378,7 @@ describe("a process that is killed while it writes", () => {
     const path = join(place("versions"), "a");
     for (let round = 0; round < 4; round++) {
       writeFileSync(path, Buffer.alloc(8 * 65536, 0));
-      const child = start(module, path, 8);
+      const child = start(path, 8);
       await output(child);
       await new Promise((resolve) => setTimeout(resolve, 13 * round));
       await killed(child);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { load } from "../../src/engine/load.js";
+import { load } from "../../src/engine/loading/load.js";
 import { baseName, joinLocation, parentOf } from "../../src/formats/location.js";
 import { openCheckpoint } from "../../src/formats/open.js";
 import { resolveReference } from "../../src/formats/reference.js";

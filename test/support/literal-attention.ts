@@ -15,6 +15,8 @@ export interface LiteralPolicy {
   readonly inText?: boolean;
   /** Tokens that the text may come to fill, from which LongRoPE chooses. */
   readonly contextSize?: number;
+  /** What a KV head of a layer does instead. */
+  readonly byHead?: (layer: number, kvHead: number) => LiteralPolicy;
 }
 
 export interface CachedToken {
@@ -29,23 +31,38 @@ interface Placed {
   readonly place: number;
 }
 
-/** Adds the token to the cache and attends to what is left of it. */
+/** What the query heads of a KV head attend to, and where they stand. */
+interface Seen {
+  readonly seen: readonly Placed[];
+  readonly queryPlace: number;
+}
+
+/** Adds the token to the cache of each KV head and attends to what is left of it. */
 export function selfAttention(
   model: LiteralModel,
   spec: AttentionSpec,
   x: Row,
-  cache: CachedToken[],
+  caches: CachedToken[][],
   position: number,
-  policy: LiteralPolicy,
+  policies: readonly LiteralPolicy[],
 ): Row {
+  const token = { position, ...keyAndValue(model, spec, x) };
+  const seen = policies.map((policy, head) => {
+    caches[head] ??= [];
+    return remember(spec, caches[head], token, policy);
+  });
+  return attendByHead(model, spec, x, seen, policies[0].contextSize);
+}
+
+function remember(spec: AttentionSpec, cache: CachedToken[], token: CachedToken, policy: LiteralPolicy): Seen {
   if (cache.length === policy.sinks + policy.recent) cache.splice(policy.sinks, policy.evict);
-  cache.push({ position, ...keyAndValue(model, spec, x) });
-  const newest = policy.inText ? position : cache.length - 1;
+  cache.push(token);
+  const newest = policy.inText ? token.position : cache.length - 1;
   const seen = cache
     .map((token, place) => ({ token, place: policy.inText ? token.position : place }))
     // The model's own window counts as the policy counts: in the text, or in the cache.
     .filter(({ place }) => spec.window === undefined || place > newest - spec.window);
-  return attend(model, spec, x, seen, newest, policy.contextSize);
+  return { seen, queryPlace: newest };
 }
 
 export function keyAndValue(model: LiteralModel, spec: AttentionSpec, x: Row): Pick<CachedToken, "key" | "value"> {
@@ -57,21 +74,31 @@ function clamped({ clamp = Number.POSITIVE_INFINITY }: AttentionSpec, x: Row): R
   return x.map((value) => Math.min(Math.max(value, -clamp), clamp));
 }
 
-/** The query of x stands at `queryPlace`. */
+/** All heads see the same; the query of x stands at `queryPlace`. */
 export function attend(
   model: LiteralModel,
   spec: AttentionSpec,
   x: Row,
   seen: readonly Placed[],
   queryPlace: number,
+): Row {
+  return attendByHead(model, spec, x, new Array<Seen>(spec.kvHeads).fill({ seen, queryPlace }));
+}
+
+function attendByHead(
+  model: LiteralModel,
+  spec: AttentionSpec,
+  x: Row,
+  byHead: readonly Seen[],
   contextSize?: number,
 ): Row {
   const { heads, kvHeads, keyWidth, valueWidth, scale, softcap, sinks } = spec;
   const q = optionalNorm(model, spec.queryNorm, clamped(spec, linear(model, spec.query, x)));
   const out = new Float64Array(heads * valueWidth);
-  const length = contextSize ?? queryPlace + 1;
   for (let head = 0; head < heads; head++) {
     const group = Math.floor(head / (heads / kvHeads));
+    const { seen, queryPlace } = byHead[group];
+    const length = contextSize ?? queryPlace + 1;
     const query = rotate(spec, q.subarray(head * keyWidth, (head + 1) * keyWidth), queryPlace, length);
     const scores = seen.map(({ token, place }) => {
       const key = rotate(spec, token.key.subarray(group * keyWidth, (group + 1) * keyWidth), place, length);

@@ -98,12 +98,22 @@ function mixture(model: LiteralModel, spec: ExpertsSpec, x: Row): Row {
   const counted = spec.weighting === "chosen" ? chosen : [...logits.keys()];
   const total = counted.reduce((sum, expert) => sum + Math.exp(logits[expert]), 0);
   return chosen.reduce<Row>((sum, expert) => {
-    const [gate, up] = [linear(model, spec.gate[expert], x), linear(model, spec.up[expert], x)];
-    const hidden = gate.map((value, i) => gated(spec.gating, value, up[i]));
+    const [gate, up, down] = [spec.gate, spec.up, spec.down].map((stack) => ofExpert(stack, spec.count, expert));
+    const [gates, ups] = [linear(model, gate, x), linear(model, up, x)];
+    const hidden = gates.map((value, i) => gated(spec.gating, value, ups[i]));
     const weight = Math.exp(logits[expert]) / total;
     return add(
       sum,
-      linear(model, spec.down[expert], hidden).map((value) => value * weight),
+      linear(model, down, hidden).map((value) => value * weight),
     );
   }, new Float64Array(x.length));
+}
+
+/** The layer of one expert, as a part of the tensors of all. */
+function ofExpert({ weight, bias }: LinearSpec, count: number, expert: number): LinearSpec {
+  const part = (whole: WeightRef): WeightRef => {
+    const { rows, cols } = whole;
+    return { ...whole, rows: rows / count, part: { start: (expert * rows * cols) / count, rows, cols } };
+  };
+  return bias ? { weight: part(weight), bias: part(bias) } : { weight: part(weight) };
 }

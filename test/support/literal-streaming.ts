@@ -12,7 +12,8 @@ export type { LiteralModel } from "./literal-parts.js";
 
 /** What one layer remembers of the text. */
 interface LayerMemory {
-  readonly cache: CachedToken[];
+  /** By KV head. */
+  readonly caches: CachedToken[][];
   readonly states: StateSpace;
   /** What the encoder read. */
   readonly source: readonly CachedToken[];
@@ -29,12 +30,12 @@ export function literalStreaming(
   const read = encode(model, source);
   const memories = spec.layers.map(({ cross }): LayerMemory => {
     const keys = cross ? read.map((x, position) => ({ position, ...keyAndValue(model, cross.body, x) })) : [];
-    return { cache: [], states: emptyStateSpace(), source: keys };
+    return { caches: [], states: emptyStateSpace(), source: keys };
   });
   return Array.from(ids, (id, position) => {
     let x = embed(model, id, position);
     spec.layers.forEach((layer, index) => {
-      x = layerForward(model, layer, x, memories[index], position, policy);
+      x = layerForward(model, layer, x, memories[index], position, (head) => policy.byHead?.(index, head) ?? policy);
     });
     const logits = linear(model, spec.head, norm(model, spec.norm, x));
     const { logitSoftcap: cap } = spec;
@@ -65,12 +66,19 @@ function layerForward(
   x: Row,
   memory: LayerMemory,
   position: number,
-  policy: LiteralPolicy,
+  policyOf: (kvHead: number) => LiteralPolicy,
 ): Row {
   const { mixer, cross, feedForward: feeding, residual } = layer;
   const mixed = branch(model, mixer, x, (h) =>
     mixer.body.kind === "attention"
-      ? selfAttention(model, mixer.body, h, memory.cache, position, policy)
+      ? selfAttention(
+          model,
+          mixer.body,
+          h,
+          memory.caches,
+          position,
+          Array.from({ length: mixer.body.kvHeads }, (_, head) => policyOf(head)),
+        )
       : stateSpace(model, mixer.body, h, memory.states),
   );
   let sum = add(x, mixed);

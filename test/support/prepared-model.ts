@@ -26,6 +26,7 @@ export function prepareModel(
   backend: Backend,
   { name, model, attention = "full" }: TrainingModel,
   activationCheckpointing = false,
+  pattern = parsePattern(attention),
 ): PreparedModel {
   const training = trainingOf(backend);
   const { spec } = defineModel(name, model, VOCABULARY);
@@ -36,7 +37,6 @@ export function prepareModel(
     if (/ssm_a/.test(use.name)) continue;
     for (let i = 0; i < values.length; i++) values[i] += (random.double() - 0.5) * (use.ref.rows === 1 ? 0.5 : 0.3);
   }
-  const pattern = parsePattern(attention);
   const pass = new ModelPass(backend, training, spec, weights, { pattern, activationCheckpointing });
   return { weights, pass };
 }

@@ -10,6 +10,7 @@ import { architectureOf } from "../../src/models/index.js";
 import { ModelMetadata } from "../../src/models/metadata.js";
 import type { ModelSpec } from "../../src/nn/spec.js";
 import { weightUses } from "../../src/nn/weights.js";
+import { DTYPES, type DType } from "../../src/tensor/dtype.js";
 import { Random } from "../../src/util/random.js";
 import type { Family } from "./families.js";
 import { type GgufTensorSpec, writeGguf } from "./write-gguf.js";
@@ -24,8 +25,8 @@ export interface RandomGguf {
   readonly values: ReadonlyMap<string, Float32Array>;
 }
 
-/** Writes a file of the family to a temporary folder. */
-export function randomGguf(family: Family, seed = 1): RandomGguf {
+/** Writes a file of the family to a temporary folder; matrices whose columns fill blocks of `dtype` have that type. */
+export function randomGguf(family: Family, seed = 1, dtype: DType = "f32"): RandomGguf {
   const random = new Random(seed);
   const tensors = new Map<string, GgufTensorSpec>();
   for (const [name, numbers] of Object.entries(family.auxiliary ?? {})) {
@@ -34,8 +35,9 @@ export function randomGguf(family: Family, seed = 1): RandomGguf {
   for (const { ref } of weightUses(familySpec(family))) {
     const { tensor: name } = ref;
     const { rows, cols } = ref.part ?? ref;
-    if (!tensors.has(name))
-      tensors.set(name, { name, dtype: "f32", rows, cols, values: draw(random, family, name, rows, cols) });
+    if (tensors.has(name)) continue;
+    const stored = ref.exact || rows === 1 || cols % DTYPES[dtype].blockSize > 0 ? "f32" : dtype;
+    tensors.set(name, { name, dtype: stored, rows, cols, values: draw(random, family, name, rows, cols) });
   }
   const path = join(mkdtempSync(join(tmpdir(), "sluice-")), `${family.name}.gguf`);
   writeFileSync(path, writeGguf({ metadata: metadataOf(family), tensors: [...tensors.values()] }));

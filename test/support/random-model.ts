@@ -4,7 +4,9 @@ import type { AttentionSpec, LayerSpec, ModelSpec, NormSpec, WeightRef } from ".
 import { Weights, weightUses } from "../../src/nn/weights.js";
 import { alibi } from "../../src/position/alibi.js";
 import type { RopeSpec } from "../../src/position/rope.js";
+import { quantiseRow } from "../../src/quant/index.js";
 import type { Backend } from "../../src/tensor/backend.js";
+import { type DType, rowBytes } from "../../src/tensor/dtype.js";
 import type { Weight } from "../../src/tensor/tensor.js";
 import { Random } from "../../src/util/random.js";
 
@@ -98,13 +100,17 @@ function specOf(shape: RandomModelShape): ModelSpec {
 }
 
 /** The model in a backend's memory. */
-export function bind(model: RandomModel, backend: Backend): Decoder {
+export function bind(model: RandomModel, backend: Backend, type: DType = "f32"): Decoder {
   const weights = new Map<string, Weight>();
   for (const { name, ref, layer } of weightUses(model.spec)) {
-    const slot = backend.allocWeight({ name, dtype: "f32", rows: ref.rows, cols: ref.cols, layer });
+    const dtype = ref.exact ? "f32" : type;
+    const slot = backend.allocWeight({ name, dtype, rows: ref.rows, cols: ref.cols, layer });
     const values = model.values.get(name);
     if (!values) throw new Error(`no values for ${name}`);
-    slot.bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    // Rows are whole blocks, so that all of them are as one.
+    const bytes = new Uint8Array(ref.rows * rowBytes(dtype, ref.cols));
+    quantiseRow(dtype, values, bytes, 0, values.length);
+    slot.write(0, bytes);
     weights.set(name, slot.weight);
   }
   backend.weightsLoaded();

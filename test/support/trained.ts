@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parsePolicy } from "../../src/context/policy-text.js";
 import { SequenceMemory } from "../../src/context/sequence-memory.js";
-import { loadLocal, specOf } from "../../src/engine/load-local.js";
+import { loadLocal, specOf } from "../../src/engine/loading/load-local.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
 import { openCheckpoint } from "../../src/formats/open.js";
 import type { StreamedFile } from "../../src/formats/write/gguf-writer.js";

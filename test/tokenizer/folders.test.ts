@@ -1,7 +1,7 @@
 /** Folders whose files leave something out or say too much: the start token, tokens beyond the embedding. */
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { loadLocal } from "../../src/engine/load-local.js";
+import { loadLocal } from "../../src/engine/loading/load-local.js";
 import { createTokenizer } from "../../src/tokenizer/create-tokenizer.js";
 import { hasShared } from "../support/shared-vocabularies.js";
 import { hfJson } from "../support/tiny-vocabularies.js";

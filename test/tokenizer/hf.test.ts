@@ -85,6 +85,27 @@ describe("a small tokenizer.json", () => {
     expect([...stripping.encode("e\u0301")]).toEqual([262]);
   });
 
+  // What the tokenizers library (0.23) makes of these.
+  it.each([
+    // The token before took this white space, and it is a token all the same.
+    ["zz<r><r> \n", [122, 122, 259, 259, 260, 10], { "<r>": "rstrip", " ": "" }],
+    ["<r> <l><r>\n<r>", [259, 260, 60, 108, 62, 259, 259], { "<r>": "lstrip rstrip", " ": "" }],
+    [" <l>   ", [32, 259, 260, 32], { "<l>": "rstrip single_word", "  ": "" }],
+    ["<r>\n<l>    ", [60, 114, 62, 10, 259, 260, 260], { "<l>": "rstrip", "  ": "" }],
+    // White space that is a token is taken by no token behind it.
+    ["  \n<r>  <l>z", [260, 260, 259, 260, 260, 60, 108, 62, 122], { "<r>": "lstrip rstrip", " ": "" }],
+    // One that stands within a word is read as text, though it has another one within itself.
+    ["xy    y", [120, 121, 32, 32, 32, 32, 121], { "  ": "single_word" }],
+    ["<r>  xx   ", [60, 114, 62, 32, 32, 120, 120, 32, 32, 260], { "  ": "single_word", " ": "" }],
+    ["zy<r>  ", [122, 121, 60, 114, 62, 32, 260], { "<r> ": "lstrip single_word", " ": "" }],
+  ])("finds added tokens that overlap in %j as %j", (text, ids, tokens) => {
+    const added_tokens = Object.entries(tokens).map(([content, flags], i) => {
+      const more = Object.fromEntries(flags.split(" ").map((flag) => [flag, true]));
+      return { id: 259 + i, content, special: false, normalized: false, ...more };
+    });
+    expect([...fromJson(hfJson({ added_tokens, normalizer: null })).encode(text)]).toEqual(ids);
+  });
+
   it("takes the default of named chat templates", () => {
     const named = (...names: string[]) => names.map((name) => ({ name, template: `I am ${name}` }));
     const render = (chat_template: unknown) => fromJson(hfJson(), { chat_template }).renderChat([]);

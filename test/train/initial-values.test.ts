@@ -75,13 +75,12 @@ describe("experts", () => {
     expert_feed_forward_length: 80,
     "attention.sliding_window": 8,
   });
-  const size = 64 * 80;
 
   it.each([
     ["blk.0.ffn_gate_inp.weight", 0.5 / Math.sqrt(64)],
-    ["blk.0.ffn_gate_exps.weight[0]", 0.5 / Math.sqrt(64)],
-    [`blk.1.ffn_up_exps.weight[${2 * size}]`, 0.5 / Math.sqrt(64)],
-    [`blk.1.ffn_down_exps.weight[${size}]`, 0.25 / Math.sqrt(80)],
+    ["blk.0.ffn_gate_exps.weight", 0.5 / Math.sqrt(64)],
+    ["blk.1.ffn_up_exps.weight", 0.5 / Math.sqrt(64)],
+    ["blk.1.ffn_down_exps.weight", 0.25 / Math.sqrt(80)],
   ])("%s is normal with a deviation of %d", (name, expected) => {
     expectNormal(numbers(values, name), expected);
   });

@@ -1,6 +1,11 @@
 /** What queries see while a model learns: the definitions by brute force, and that no gradient comes from the future. */
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { createBackend } from "../../src/backends/create.js";
+import { EVERYTHING } from "../../src/context/policies/full.js";
+import { windowRetention } from "../../src/context/policies/window.js";
+import { type ContextPolicy, policyOf } from "../../src/context/policy.js";
+import { SequenceMemory } from "../../src/context/sequence-memory.js";
+import { StepRunner } from "../../src/engine/step/step-runner.js";
 import type { Backend } from "../../src/tensor/backend.js";
 import { parsePattern } from "../../src/train/patterns/pattern.js";
 import { ArgumentError } from "../../src/util/errors.js";
@@ -13,9 +18,9 @@ const LENGTH = 70;
 /** For every KV head: whether query t sees key j. */
 function seen(text: string, kvHeads = KV_HEADS): ((t: number, j: number) => boolean)[] {
   return parsePattern(text)
-    .headSets(kvHeads)
-    .flatMap(({ heads, visible }) =>
-      Array.from({ length: heads }, () => (t: number, j: number) => visible(t).some((r) => r.start <= j && j < r.end)),
+    .headSets(0, kvHeads)
+    .flatMap(({ heads, retention }) =>
+      heads.map(() => (t: number, j: number) => retention.visible(t).some((r) => r.start <= j && j < r.end)),
     );
 }
 
@@ -58,12 +63,12 @@ describe.each([...EXACT.map(([text]) => text), "bigbird:1", "bigbird:4", "bigbir
   it.each([1, 2, 3, 4])(
     "for %d KV heads has each once, and ranges that ascend, end by the query and hold it",
     (kvHeads) => {
-      const sets = parsePattern(text).headSets(kvHeads);
-      const heads = sets.flatMap(({ head, heads: count }) => Array.from({ length: count }, (_, i) => head + i));
+      const sets = parsePattern(text).headSets(0, kvHeads);
+      const heads = sets.flatMap((set) => set.heads);
       expect(heads.toSorted((a, b) => a - b)).toEqual(Array.from({ length: kvHeads }, (_, i) => i));
-      for (const { visible } of sets) {
+      for (const { retention } of sets) {
         for (let t = 0; t < LENGTH; t++) {
-          const ranges = visible(t);
+          const ranges = retention.visible(t);
           expect(ranges.at(-1)?.end).toBe(t + 1);
           let last = -1;
           for (const { start, end } of ranges) {
@@ -217,4 +222,36 @@ describe.each(["reference", "wasm"] as const)("gradients on %s", (name) => {
       }
     },
   );
+
+  it("the same head sets, scattered ones too, mean the same to a model that learns and to one that runs", async () => {
+    const narrow = windowRetention(2, 3, { evict: 1, distance: "text" });
+    const policy: ContextPolicy = {
+      ...policyOf(EVERYTHING, { text: "scattered", summary: "for a test", recompute: false }),
+      headSets: (layer) => [
+        { heads: [0, 2, 3].map((head) => (head + layer) % 4).sort(), retention: narrow },
+        { heads: [(1 + layer) % 4], retention: EVERYTHING },
+      ],
+    };
+    const { pass } = prepareModel(backend, model("full", 2), false, policy);
+    const ids = Int32Array.from({ length: rows + 1 }, (_, i) => (i * 5 + 3) % VOCABULARY);
+    const [losses] = await pass.evaluate([{ ids, weights: new Float32Array(rows).fill(1) }]);
+    const { decoder } = pass;
+    const settings = { policy, keyType: "f32", valueType: "f32", limit: rows } as const;
+    const memory = new SequenceMemory(backend, decoder.shapes, settings);
+    const expected = await new StepRunner(backend, decoder).run(memory, ids.subarray(0, rows), "all", (logits) =>
+      Float32Array.from({ length: rows }, (_, row) => {
+        const own = logits.subarray(row * VOCABULARY, (row + 1) * VOCABULARY);
+        return Math.log(own.reduce((sum, logit) => sum + Math.exp(logit), 0)) - own[ids[row + 1]];
+      }),
+    );
+    memory.dispose();
+    losses.forEach((loss, row) => {
+      expect(loss, `row ${row}`).toBeCloseTo(expected[row], 4);
+    });
+    // Not what all heads would see.
+    const full = prepareModel(backend, model("full", 2));
+    const [others] = await full.pass.evaluate([{ ids, weights: new Float32Array(rows).fill(1) }]);
+    expect(Math.max(...others.map((loss, row) => Math.abs(loss - losses[row])))).toBeGreaterThan(1e-3);
+    for (const one of [pass, full.pass]) one.dispose();
+  });
 });

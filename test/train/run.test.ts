@@ -5,7 +5,7 @@ import { Tokenizer as Oracle } from "@huggingface/tokenizers";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { createBackend } from "../../src/backends/create.js";
 import { createWasmBackend } from "../../src/backends/wasm/index.js";
-import { loadLocal } from "../../src/engine/load-local.js";
+import { loadLocal } from "../../src/engine/loading/load-local.js";
 import type { Backend } from "../../src/tensor/backend.js";
 import { charOfByte } from "../../src/tokenizer/byte-level.js";
 import { byteLevelJson } from "../../src/tokenizer/train/tokenizer-json.js";

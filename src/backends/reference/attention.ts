@@ -2,10 +2,12 @@
  * Attention and cache writes as their definition: for every row and head, a softmax over the visible slots, in double
  * precision, one key at a time.
  */
-import type { Angles, AppendCall, AttentionCall } from "../../tensor/backend.js";
+
+import { KV_FORMATS } from "../../quant/kv/index.js";
+import type { Angles, AppendCall, AppendPart, AttentionCall, AttentionPart } from "../../tensor/backend.js";
 import type { KvType } from "../../tensor/dtype.js";
 import { type KvSlice, PAGE_TOKENS } from "../../tensor/kv.js";
-import { misfitsOf, ReferenceKvStore, roundAs } from "./kv.js";
+import { misfitsOf, ReferenceKvStore } from "./kv.js";
 import { elements, own, ReferenceInput, tensor } from "./tensors.js";
 
 /** Rotates one head in place by row `row` of the angles. */
@@ -31,22 +33,24 @@ function memberAt(slice: KvSlice, index: number, slot: number) {
 
 /** The vector as a store of the type keeps it, which remembers what does not fit. */
 function stored({ store }: KvSlice, type: KvType, vector: Float32Array): Float32Array {
-  const kept = roundAs(type, vector);
+  const kept = KV_FORMATS[type].round(vector);
   const owner = own(ReferenceKvStore, store);
   owner.misfits ??= misfitsOf(vector, kept);
   return kept;
 }
 
 export function append(call: AppendCall): void {
-  const { slice } = call;
+  for (const part of call.parts) appendPart(call, part);
+}
+
+function appendPart(call: AppendCall, { slice, first, rows, slot: firstSlot }: AppendPart): void {
   const { keyWidth, valueWidth, keyType, valueType } = slice.store.layout;
   const keys = tensor(call.keys);
   const values = tensor(call.values);
-  for (let row = 0; row < keys.rows; row++) {
-    const slot = call.slot + row;
+  for (let row = first; row < first + rows; row++) {
+    const slot = firstSlot + row - first;
     const place = slot % PAGE_TOKENS;
-    for (let i = 0; i < slice.heads; i++) {
-      const head = slice.head + i;
+    for (const [i, head] of slice.heads.entries()) {
       const page = memberAt(slice, i, slot);
       const rotated = keys.row(row).slice(head * keyWidth, (head + 1) * keyWidth);
       if (call.angles) rotateHead(rotated, call.angles, row);
@@ -62,7 +66,7 @@ export function rotatePages(from: KvSlice, to: KvSlice, count: number, angles: A
   const { keyWidth, valueWidth, keyType } = from.store.layout;
   for (let slot = 0; slot < count; slot++) {
     const place = slot % PAGE_TOKENS;
-    for (let i = 0; i < from.heads; i++) {
+    for (let i = 0; i < from.heads.length; i++) {
       const source = memberAt(from, i, slot);
       const target = memberAt(to, i, slot);
       const key = new Float32Array(keyWidth);
@@ -76,20 +80,21 @@ export function rotatePages(from: KvSlice, to: KvSlice, count: number, angles: A
 }
 
 export function attention(call: AttentionCall): void {
-  const { slice, group } = call;
-  const out = tensor(call.out);
-  for (let row = 0; row < out.rows; row++) {
-    for (let i = 0; i < slice.heads; i++) {
-      for (let g = 0; g < group; g++) attendHead(call, row, i, (slice.head + i) * group + g);
+  const { group } = call;
+  for (const part of call.parts) {
+    for (let row = part.first; row < part.first + part.rows; row++) {
+      part.slice.heads.forEach((kvHead, index) => {
+        for (let g = 0; g < group; g++) attendHead(call, part, row, index, kvHead * group + g);
+      });
     }
   }
 }
 
 /** One query head of one row: weighted sum of the values of every visible slot. */
-function attendHead(call: AttentionCall, row: number, index: number, head: number): void {
-  const { slice } = call;
+function attendHead(call: AttentionCall, part: AttentionPart, row: number, index: number, head: number): void {
+  const { slice } = part;
   const { valueWidth } = slice.store.layout;
-  const { slots, weights, total } = attentionWeights(call, row, index, head);
+  const { slots, weights, total } = attentionWeights(call, part, row, index, head);
   const sums = new Float64Array(valueWidth);
   slots.forEach((slot, j) => {
     const { values } = memberAt(slice, index, slot);
@@ -112,9 +117,18 @@ export interface AttentionWeights {
   readonly total: number;
 }
 
-/** @param index of the KV head within the slice, whose query head `head` is */
-export function attentionWeights(call: AttentionCall, row: number, index: number, head: number): AttentionWeights {
-  const { slice, queries } = call;
+/**
+ * @param row of the call's tensors, one of the part's
+ * @param index of the KV head within the slice, whose query head `head` is
+ */
+export function attentionWeights(
+  call: AttentionCall,
+  { slice, first, ranges, spans: firstSpan }: AttentionPart,
+  row: number,
+  index: number,
+  head: number,
+): AttentionWeights {
+  const queries = call.queries.slice(call.queries.length - ranges);
   const { keyWidth } = slice.store.layout;
   const spans = own(ReferenceInput, call.spans).values;
   const slots: number[] = [];
@@ -124,15 +138,15 @@ export function attentionWeights(call: AttentionCall, row: number, index: number
       .row(row)
       .subarray(head * keyWidth, (head + 1) * keyWidth);
     const finite = query.every(Number.isFinite);
-    const at = (row * queries.length + range) * 2;
-    for (let slot = spans[at]; slot < spans[at + 1]; slot++) {
+    const pair = firstSpan + (row - first) * ranges + range;
+    for (let slot = spans[pair * 2]; slot < spans[pair * 2 + 1]; slot++) {
       const { keys } = memberAt(slice, index, slot);
       let dot = 0;
       for (let d = 0; d < keyWidth; d++) dot += query[d] * keys[d * PAGE_TOKENS + (slot % PAGE_TOKENS)];
       slots.push(slot);
       // Not through the soft cap, which has a limit at infinity.
       const score = finite ? dot * call.scale : Number.NaN;
-      scores.push(adjusted(call, score, row * queries.length + range, slot, head));
+      scores.push(adjusted(call, score, pair, slot, head));
     }
   });
   const sink = call.sinks ? elements(call.sinks)[head] : Number.NEGATIVE_INFINITY;
@@ -142,7 +156,7 @@ export function attentionWeights(call: AttentionCall, row: number, index: number
   return { slots, weights, total };
 }
 
-/** A score with the soft cap and the bias of its distance; `entry` is the row and range in the places. */
+/** A score with the soft cap and the bias of its distance; `entry` is the place of row and range among the pairs. */
 function adjusted({ softcap, bias }: AttentionCall, score: number, entry: number, slot: number, head: number): number {
   const capped = softcap === undefined ? score : softcap * Math.tanh(score / softcap);
   if (!bias) return capped;

@@ -1,7 +1,7 @@
 /** Mixture of experts: who computes what, and the weighted sum. */
 import type { ExpertWeighting, Routing } from "../../tensor/backend.js";
-import type { Tensor } from "../../tensor/tensor.js";
-import { own, ReferenceTensor, tensor } from "./tensors.js";
+import type { Tensor, Weight } from "../../tensor/tensor.js";
+import { own, ReferenceTensor, ReferenceWeight, tensor } from "./tensors.js";
 
 export class ReferenceRouting implements Routing {
   constructor(
@@ -30,6 +30,13 @@ export function route(logits: Tensor, used: number, weighting: ExpertWeighting):
     });
   }
   return new ReferenceRouting(logits.rows, used, experts, weights);
+}
+
+/** Of a weight of `count` experts that of one. */
+export function expertPart(stacked: Weight, count: number, expert: number): ReferenceWeight {
+  const { name, dtype, rows, cols, bytes } = own(ReferenceWeight, stacked);
+  const [each, stride] = [rows / count, bytes.length / count];
+  return new ReferenceWeight(name, dtype, each, cols, bytes.subarray(expert * stride, (expert + 1) * stride));
 }
 
 /** `product` is one row times one expert's matrix. */

@@ -3,23 +3,23 @@
  * rounded as that type would round it when it is written.
  */
 
-import { roundToF16 } from "../../quant/f16.js";
-import type { KvType } from "../../tensor/dtype.js";
+import { blankPlaces } from "../../quant/kv/pages.js";
 import { type KvLayout, type KvStore, PAGE_TOKENS, type Page, type PageTable } from "../../tensor/kv.js";
 import type { Misfits } from "../../tensor/misfits.js";
 import { InternalError } from "../../util/errors.js";
-
-/** Dims that share one scale in a q8 cache. */
-const Q8_GROUP = 32;
 
 export function pageElements(layout: KvLayout): number {
   return PAGE_TOKENS * (layout.keyWidth + layout.valueWidth);
 }
 
+interface ReferencePage {
+  readonly numbers: Float32Array;
+  holders: number;
+}
+
 export class ReferenceKvStore implements KvStore {
-  private readonly pages: (Float32Array | undefined)[] = [];
-  private readonly unused: Page[] = [];
-  private used = 0;
+  private readonly pages = new Map<Page, ReferencePage>();
+  private next = 0;
   /** What was written since the step began and did not fit. */
   misfits: Misfits | undefined;
 
@@ -29,28 +29,50 @@ export class ReferenceKvStore implements KvStore {
     return 4 * this.layout.members * pageElements(this.layout);
   }
   get usedBytes(): number {
-    return this.used * this.pageBytes;
+    return this.pages.size * this.pageBytes;
   }
   get reservedBytes(): number {
-    return this.pages.length * this.pageBytes;
+    return this.usedBytes;
   }
 
   reserve(): void {}
 
   alloc(): Page {
-    this.used++;
-    const page = this.unused.pop() ?? this.pages.length;
-    this.pages[page] ??= new Float32Array(this.pageBytes / 4);
+    const page = this.next++;
+    this.pages.set(page, { numbers: new Float32Array(this.pageBytes / 4), holders: 1 });
     return page;
   }
 
-  free(page: Page): void {
-    this.used--;
-    this.unused.push(page);
+  retain(page: Page): void {
+    this.held(page).holders++;
   }
 
-  async readPage(page: Page): Promise<Uint8Array> {
-    return this.bytes(page).slice();
+  release(page: Page): void {
+    if (--this.held(page).holders === 0) this.pages.delete(page);
+  }
+
+  isShared(page: Page): boolean {
+    return this.held(page).holders > 1;
+  }
+
+  copy(page: Page): Page {
+    const { numbers } = this.held(page);
+    const copied = this.alloc();
+    this.held(copied).numbers.set(numbers);
+    return copied;
+  }
+
+  async readPages(pages: readonly Page[]): Promise<Uint8Array> {
+    const bytes = new Uint8Array(pages.length * this.pageBytes);
+    pages.forEach((page, i) => {
+      bytes.set(this.bytes(page), i * this.pageBytes);
+    });
+    return bytes;
+  }
+
+  blank(page: Uint8Array, from: number): void {
+    // Whatever the type: numbers are rounded as it does, and kept in f32.
+    blankPlaces({ ...this.layout, keyType: "f32", valueType: "f32" }, page, from);
   }
 
   writePage(page: Page, bytes: Uint8Array): void {
@@ -58,16 +80,20 @@ export class ReferenceKvStore implements KvStore {
   }
 
   private bytes(page: Page): Uint8Array {
-    const numbers = this.pages[page];
-    if (!numbers) throw new InternalError(`There is no page ${page}.`);
-    return new Uint8Array(numbers.buffer);
+    return new Uint8Array(this.held(page).numbers.buffer);
+  }
+
+  private held(page: Page): ReferencePage {
+    const found = this.pages.get(page);
+    if (!found) throw new InternalError(`Nobody holds the page ${page}.`);
+    return found;
   }
 
   /** Keys [D][P] then values [P][Dv] of one member. */
   member(page: Page, member: number): { keys: Float32Array; values: Float32Array } {
     const size = pageElements(this.layout);
     const keySize = PAGE_TOKENS * this.layout.keyWidth;
-    const data = (this.pages[page] ?? new Float32Array(0)).subarray(member * size, (member + 1) * size);
+    const data = this.held(page).numbers.subarray(member * size, (member + 1) * size);
     return { keys: data.subarray(0, keySize), values: data.subarray(keySize) };
   }
 
@@ -75,27 +101,37 @@ export class ReferenceKvStore implements KvStore {
     return new ReferencePageTable();
   }
 
+  trim(): void {}
+
   dispose(): void {
-    this.pages.length = 0;
-    this.unused.length = 0;
-    this.used = 0;
+    this.pages.clear();
   }
 }
 
 export class ReferencePageTable implements PageTable {
   private readonly pages: Page[] = [];
+
   get length(): number {
     return this.pages.length;
   }
+
   page(index: number): Page {
-    return this.pages[index] ?? -1;
+    const page = this.pages.at(index);
+    if (index < 0 || page === undefined)
+      throw new InternalError(`A page table of ${this.pages.length} has no entry ${index}.`);
+    return page;
   }
+
+  reserve(): void {}
+
   push(page: Page): void {
     this.pages.push(page);
   }
+
   remove(start: number, count: number): void {
     this.pages.splice(start, count);
   }
+
   dispose(): void {
     this.pages.length = 0;
   }
@@ -106,19 +142,4 @@ export function misfitsOf(vector: Float32Array, stored: Float32Array): Misfits |
   if (stored.every(Number.isFinite)) return undefined;
   const finite = vector.every(Number.isFinite);
   return { beyondRange: finite, notFinite: !finite };
-}
-
-/** Rounds one head's vector of one token as the cache type stores it. */
-export function roundAs(type: KvType, vector: Float32Array): Float32Array {
-  if (type === "f32") return vector;
-  if (type === "f16") return vector.map(roundToF16);
-  const out = new Float32Array(vector.length);
-  for (let start = 0; start < vector.length; start += Q8_GROUP) {
-    const group = vector.subarray(start, start + Q8_GROUP);
-    const scale = Math.fround(group.reduce((most, x) => Math.max(most, Math.abs(x)), 0) / 127);
-    for (let i = 0; i < group.length; i++) {
-      out[start + i] = scale === 0 ? 0 : Math.round((group[i] ?? 0) / scale) * scale;
-    }
-  }
-  return out;
 }

@@ -14,16 +14,18 @@ import type {
   ExpertWeighting,
   Gating,
   Routing,
+  RowSplit,
   ScanCall,
   ScopeBody,
   WeightRequest,
 } from "../../tensor/backend.js";
 import { rowBytes } from "../../tensor/dtype.js";
 import type { KvLayout, KvSlice, KvStore } from "../../tensor/kv.js";
+import { memorySlot } from "../../tensor/memory-slot.js";
 import type { Misfits } from "../../tensor/misfits.js";
-import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
+import type { ExpertWeights, KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
 import { append, attention, rotateHead, rotatePages } from "./attention.js";
-import { expertLinear, mixExperts, type ReferenceRouting, route } from "./experts.js";
+import { expertLinear, expertPart, mixExperts, type ReferenceRouting, route } from "./experts.js";
 import { clampedSwiglu, FUNCTIONS } from "./functions.js";
 import { pageElements, ReferenceKvStore } from "./kv.js";
 import { convolution, scan } from "./state-space.js";
@@ -63,7 +65,7 @@ export class ReferenceBackend implements Backend {
   allocWeight({ name, dtype, rows, cols }: WeightRequest): WeightSlot {
     const bytes = new Uint8Array(rows * rowBytes(dtype, cols));
     this.weightBytes += bytes.length;
-    return { weight: new ReferenceWeight(name, dtype, rows, cols, bytes), bytes };
+    return memorySlot(new ReferenceWeight(name, dtype, rows, cols, bytes), bytes);
   }
 
   weightsLoaded(): void {}
@@ -82,7 +84,7 @@ export class ReferenceBackend implements Backend {
     return new ReferenceKept(rows, cols, new Float32Array(rows * cols));
   }
 
-  beginStep(): void {
+  beginStep(_splits?: readonly RowSplit[]): void {
     for (const store of this.stores) store.misfits = undefined;
   }
 
@@ -254,9 +256,9 @@ export class ReferenceBackend implements Backend {
     return route(logits, used, weighting);
   }
 
-  expertLinear(x: Tensor, experts: readonly Weight[], routing: Routing, biases?: readonly Weight[]): Tensor {
-    return expertLinear(x, experts[0].rows, routing, (row, expert) =>
-      this.linear(row, experts[expert], biases?.[expert]),
+  expertLinear(x: Tensor, { count, matrix, bias }: ExpertWeights, routing: Routing): Tensor {
+    return expertLinear(x, matrix.rows / count, routing, (row, expert) =>
+      this.linear(row, expertPart(matrix, count, expert), bias && expertPart(bias, count, expert)),
     );
   }
 

@@ -24,6 +24,9 @@ export class ReferenceKept extends ReferenceTensor implements KeptTensor {
   write(values: Float32Array): void {
     this.data.set(values);
   }
+  copy(other: KeptTensor): void {
+    this.data.set(own(ReferenceKept, other).data);
+  }
   dispose(): void {}
 }
 

@@ -14,6 +14,7 @@ import type {
   ExpertWeighting,
   Gating,
   Routing,
+  RowSplit,
   ScanCall,
   ScopeBody,
   WeightPlan,
@@ -21,11 +22,14 @@ import type {
 } from "../../tensor/backend.js";
 import { rowBytes } from "../../tensor/dtype.js";
 import type { KvLayout, KvSlice, KvStore } from "../../tensor/kv.js";
+import { memorySlot } from "../../tensor/memory-slot.js";
 import type { Misfits } from "../../tensor/misfits.js";
-import type { KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
+import type { ExpertWeights, KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
 import type { TrainingOps } from "../../tensor/training.js";
 import { InternalError } from "../../util/errors.js";
+import type { CommandWatcher } from "./command-list.js";
 import { Crossing } from "./crossing.js";
+import type { FormsInUse } from "./form-names.js";
 import { WasmKept } from "./kept.js";
 import { checkLayout, pageBytes } from "./kv-layout.js";
 import { WasmKvStore } from "./kv-store.js";
@@ -41,7 +45,7 @@ import * as normOps from "./ops/norm.js";
 import * as stateOps from "./ops/state-space.js";
 import { type Placement, placeWeights } from "./placement.js";
 import type { Space } from "./space.js";
-import { expect, own, refuse, WasmInput, WasmTensor, WasmWeight } from "./tensors.js";
+import { expect, own, ownInput, ownTensor, ownWeight, refuse, WasmTensor, WasmWeight } from "./tensors.js";
 import { linearOfMany } from "./training/linear.js";
 import { wasmTraining } from "./training/training.js";
 
@@ -57,7 +61,6 @@ export class WasmBackend implements Backend {
   private hasWeights = false;
   /** Those that are being loaded. */
   private readonly weights: WasmWeight[] = [];
-  private storeCount = 0;
   private disposed = false;
   private trainingOps: TrainingOps | undefined;
 
@@ -84,6 +87,17 @@ export class WasmBackend implements Backend {
     return this.machines.map(({ space }) => space);
   }
 
+  /** From now on the watcher is told of every command of the memories that there are; undefined: nobody is. */
+  watchCommands(watcher: CommandWatcher | undefined): void {
+    for (const { commands } of this.machines) commands.watcher = watcher;
+  }
+
+  /** The forms that products with this weight have here, and the bits of the vectors, for tests and the bench. */
+  formsOf(weight: Weight): FormsInUse & { readonly bits: 128 | 256 } {
+    const machine = this.machines[ownWeight(weight).place];
+    return { ...linearOps.formsOf(machine, weight), bits: machine.wide ? 256 : 128 };
+  }
+
   async planWeights(plan: WeightPlan): Promise<void> {
     this.live();
     if (this.hasWeights || this.placement) throw new InternalError("Weights were planned too late or twice.");
@@ -100,15 +114,15 @@ export class WasmBackend implements Backend {
     return this.machines[place].space.leftBytes;
   }
 
-  allocWeight({ name, dtype, rows, cols }: WeightRequest): WeightSlot {
+  allocWeight({ name, dtype, rows, cols, experts }: WeightRequest): WeightSlot {
     this.live();
     this.hasWeights = true;
     const { space, place } = this.machines[this.placement?.placeOfWeight.get(name) ?? 0];
     const bytes = rows * rowBytes(dtype, cols);
     const address = space.allocate(bytes, `The weight ${name}`);
-    const weight = new WasmWeight(name, dtype, rows, cols, place, address, bytes);
+    const weight = new WasmWeight(name, dtype, rows, cols, place, address, bytes, experts);
     this.weights.push(weight);
-    return { weight, bytes: space.u8.subarray(address, address + bytes) };
+    return memorySlot(weight, space.u8.subarray(address, address + bytes));
   }
 
   weightsLoaded(): void {
@@ -121,7 +135,7 @@ export class WasmBackend implements Backend {
     this.live();
     checkLayout(layout);
     const place = layer === undefined ? 0 : this.placeOf(layer);
-    return new WasmKvStore(layout, this.storeCount++, this.machines[place]);
+    return new WasmKvStore(layout, this.machines[place]);
   }
 
   kvPageBytes(layout: KvLayout): number {
@@ -133,10 +147,11 @@ export class WasmBackend implements Backend {
     return new WasmKept(this.machines[layer === undefined ? 0 : this.placeOf(layer)], rows, cols);
   }
 
-  beginStep(): void {
+  beginStep(splits: readonly RowSplit[] = []): void {
     this.live();
+    for (const { rows, few } of splits) expect(few >= 0 && few <= rows, "beginStep", `${few} few of ${rows} rows`);
     this.place = 0;
-    for (const machine of this.machines) machine.beginStep();
+    for (const machine of this.machines) machine.beginStep(splits);
   }
 
   input(values: Int32Array | Float32Array): StepInput {
@@ -158,7 +173,7 @@ export class WasmBackend implements Backend {
   async read(x: Tensor): Promise<Float32Array> {
     this.live();
     for (const machine of this.machines) machine.flush();
-    const tensor = own(WasmTensor, x);
+    const tensor = ownTensor(x);
     const { address, rows, cols } = tensor;
     return this.at(tensor.place).space.f32.subarray(address >>> 2, (address >>> 2) + rows * cols);
   }
@@ -176,13 +191,13 @@ export class WasmBackend implements Backend {
   }
 
   tensor(values: StepInput, rows: number, cols: number): Tensor {
-    const input = own(WasmInput, values);
+    const input = ownInput(values);
     if (!(input.length === rows * cols)) refuse("tensor", `${input.length} numbers for [${rows}, ${cols}]`);
     return this.at(input.place).view(rows, cols, input.address);
   }
 
   rows(x: Tensor, start: number, count: number): Tensor {
-    const tensor = own(WasmTensor, x);
+    const tensor = ownTensor(x);
     const { address, rows, cols } = tensor;
     if (!(start >= 0 && count >= 0 && start + count <= rows))
       refuse("rows", `[${start}, ${start + count}) of ${rows} rows`);
@@ -210,7 +225,8 @@ export class WasmBackend implements Backend {
   linear(x: Tensor, weight: Weight, bias?: Weight): Tensor {
     const machine = this.of(WasmWeight, weight);
     const here = this.crossing.tensor(x, machine);
-    const product = this.trainingOps && !bias ? linearOfMany(machine, here, weight) : undefined;
+    const product =
+      this.trainingOps && !bias && !machine.splitOf(x.rows) ? linearOfMany(machine, here, weight) : undefined;
     return product ?? linearOps.linear(machine, here, weight, bias && this.crossing.weight(bias, machine));
   }
 
@@ -245,12 +261,14 @@ export class WasmBackend implements Backend {
   }
 
   append(call: AppendCall): void {
-    const machine = this.of(WasmKvStore, call.slice.store);
+    if (call.parts.length === 0) return;
+    const machine = this.of(WasmKvStore, call.parts[0].slice.store);
     cacheOps.append(machine, this.crossing.append(call, machine));
   }
 
   attention(call: AttentionCall): void {
-    const machine = this.of(WasmKvStore, call.slice.store);
+    if (call.parts.length === 0) return;
+    const machine = this.of(WasmKvStore, call.parts[0].slice.store);
     attention(machine, this.crossing.attention(call, machine));
   }
 
@@ -275,9 +293,9 @@ export class WasmBackend implements Backend {
     return expertOps.route(this.of(WasmTensor, logits), logits, used, weighting);
   }
 
-  expertLinear(x: Tensor, experts: readonly Weight[], routing: Routing, biases?: readonly Weight[]): Tensor {
-    const machine = this.of(WasmWeight, experts[0]);
-    return expertOps.expertLinear(machine, this.crossing.tensor(x, machine), experts, routing, biases);
+  expertLinear(x: Tensor, experts: ExpertWeights, routing: Routing): Tensor {
+    const machine = this.of(WasmWeight, experts.matrix);
+    return expertOps.expertLinear(machine, this.crossing.tensor(x, machine), experts, routing);
   }
 
   mixExperts(y: Tensor, routing: Routing): Tensor {

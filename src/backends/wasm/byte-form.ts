@@ -1,23 +1,24 @@
 /**
- * Which form of the integer matrix products an engine should run. Products of many tokens (prefill) take activations of 8
- * bits where that is exact and faster than 16; few tokens (decode) always take 16, which cost nothing there.
+ * Which form of the matrix products an engine should run. Products of many tokens (prefill) take activations of 8 bits
+ * where that is exact and faster than 16; few tokens (decode) always take 16, which cost nothing there.
  */
 import {
   BYTES_FOUR,
   BYTES_NIBBLES,
   BYTES_WIDE,
   FLOATS_WIDE,
+  NIBBLES_WIDE,
   PLANES,
+  PLANES_WIDE,
   PLANES_WORDS,
   SIXTEEN_BITS,
+  SIXTEEN_WIDE,
+  STREAMED,
 } from "../../../kernels/abi.js";
 import { DTYPES, type DType } from "../../tensor/dtype.js";
 import type { KernelFunction } from "./module.js";
 
-/** From this many tokens on, 8 bits are faster: measured. */
-export const BYTES_FROM = 8;
-
-/** The largest stored integer of each format, as kernels/unpack-bytes.ts makes it. */
+/** The largest stored integer of each format, as kernels/quantise/unpack-bytes.ts makes it. */
 const LARGEST: Partial<Record<DType, number>> = {
   q2_k: 3,
   q3_k: 7,
@@ -31,49 +32,74 @@ const LARGEST: Partial<Record<DType, number>> = {
   mxfp4: 24,
 };
 
-/** A form for formats whose integers are at most `largest`; 0: for none, products of many tokens take 16 bits. */
+/** A form for formats whose integers are at most `largest`; 0: for none. The others take 16 bits, in the form `sixteen`. */
 export interface ByteForm {
   readonly form: number;
   readonly largest: number;
+  readonly sixteen: number;
 }
 
-/** Of kernels without relaxed SIMD. */
-export const SIXTEEN: ByteForm = { form: SIXTEEN_BITS, largest: 0 };
+/** Which products of integers the wide module computes exactly: each was tried by itself. */
+export interface WideProducts {
+  /** Of bytes, in 32 bits. */
+  readonly words: boolean;
+  /** Of bytes whose sums fit 16 bits. */
+  readonly nibbles: boolean;
+  readonly sixteen: boolean;
+}
 
-/** 16 bits for any number of tokens; what is known of the engine stays, for it decides how few tokens are multiplied. */
-export function preciseForm({ form }: ByteForm): ByteForm {
-  return { form, largest: 0 };
+/** Without the module. */
+export const NO_WIDE: WideProducts = { words: false, nibbles: false, sixteen: false };
+
+/** Of kernels without relaxed SIMD. */
+export const SIXTEEN: ByteForm = { form: SIXTEEN_BITS, largest: 0, sixteen: SIXTEEN_BITS };
+
+/** 16 bits for many tokens too. What is known of the engine stays: few tokens meet a weight by eights as it says. */
+export function preciseForm({ form, sixteen }: ByteForm): ByteForm {
+  return { form, largest: 0, sixteen };
 }
 
 /**
  * The engine's form, by what its relaxed product of bytes does with operands beyond 7 bits: `probe` is the kernel
- * probeBytes, `wide` whether the wide module multiplies them exactly.
+ * probeBytes, `wide` what the wide module is good for.
  */
-export function byteForm(probe: KernelFunction, wide: boolean): ByteForm {
+export function byteForm(probe: KernelFunction, wide: WideProducts): ByteForm {
   const found = (weight: number) => probe(weight) - 100;
   const exact = found(127) === 508 * 127;
+  const sixteen = wide.sixteen ? SIXTEEN_WIDE : SIXTEEN_BITS;
   // One instruction for unsigned times signed bytes (x86 with VNNI): all formats.
-  if (exact && found(255) === 508 * 255) return { form: wide ? BYTES_WIDE : BYTES_FOUR, largest: 255 };
+  if (exact && found(255) === 508 * 255) return { form: wide.words ? BYTES_WIDE : BYTES_FOUR, largest: 255, sixteen };
   // One instruction for signed bytes (ARM).
-  if (exact && found(255) === -508) return { form: BYTES_FOUR, largest: 127 };
+  if (exact && found(255) === -508) return { form: BYTES_FOUR, largest: 127, sixteen };
   // Two multiplications, the first in 16 bits with saturation (x86): pays only while sums stay in 16 bits.
-  return { form: BYTES_NIBBLES, largest: 63 };
+  return { form: wide.nibbles ? NIBBLES_WIDE : BYTES_NIBBLES, largest: 63, sixteen };
 }
 
 /**
- * The form of a product with a weight of floats, `wide`: where the wide module is there. Its function gives the same bits as
- * the kernels' own.
+ * Who reads a weight in a product: tokens of sequences that read few in this step (decode), or many (prefill). The form
+ * of the product follows from that alone, so a token's numbers do not depend on what other sequences read beside it.
  */
-export function floatForm(wide: boolean, tokens: number): number {
-  return wide && tokens >= BYTES_FROM ? FLOATS_WIDE : SIXTEEN_BITS;
+export type Readers = "few" | "many";
+
+/** The form of a product with a weight of floats; `wide`: where the wide module is there, which gives the same bits. */
+export function floatForm(wide: boolean, readers: Readers): number {
+  if (readers === "few") return STREAMED;
+  return wide ? FLOATS_WIDE : SIXTEEN_BITS;
 }
 
 /**
- * The form of one product with a quantised weight. Few tokens with a weight that lies by eights take it in planes; 32-bit sums where the relaxed
- * product is one instruction.
+ * The form in which few tokens meet a weight that lies by eights: all give the same bits. The wide module's sums have 16 bits,
+ * and yet it takes fewer instructions than 128-bit vectors with sums of 32, the choice where the engine's product of bytes is
+ * one instruction.
  */
-export function formFor({ form, largest }: ByteForm, dtype: DType, tokens: number, byEights = false): number {
-  if (byEights && tokens < BYTES_FROM) return form === BYTES_FOUR || form === BYTES_WIDE ? PLANES_WORDS : PLANES;
-  if (tokens < BYTES_FROM || DTYPES[dtype].blockSize === 1) return SIXTEEN_BITS;
-  return (LARGEST[dtype] ?? 255) <= largest ? form : SIXTEEN_BITS;
+export function planesForm({ form }: ByteForm, wide: boolean): number {
+  if (wide) return PLANES_WIDE;
+  return form === BYTES_FOUR || form === BYTES_WIDE ? PLANES_WORDS : PLANES;
+}
+
+/** The form of a product with a quantised weight that lies as in its file; of many tokens, however it lies. */
+export function formFor({ form, largest, sixteen }: ByteForm, dtype: DType, readers: Readers): number {
+  if (readers === "few") return STREAMED;
+  if (DTYPES[dtype].blockSize === 1) return SIXTEEN_BITS;
+  return (LARGEST[dtype] ?? 255) <= largest ? form : sixteen;
 }

@@ -5,7 +5,6 @@
  */
 import * as abi from "../../../kernels/abi.js";
 import { Footprint } from "./footprint.js";
-import type { Pool } from "./pool.js";
 import type { Space } from "./space.js";
 
 const CAPACITY = 512;
@@ -14,7 +13,20 @@ const FIRST_COUNTER = (abi.COMMAND_ARGS + abi.RANGE_COUNTERS) / 4;
 /** Work below this is not worth a meeting of threads, in nanoseconds of one thread. */
 export const PARALLEL_NS = 5000;
 
+/** What runs lists: the pool of threads. */
+export interface ListRunner {
+  readonly threads: number;
+  run(place: number, list: number, count: number, parallel: boolean): void;
+}
+
+/** Is told of every command that is about to run: its opcode and flags (kernels/abi.ts). */
+export type CommandWatcher = (opcode: number, flags: number) => void;
+
 export class CommandList {
+  /** Costs nothing while there is none. */
+  watcher: CommandWatcher | undefined;
+  /** Whether there are threads to meet; else nobody asks what commands touch. */
+  readonly meets: boolean;
   private readonly list: number;
   private readonly i32: Int32Array;
   private readonly f32: Float32Array;
@@ -28,10 +40,11 @@ export class CommandList {
   private readonly byAll = new Footprint();
 
   constructor(
-    private readonly pool: Pool,
+    private readonly pool: ListRunner,
     private readonly space: Space,
     private readonly parallelNs: number,
   ) {
+    this.meets = pool.threads > 1;
     const bytes = CAPACITY * abi.COMMAND_BYTES;
     this.list = space.allocate(bytes, "The command list");
     this.i32 = new Int32Array(space.memory.buffer, this.list, bytes / 4);
@@ -68,27 +81,28 @@ export class CommandList {
 
   /** An address argument whose bytes the command reads. */
   reads(address: number, bytes: number): this {
-    this.own.read(address, bytes);
+    if (this.meets) this.own.read(address, bytes);
     return this.word(address);
   }
 
   /** An address argument whose bytes the command writes. */
   writes(address: number, bytes: number): this {
-    this.own.write(address, bytes);
+    if (this.meets) this.own.write(address, bytes);
     return this.word(address);
   }
 
   /** What the command touches beside its arguments, such as the pages of a cache, as a range of made-up addresses. */
   touches(start: number, count: number, written: boolean): this {
+    if (!this.meets) return this;
     if (written) this.own.write(start, count);
     else this.own.read(start, count);
     return this;
   }
 
   end(): void {
-    const parallel = this.pool.threads > 1 && this.cost >= this.parallelNs;
+    const parallel = this.meets && this.cost >= this.parallelNs;
     let flags = parallel ? abi.PARALLEL : 0;
-    if (this.pool.threads > 1) {
+    if (this.meets) {
       if (this.own.conflicts(this.byAll) || (parallel && this.own.conflicts(this.byOne))) {
         flags |= abi.MEET_BEFORE;
         this.byOne.clear();
@@ -104,12 +118,20 @@ export class CommandList {
   /** Runs what waits; returns when it is done. */
   flush(): void {
     if (this.count === 0) return;
+    if (this.watcher) this.tell(this.watcher);
     const { count, anyParallel } = this;
     this.count = 0;
     this.anyParallel = false;
     this.byOne.clear();
     this.byAll.clear();
     this.pool.run(this.space.place, this.list, count, anyParallel);
+  }
+
+  private tell(watcher: CommandWatcher): void {
+    for (let i = 0; i < this.count; i++) {
+      const start = (i * abi.COMMAND_BYTES) / 4;
+      watcher(this.i32[start], this.i32[start + 1]);
+    }
   }
 
   /** Forgets what waits. */

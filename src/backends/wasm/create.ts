@@ -1,7 +1,8 @@
 /** Starts the Wasm backend: picks the build of the kernels, takes the memory, starts the threads. */
-import { ArgumentError } from "../../util/errors.js";
+import { ArgumentError, UnsupportedError } from "../../util/errors.js";
 import { platform } from "../../util/platform.js";
 import { WasmBackend } from "./backend.js";
+import { forceBits, forcedForm } from "./forced-form.js";
 import { MachineRoom } from "./machine-room.js";
 import { compileKernels } from "./module.js";
 import { leastMemory } from "./space.js";
@@ -34,11 +35,19 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   }
   const memoryBytes = enough("memoryBytes", options.memoryBytes ?? 2 ** 32, threads);
   const maxMemoryBytes = enough("maxMemoryBytes", options.maxMemoryBytes ?? Number.POSITIVE_INFINITY, threads);
+  if (typeof WebAssembly === "undefined") {
+    throw new UnsupportedError(
+      "This runtime has no WebAssembly (was Node started with --jitless?). Start it with WebAssembly, or use the reference backend.",
+    );
+  }
   platform().enableWasmFeatures();
   const { module, relaxed } = await compileKernels(options.relaxed);
-  const wide = relaxed && options.wide !== false ? compileWide(options.wide) : undefined;
+  const mayWiden = relaxed && options.wide !== false;
+  if (!mayWiden) platform().withoutWide?.();
+  const forced = forcedForm();
+  const wide = forceBits(forced, mayWiden, (asked) => compileWide(asked ?? options.wide));
   const { parallelNs, precise } = options;
-  const room = { threads, memoryBytes, maxMemoryBytes, parallelNs, relaxed, precise, wide };
+  const room = { threads, memoryBytes, maxMemoryBytes, parallelNs, relaxed, precise, wide, forced };
   return new WasmBackend(await MachineRoom.open(module, room), relaxed);
 }
 

@@ -12,7 +12,7 @@ import type {
 } from "../../tensor/backend.js";
 import type { StepInput, Tensor, Weight } from "../../tensor/tensor.js";
 import type { Machine } from "./machine.js";
-import { expect, own, WasmInput, WasmTensor, WasmWeight } from "./tensors.js";
+import { expect, ownInput, ownTensor, ownWeight, type WasmInput, type WasmWeight } from "./tensors.js";
 
 export class Crossing {
   /** @param machines by place; grows when memories are added */
@@ -21,12 +21,12 @@ export class Crossing {
   /** x in the memory of `to`. Whatever was to fill it is run before it is copied. */
   tensor(x: Tensor, to: Machine): Tensor {
     if (this.machines.length === 1) return x;
-    const tensor = own(WasmTensor, x);
+    const tensor = ownTensor(x);
     return tensor.place === to.place ? tensor : to.receive(tensor, this.machines[tensor.place]);
   }
 
   input(values: StepInput, to: Machine): WasmInput {
-    const input = own(WasmInput, values);
+    const input = ownInput(values);
     return input.place === to.place ? input : to.receiveInput(input, this.machines[input.place]);
   }
 
@@ -45,7 +45,7 @@ export class Crossing {
   attention(call: AttentionCall, to: Machine): AttentionCall {
     if (this.machines.length === 1) return call;
     // It is written, often in parts: a copy would be lost.
-    expect(own(WasmTensor, call.out).place === to.place, "attention", "an output in another memory than the cache");
+    expect(ownTensor(call.out).place === to.place, "attention", "an output in another memory than the cache");
     const queries = call.queries.map((query) => this.tensor(query, to));
     const bias = call.bias && this.bias(call.bias, to);
     const sinks = call.sinks && this.weight(call.sinks, to);
@@ -61,7 +61,7 @@ export class Crossing {
 
   /** A vector or small table in the memory of `to`: weights of no layer may lie apart from what they belong to. */
   weight(values: Weight, to: Machine): WasmWeight {
-    const weight = own(WasmWeight, values);
+    const weight = ownWeight(values);
     return weight.place === to.place ? weight : to.receiveWeight(weight, this.machines[weight.place]);
   }
 

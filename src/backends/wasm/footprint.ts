@@ -1,7 +1,10 @@
 /** Address ranges that commands since the last meeting of threads read and wrote: what the next one must wait for. */
 
-/** Ranges remembered between meetings; when there are more, threads simply meet. */
-const MOST_RANGES = 96;
+/**
+ * Ranges remembered between meetings: enough for the page tables of 32 sequences with several sets of heads. When there are
+ * more, threads simply meet.
+ */
+const MOST_RANGES = 192;
 
 export class Footprint {
   private readonly starts = new Float64Array(MOST_RANGES);

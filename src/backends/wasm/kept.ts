@@ -4,8 +4,8 @@
  */
 import type { KeptTensor } from "../../tensor/tensor.js";
 import { InternalError } from "../../util/errors.js";
-import type { KvOwner } from "./kv-store.js";
-import { shape } from "./tensors.js";
+import type { KvOwner } from "./kv-owner.js";
+import { own, shape } from "./tensors.js";
 
 export class WasmKept implements KeptTensor {
   readonly address: number;
@@ -41,6 +41,10 @@ export class WasmKept implements KeptTensor {
     }
     this.owner.flush();
     numbers.set(values);
+  }
+
+  copy(other: KeptTensor): void {
+    this.write(own(WasmKept, other).numbers());
   }
 
   dispose(): void {

@@ -1,25 +1,13 @@
-/** Sizes of the cache's pages; the same as kernels/kv-page.ts lays them out. */
+/** Sizes of the cache's pages; kernels/kv/ lays them out. */
 import { KV_F16, KV_F32, KV_Q8, MAX_HEAD_WIDTH } from "../../../kernels/abi.js";
+import { kvBytes, memberBytes } from "../../quant/kv/pages.js";
 import { KV_TYPES, type KvType } from "../../tensor/dtype.js";
-import { type KvLayout, PAGE_TOKENS } from "../../tensor/kv.js";
+import type { KvLayout } from "../../tensor/kv.js";
 import { ArgumentError, UnsupportedError } from "../../util/errors.js";
-
-/** Dims that share one scale in q8. */
-const Q8_GROUP = 32;
 
 export const KV_CODES: Readonly<Record<KvType, number>> = { f32: KV_F32, f16: KV_F16, q8: KV_Q8 };
 
-/** Bytes of a page of keys or values of one head. */
-export function kvBytes(type: KvType, width: number): number {
-  if (type === "f32") return PAGE_TOKENS * width * 4;
-  if (type === "f16") return PAGE_TOKENS * width * 2;
-  return PAGE_TOKENS * (width + Math.ceil(width / Q8_GROUP) * 4);
-}
-
-/** Bytes of one member: its keys, then its values. */
-export function memberBytes(layout: KvLayout): number {
-  return kvBytes(layout.keyType, layout.keyWidth) + kvBytes(layout.valueType, layout.valueWidth);
-}
+export { kvBytes, memberBytes };
 
 export function pageBytes(layout: KvLayout): number {
   return layout.members * memberBytes(layout);

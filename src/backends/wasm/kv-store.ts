@@ -1,41 +1,85 @@
 /**
- * Pages and page tables in a Wasm memory, that of the layers they serve. A page's number is its address. Pages come from
- * slabs that are never moved; a table is an array of page addresses that kernels read.
+ * Pages in a Wasm memory, that of the layers they serve. A page's number is its address. Pages come from slabs that are
+ * never moved.
  */
 
-import { firstNonFinite } from "../../quant/non-finite.js";
+import { KV_FORMATS } from "../../quant/kv/index.js";
+import { blankPlaces } from "../../quant/kv/pages.js";
 import { type KvLayout, type KvStore, PAGE_TOKENS, type Page, type PageTable } from "../../tensor/kv.js";
 import { InternalError, SnapshotError } from "../../util/errors.js";
 import { kvBytes, memberBytes, pageBytes } from "./kv-layout.js";
-import type { Space } from "./space.js";
+import type { KvOwner } from "./kv-owner.js";
+import { WasmPageTable } from "./page-table.js";
 
 /** Slabs grow with the store up to this size. */
 const MOST_SLAB_BYTES = 64 * 1024 * 1024;
-const SMALLEST_TABLE = 64;
 
-/** What a store needs of its machine. */
-export interface KvOwner {
-  readonly space: Space;
-  /** Finishes commands that may still read pages or tables as they are now. */
-  flush(): void;
-}
+/** Pages that were taken from the memory together. */
+class Slab {
+  /** Of each page; 0: it is free. */
+  private readonly holders: Uint32Array;
+  /** Numbers within the slab; those next to be taken last. */
+  private readonly free: number[];
 
-interface Slab {
-  readonly start: number;
-  readonly bytes: number;
+  constructor(
+    readonly start: number,
+    readonly count: number,
+    private readonly pageBytes: number,
+  ) {
+    this.holders = new Uint32Array(count);
+    this.free = Array.from({ length: count }, (_, i) => count - 1 - i);
+  }
+
+  get bytes(): number {
+    return this.count * this.pageBytes;
+  }
+  get unused(): number {
+    return this.free.length;
+  }
+
+  has(page: Page): boolean {
+    return page >= this.start && page < this.start + this.bytes;
+  }
+
+  take(): Page | undefined {
+    const index = this.free.pop();
+    if (index === undefined) return undefined;
+    this.holders[index] = 1;
+    return this.start + index * this.pageBytes;
+  }
+
+  holdersOf(page: Page): number {
+    return this.holders[this.indexOf(page)];
+  }
+
+  retain(page: Page): void {
+    this.holders[this.indexOf(page)]++;
+  }
+
+  /** Whether nobody holds it any more. */
+  release(page: Page): boolean {
+    const index = this.indexOf(page);
+    const left = --this.holders[index];
+    if (left === 0) this.free.push(index);
+    return left === 0;
+  }
+
+  private indexOf(page: Page): number {
+    const index = (page - this.start) / this.pageBytes;
+    if (!(this.holders[index] > 0)) throw new InternalError(`Nobody holds the page ${page}.`);
+    return index;
+  }
 }
 
 export class WasmKvStore implements KvStore {
   readonly pageBytes: number;
   private readonly slabs: Slab[] = [];
-  private readonly unused: Page[] = [];
   private readonly tables = new Set<WasmPageTable>();
   private pages = 0;
+  private unused = 0;
 
-  /** @param id tells this store's pages from others' in the command list's footprints */
   constructor(
     readonly layout: KvLayout,
-    readonly id: number,
     private readonly owner: KvOwner,
   ) {
     this.pageBytes = pageBytes(layout);
@@ -46,7 +90,7 @@ export class WasmKvStore implements KvStore {
   }
 
   get usedBytes(): number {
-    return (this.pages - this.unused.length) * this.pageBytes;
+    return (this.pages - this.unused) * this.pageBytes;
   }
 
   get reservedBytes(): number {
@@ -54,7 +98,7 @@ export class WasmKvStore implements KvStore {
   }
 
   reserve(count: number): void {
-    const missing = count - this.unused.length;
+    const missing = count - this.unused;
     if (missing <= 0) return;
     // A quarter more than there is, so that growing one by one takes few slabs; just the need when memory is short.
     const generous = Math.min(this.pages >> 2, Math.floor(MOST_SLAB_BYTES / this.pageBytes));
@@ -63,37 +107,75 @@ export class WasmKvStore implements KvStore {
   }
 
   private addSlab(count: number): void {
-    const bytes = count * this.pageBytes;
-    const start = this.owner.space.allocate(bytes, `A cache of ${count * PAGE_TOKENS} more tokens`);
-    // What others left there must not get into a saved session.
-    this.owner.flush();
-    this.owner.space.u8.fill(0, start, start + bytes);
-    this.slabs.push({ start, bytes });
+    const start = this.owner.space.allocate(count * this.pageBytes, `A cache of ${count * PAGE_TOKENS} more tokens`);
+    this.slabs.push(new Slab(start, count, this.pageBytes));
     this.pages += count;
-    for (let i = count - 1; i >= 0; i--) this.unused.push(start + i * this.pageBytes);
+    this.unused += count;
   }
 
   alloc(): Page {
-    this.reserve(1);
-    const page = this.unused.pop();
-    if (page === undefined) throw new InternalError("A reserved page is missing.");
+    const page = this.take();
+    // What others left there must not get into a saved session.
+    this.owner.space.u8.fill(0, page, page + this.pageBytes);
     return page;
   }
 
-  free(page: Page): void {
-    this.unused.push(page);
+  /** A page with whatever is in it, that no command reads or writes. */
+  private take(): Page {
+    this.reserve(1);
+    this.owner.flush();
+    for (const slab of this.slabs) {
+      const page = slab.take();
+      if (page === undefined) continue;
+      this.unused--;
+      return page;
+    }
+    throw new InternalError("A reserved page is missing.");
   }
 
-  async readPage(page: Page): Promise<Uint8Array> {
+  retain(page: Page): void {
+    this.slabOf(page).retain(page);
+  }
+
+  release(page: Page): void {
+    if (this.slabOf(page).release(page)) this.unused++;
+  }
+
+  isShared(page: Page): boolean {
+    return this.slabOf(page).holdersOf(page) > 1;
+  }
+
+  copy(page: Page): Page {
+    const copied = this.take();
+    this.owner.space.u8.copyWithin(copied, page, page + this.pageBytes);
+    return copied;
+  }
+
+  private slabOf(page: Page): Slab {
+    const slab = this.slabs.find((candidate) => candidate.has(page));
+    if (!slab) throw new InternalError(`There is no page ${page}.`);
+    return slab;
+  }
+
+  async readPages(pages: readonly Page[]): Promise<Uint8Array> {
     this.owner.flush();
-    return this.owner.space.u8.slice(page, page + this.pageBytes);
+    const { pageBytes } = this;
+    const bytes = new Uint8Array(pages.length * pageBytes);
+    pages.forEach((page, i) => {
+      bytes.set(this.owner.space.u8.subarray(page, page + pageBytes), i * pageBytes);
+    });
+    return bytes;
+  }
+
+  blank(page: Uint8Array, from: number): void {
+    blankPlaces(this.layout, page, from);
   }
 
   writePage(page: Page, bytes: Uint8Array): void {
     if (bytes.length !== this.pageBytes) {
       throw new InternalError(`A page of ${this.pageBytes} bytes was given ${bytes.length}.`);
     }
-    requireFiniteHalves(this.layout, bytes);
+    requireReadable(this.layout, bytes);
     this.owner.flush();
     this.owner.space.u8.set(bytes, page);
   }
@@ -104,78 +186,36 @@ export class WasmKvStore implements KvStore {
     return table;
   }
 
+  trim(): void {
+    this.owner.flush();
+    for (let i = this.slabs.length - 1; i >= 0; i--) {
+      const { start, bytes, count, unused } = this.slabs[i];
+      if (unused < count) continue;
+      this.owner.space.release(start, bytes);
+      this.slabs.splice(i, 1);
+      this.pages -= count;
+      this.unused -= count;
+    }
+  }
+
   dispose(): void {
     this.owner.flush();
     for (const table of this.tables) table.dispose();
     for (const { start, bytes } of this.slabs) this.owner.space.release(start, bytes);
     this.slabs.length = 0;
-    this.unused.length = 0;
     this.pages = 0;
+    this.unused = 0;
   }
 }
 
-export class WasmPageTable implements PageTable {
-  address = 0;
-  private capacity = 0;
-  private count = 0;
-
-  constructor(
-    private readonly owner: KvOwner,
-    private readonly onDispose: (table: WasmPageTable) => void,
-  ) {}
-
-  get length(): number {
-    return this.count;
-  }
-
-  page(index: number): Page {
-    if (!(index >= 0 && index < this.count))
-      throw new InternalError(`A page table of ${this.count} has no entry ${index}.`);
-    return this.owner.space.i32[(this.address >>> 2) + index] >>> 0;
-  }
-
-  push(page: Page): void {
-    if (this.count === this.capacity) this.grow();
-    this.owner.space.i32[(this.address >>> 2) + this.count++] = page;
-  }
-
-  remove(start: number, count: number): void {
-    this.owner.flush();
-    const at = (this.address >>> 2) + start;
-    this.owner.space.i32.copyWithin(at, at + count, (this.address >>> 2) + this.count);
-    this.count -= count;
-  }
-
-  dispose(): void {
-    if (this.capacity > 0) {
-      this.owner.flush();
-      this.owner.space.release(this.address, this.capacity * 4);
-    }
-    this.capacity = 0;
-    this.count = 0;
-    this.onDispose(this);
-  }
-
-  private grow(): void {
-    this.owner.flush();
-    const { space } = this.owner;
-    const capacity = Math.max(SMALLEST_TABLE, this.capacity * 2);
-    const address = space.allocate(capacity * 4, "A page table");
-    space.i32.copyWithin(address >>> 2, this.address >>> 2, (this.address >>> 2) + this.count);
-    if (this.capacity > 0) space.release(this.address, this.capacity * 4);
-    this.address = address;
-    this.capacity = capacity;
-  }
-}
-
-/** Kernels read halves that are infinite or NaN as large numbers and write none; so none comes in. @throws SnapshotError */
-function requireFiniteHalves(layout: KvLayout, page: Uint8Array): void {
+/** @throws SnapshotError for pages that kernels would read as other numbers */
+function requireReadable(layout: KvLayout, page: Uint8Array): void {
   const keyBytes = kvBytes(layout.keyType, layout.keyWidth);
   const bytes = memberBytes(layout);
   for (let start = 0; start < page.length; start += bytes) {
-    const keys = layout.keyType === "f16" ? page.subarray(start, start + keyBytes) : new Uint8Array(0);
-    const values = layout.valueType === "f16" ? page.subarray(start + keyBytes, start + bytes) : new Uint8Array(0);
-    if (firstNonFinite("f16", keys) < 0 && firstNonFinite("f16", values) < 0) continue;
+    const keys = page.subarray(start, start + keyBytes);
+    const values = page.subarray(start + keyBytes, start + bytes);
+    if (KV_FORMATS[layout.keyType].readable(keys) && KV_FORMATS[layout.valueType].readable(values)) continue;
     throw new SnapshotError(
       "Expected finite keys and values; the saved cache has infinities or NaN. Save the session anew.",
     );

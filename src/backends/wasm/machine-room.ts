@@ -1,11 +1,12 @@
 /** The machines of a backend, one for each memory: the first is there from the start, others are added as a model needs. */
 import { SMALLEST_BLOCK } from "./arena.js";
-import { type ByteForm, byteForm, preciseForm, SIXTEEN } from "./byte-form.js";
+import { type ByteForm, byteForm, NO_WIDE, preciseForm, SIXTEEN } from "./byte-form.js";
 import { PARALLEL_NS } from "./command-list.js";
+import { type ForcedForm, forceProducts } from "./forced-form.js";
 import { Machine } from "./machine.js";
 import { Pool } from "./pool.js";
 import { LEAST_MEMORY, Space, spaceLimit } from "./space.js";
-import { multipliesRight } from "./wide.js";
+import { wideProducts } from "./wide-integers.js";
 
 /** Of a machine. */
 const ARENAS = 3;
@@ -23,6 +24,8 @@ export interface MachineRoomOptions {
   readonly precise?: boolean | undefined;
   /** The wide module, for such products and for attention. */
   readonly wide?: WebAssembly.Module | undefined;
+  /** What SLUICE_FORM forces. */
+  readonly forced?: ForcedForm | undefined;
 }
 
 export class MachineRoom {
@@ -37,9 +40,12 @@ export class MachineRoom {
     home: Space,
     private readonly options: MachineRoomOptions,
   ) {
-    const { relaxed, precise, wide } = options;
-    const own = relaxed ? byteForm(pool.kernel("probeBytes", 0), wide !== undefined && multipliesRight(wide)) : SIXTEEN;
-    this.form = precise ? preciseForm(own) : own;
+    const { relaxed, precise, wide, forced = {} } = options;
+    const probe = pool.kernel("probeBytes", 0);
+    const products = wide ? wideProducts(wide) : NO_WIDE;
+    const own = relaxed ? byteForm(probe, products) : SIXTEEN;
+    const form = forceProducts(forced, own, { probe, relaxed, wide: products, hasWide: wide !== undefined });
+    this.form = precise ? preciseForm(form) : form;
     this.machines.push(this.machineIn(home));
     this.overheadBytes = home.limitBytes - home.leftBytes + ARENAS * SMALLEST_BLOCK;
   }

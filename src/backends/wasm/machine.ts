@@ -3,12 +3,13 @@
  * has a machine for each of its memories.
  */
 import { MISFIT_NUMBER, MISFIT_RANGE, SCRATCH_BYTES } from "../../../kernels/abi.js";
+import { FEW_ROWS, type RowSplit } from "../../tensor/backend.js";
 import { DTYPES } from "../../tensor/dtype.js";
 import type { Misfits } from "../../tensor/misfits.js";
 import { Arena } from "./arena.js";
 import type { ByteForm } from "./byte-form.js";
 import { CommandList } from "./command-list.js";
-import type { KvOwner } from "./kv-store.js";
+import type { KvOwner } from "./kv-owner.js";
 import type { KernelFunction } from "./module.js";
 import type { Pool } from "./pool.js";
 import type { Space } from "./space.js";
@@ -26,6 +27,7 @@ export class Machine implements KvOwner {
   private layer = 0;
   private scoped = false;
   private arena: Arena;
+  private splits: readonly RowSplit[] = [];
   private readonly inputs: WasmInput[] = [];
   private inputCount = 0;
   private readonly unpackRow: KernelFunction;
@@ -61,8 +63,22 @@ export class Machine implements KvOwner {
     return { beyondRange: (bits & MISFIT_RANGE) !== 0, notFinite: (bits & MISFIT_NUMBER) !== 0 };
   }
 
-  beginStep(): void {
+  /** Of a tensor with so many rows, how many belong to sequences that read few in this step: the first ones. */
+  fewOf(rows: number): number {
+    const split = this.splitOf(rows);
+    if (split) return split.few;
+    return rows < FEW_ROWS ? rows : 0;
+  }
+
+  /** What the step's beginning said of tensors with so many rows. */
+  splitOf(rows: number): RowSplit | undefined {
+    for (let i = 0; i < this.splits.length; i++) if (this.splits[i].rows === rows) return this.splits[i];
+    return undefined;
+  }
+
+  beginStep(splits: readonly RowSplit[] = []): void {
     this.commands.flush();
+    this.splits = splits;
     this.space.i32[this.misfitWord >>> 2] = 0;
     this.inputCount = 0;
     this.arena = this.step;

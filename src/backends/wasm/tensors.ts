@@ -1,15 +1,28 @@
 /** Handles of the Wasm backend: addresses in its memories. `place` is the number of the memory. */
-import { QUANTISE_BYTES } from "../../../kernels/abi.js";
 import { DTYPES, type DType } from "../../tensor/dtype.js";
 import type { StepInput, Tensor, Weight } from "../../tensor/tensor.js";
 import { InternalError } from "../../util/errors.js";
-import type { Arena } from "./arena.js";
-import type { VisitPlan } from "./training/visit-plan.js";
+import type { VisitPlan } from "./training/visit.js";
+
+/** What a tensor needs of the memory that it lies in. */
+export interface TensorMemory {
+  readonly space: { readonly place: number };
+  allocate(bytes: number): number;
+}
+
+/** Rows [first, first + rows) of a tensor as integers. */
+export class ActivationForm {
+  /** The opcode of the command that makes it. */
+  maker = 0;
+  first = 0;
+  rows = 0;
+  address = 0;
+}
 
 /** Activations; the object is reused when its arena is. */
 export class WasmTensor implements Tensor {
   /** @param arena whose life it shares; what is derived from it lies there too */
-  constructor(readonly arena: Arena) {
+  constructor(readonly arena: TensorMemory) {
     this.place = arena.space.place;
   }
 
@@ -18,11 +31,10 @@ export class WasmTensor implements Tensor {
   rows = 0;
   cols = 0;
   address = 0;
-  /**
-   * Addresses of the rows in the integer forms of kernels/quantise.ts, planes.ts and quantise-bytes.ts, by the opcode of the
-   * command that made them; made by the first product that needs them, 0: not made.
-   */
-  readonly forms: number[] = new Array<number>(QUANTISE_BYTES + 1).fill(0);
+  /** Integer forms of some of the rows (ops/activations.ts), made by the first product that needs them. */
+  private readonly forms: ActivationForm[] = [];
+  /** How many of them are of the present rows: the objects stay, since a list that is emptied makes garbage. */
+  private formCount = 0;
 
   set(rows: number, cols: number, address: number): this {
     this.rows = rows;
@@ -34,8 +46,25 @@ export class WasmTensor implements Tensor {
 
   /** Must be called when the rows are written anew. */
   forgetForms(): void {
-    // Not a Map: to clear one makes garbage.
-    this.forms.fill(0);
+    this.formCount = 0;
+  }
+
+  /** The address of the rows' integers by the maker; 0: not made. */
+  formOf(maker: number, first: number, rows: number): number {
+    for (let i = 0; i < this.formCount; i++) {
+      const known = this.forms[i];
+      if (known.maker === maker && known.first === first && known.rows === rows) return known.address;
+    }
+    return 0;
+  }
+
+  keepForm(maker: number, first: number, rows: number, address: number): void {
+    if (this.formCount === this.forms.length) this.forms.push(new ActivationForm());
+    const form = this.forms[this.formCount++];
+    form.maker = maker;
+    form.first = first;
+    form.rows = rows;
+    form.address = address;
   }
 
   get bytes(): number {
@@ -61,6 +90,8 @@ export class WasmWeight implements Weight {
     readonly place: number,
     readonly address: number,
     readonly bytes: number,
+    /** E of a stack of experts' matrices. */
+    readonly experts = 1,
   ) {
     this.kernelType = DTYPES[dtype].ggml;
   }
@@ -91,7 +122,26 @@ export class WasmInput implements StepInput {
 
 /** Narrows a handle to this backend's class; a handle of another backend is a bug of the caller. */
 export function own<C>(kind: new (...args: never[]) => C, handle: object): C {
-  if (handle instanceof kind) return handle;
+  return handle instanceof kind ? handle : foreign(handle);
+}
+
+// The same for the classes that every command asks about, one function each: where the class is a constant, V8 makes of
+// `instanceof` a comparison.
+
+export function ownTensor(handle: object): WasmTensor {
+  return handle instanceof WasmTensor ? handle : foreign(handle);
+}
+
+export function ownInput(handle: object): WasmInput {
+  return handle instanceof WasmInput ? handle : foreign(handle);
+}
+
+export function ownWeight(handle: object): WasmWeight {
+  return handle instanceof WasmWeight ? handle : foreign(handle);
+}
+
+/** @throws InternalError */
+export function foreign(handle: object): never {
   throw new InternalError(`A handle of another backend (${handle.constructor.name}) reached the wasm backend.`);
 }
 

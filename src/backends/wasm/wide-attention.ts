@@ -1,5 +1,5 @@
 /**
- * Small problems of attention that the wide module (kernels/attention-wide.ts) must solve before it is used: six rows
+ * Small problems of attention that the wide module (kernels/attention/attention-wide.ts) must solve before it is used: six rows
  * (rounded up to eight), two pages of every type of the cache, the first five slots unseen, heads with and without a rest
  * of dims, compared with the same sums in double precision.
  */
@@ -8,6 +8,7 @@ import { halfFromFloat } from "../../quant/f16.js";
 import { KV_TYPES, type KvType } from "../../tensor/dtype.js";
 import { KV_CODES, kvBytes } from "./kv-layout.js";
 import { kernelFunction } from "./module.js";
+import { readsHalvesRight } from "./wide-halves.js";
 
 const ROWS = 6;
 const PAGE = 16;
@@ -30,7 +31,7 @@ const numberOf = (slot: number, d: number) => ((slot * 3 + d * 7) % 13) - 6;
 const groupOf = (d: number) => d >> 5;
 const scaleOf = (slot: number, d: number) => 2 ** -((slot + groupOf(d)) & 1);
 
-/** Half floats are widened without the factor `unit` (kernels/kv-page.ts); their weights carry 2^shift. */
+/** Half floats are widened without the factor `unit` (kernels/kv/kv-page.ts); their weights carry 2^shift. */
 const unitsOf = (type: KvType) => (type === "f16" ? { unit: 2 ** 112, shift: 64 } : { unit: 1, shift: 0 });
 
 interface Problem {
@@ -68,7 +69,7 @@ function layOut(view: DataView, problem: Problem): void {
   for (let slot = 0; slot < SLOTS; slot++) writeSlot(view, problem, slot);
 }
 
-/** The keys and values of one slot, as kernels/kv-page.ts lays them. */
+/** The keys and values of one slot, as kernels/kv/kv-page.ts lays them. */
 function writeSlot(view: DataView, { type, width, valueWidth }: Problem, slot: number): void {
   const place = slot % PAGE;
   const page = Math.floor(slot / PAGE);
@@ -112,14 +113,14 @@ function exact(row: number, width: number, valueWidth: number): Float64Array {
 export function attendsRight(wide: WebAssembly.Module): boolean {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
   const instance = new WebAssembly.Instance(wide, { env: { memory } });
-  if (!weighsCoarse(instance, memory)) return false;
+  if (!(weighsCoarse(instance, memory) && readsHalvesRight(instance, memory))) return false;
   return WIDTHS.every(([width, valueWidth]) => {
     const expected = Array.from({ length: ROWS }, (_, row) => exact(row, width, valueWidth));
     return KV_TYPES.every((type) => solves(instance, memory, { type, width, valueWidth }, expected));
   });
 }
 
-/** Whether scores beyond 2^24, which are lowered before they become weights (kernels/attention-softmax.ts), add up. */
+/** Whether scores beyond 2^24, which are lowered before they become weights (kernels/attention/attention-softmax.ts), add up. */
 function weighsCoarse(instance: WebAssembly.Instance, memory: WebAssembly.Memory): boolean {
   const { scores, state, work } = AT;
   const unit = 0.5;

@@ -1,5 +1,5 @@
 /**
- * A small problem of attention's derivatives that the wide module (kernels/attend-tiles-wide.ts, attend-weights.ts) must solve
+ * A small problem of attention's derivatives that the wide module (kernels/training/attend-tiles-wide.ts, attend-weights.ts) must solve
  * before it is used: seven rows (a group of four and what is left), one page of keys of which each row sees others, widths
  * with and without a rest of dims. Products are of whole numbers and must be exact.
  */
@@ -22,7 +22,7 @@ const AT = {
   words: 28672,
   work: 32768,
 } as const;
-/** Places in `work`, eight lanes each, as writeWeighConstants of kernels/attend-weights.ts writes them. */
+/** Places in `work`, eight lanes each, as writeWeighConstants of kernels/training/attend-weights.ts writes them. */
 const CONSTANTS = [
   Math.LOG2E,
   12582912,

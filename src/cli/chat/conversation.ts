@@ -6,12 +6,12 @@ import type { GenerateOptions, Model, Part, Session, SessionOptions } from "../.
 import type { ChatMessage } from "../../tokenizer/tokenizer.js";
 
 export class Conversation {
-  #session: Session;
-  #options: SessionOptions;
+  private current: Session;
+  private options: SessionOptions;
   /** Messages that the session has not read yet: the system prompt, or what was loaded from a file. */
-  #unread: ChatMessage[] = [];
-  #messages: ChatMessage[] = [];
-  #system: string | undefined;
+  private unread: ChatMessage[] = [];
+  private read: ChatMessage[] = [];
+  private instructions: string | undefined;
 
   /** @throws PolicyError, ArgumentError */
   constructor(
@@ -19,23 +19,23 @@ export class Conversation {
     options: SessionOptions,
     system?: string,
   ) {
-    this.#options = options;
-    this.#session = model.session(options);
-    this.#system = system;
-    this.#begin();
+    this.options = options;
+    this.current = model.session(options);
+    this.instructions = system;
+    this.begin();
   }
 
   get session(): Session {
-    return this.#session;
+    return this.current;
   }
 
   /** All messages so far, the system prompt among them. */
   get messages(): readonly ChatMessage[] {
-    return [...this.#messages, ...this.#unread];
+    return [...this.read, ...this.unread];
   }
 
   get system(): string | undefined {
-    return this.#system;
+    return this.instructions;
   }
 
   /** Whether messages go through a chat template; otherwise the text simply goes on. */
@@ -45,11 +45,11 @@ export class Conversation {
 
   /** The answer to a message. What was said counts as read once the answer has begun; before, as not said. */
   async *answer(content: string, options: GenerateOptions): AsyncGenerator<Part, void, undefined> {
-    const asked: ChatMessage[] = [...this.#unread, { role: "user", content }];
+    const asked: ChatMessage[] = [...this.unread, { role: "user", content }];
     const parts = this.templated
-      ? this.#session.chat(asked, options)
-      : this.#session.generate(asked.map(continuationText).join(""), options);
-    const { seen } = this.#session.usage;
+      ? this.current.chat(asked, options)
+      : this.current.generate(asked.map(continuationText).join(""), options);
+    const { seen } = this.current.usage;
     let text = "";
     let begun = false;
     try {
@@ -61,59 +61,59 @@ export class Conversation {
       }
     } finally {
       if (begun) {
-        this.#unread = [];
-        this.#messages.push(...asked, { role: "assistant", content: text });
-      } else if (!this.templated && this.#session.usage.seen !== seen) {
-        await this.#rereadAll();
+        this.unread = [];
+        this.read.push(...asked, { role: "assistant", content: text });
+      } else if (!this.templated && this.current.usage.seen !== seen) {
+        await this.rereadAll();
       }
     }
   }
 
   /** A plain text that was read in part cannot be taken back: the session reads all that was said before once more. */
-  async #rereadAll(): Promise<void> {
-    await this.#session.reset();
-    this.#unread = [...this.#messages, ...this.#unread];
-    this.#messages = [];
+  private async rereadAll(): Promise<void> {
+    await this.current.reset();
+    this.unread = [...this.read, ...this.unread];
+    this.read = [];
   }
 
   /** Forgets everything but the system prompt. */
   async reset(): Promise<void> {
-    await this.#session.reset();
-    this.#begin();
+    await this.current.reset();
+    this.begin();
   }
 
   /** Starts over under another policy. @throws PolicyError, and then nothing has changed */
   async changeContext(context: string): Promise<void> {
-    const options = { ...this.#options, context };
+    const options = { ...this.options, context };
     const next = this.model.session(options);
-    await this.#session.dispose();
-    this.#session = next;
-    this.#options = options;
-    this.#begin();
+    await this.current.dispose();
+    this.current = next;
+    this.options = options;
+    this.begin();
   }
 
   /** Starts over with another system prompt; an empty one removes it. */
   async changeSystem(system: string): Promise<void> {
-    this.#system = system === "" ? undefined : system;
+    this.instructions = system === "" ? undefined : system;
     await this.reset();
   }
 
   /** Starts over with these messages, which are read together with the next one. */
   async restore(messages: readonly ChatMessage[]): Promise<void> {
     const first = messages[0];
-    this.#system = first?.role === "system" ? first.content : undefined;
-    await this.#session.reset();
-    this.#messages = [];
-    this.#unread = [...messages];
+    this.instructions = first?.role === "system" ? first.content : undefined;
+    await this.current.reset();
+    this.read = [];
+    this.unread = [...messages];
   }
 
   async dispose(): Promise<void> {
-    await this.#session.dispose();
+    await this.current.dispose();
   }
 
-  #begin(): void {
-    this.#messages = [];
-    this.#unread = this.#system === undefined ? [] : [{ role: "system", content: this.#system }];
+  private begin(): void {
+    this.read = [];
+    this.unread = this.instructions === undefined ? [] : [{ role: "system", content: this.instructions }];
   }
 }
 

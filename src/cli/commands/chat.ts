@@ -96,116 +96,114 @@ function endlessPolicy({ trainedContext, attentionLayers, positions, fixedPositi
 }
 
 class ChatLoop {
-  readonly #interactive: boolean;
-  readonly #lines: LineSource;
-  readonly #input = new MessageInput();
-  #failed = false;
-  #quit = false;
+  private readonly interactive: boolean;
+  private readonly lines: LineSource;
+  private readonly input = new MessageInput();
+  private failed = false;
+  private quit = false;
   /** Messages that went to the model, whatever became of them. */
-  #turns = 0;
+  private turns = 0;
 
   constructor(
     private readonly conversation: Conversation,
     private readonly args: ChatArguments,
     private readonly io: Io,
   ) {
-    this.#interactive = io.stdin.isTTY && io.stdout.isTTY;
-    this.#lines = this.#interactive ? io.openTerminal() : new PipedLines(io.stdin, io.interrupts);
+    this.interactive = io.stdin.isTTY && io.stdout.isTTY;
+    this.lines = this.interactive ? io.openTerminal() : new PipedLines(io.stdin, io.interrupts);
   }
 
   async run(): Promise<number> {
     try {
-      await this.#greet();
+      await this.greet();
       for (;;) {
-        const event = await this.#lines.next(this.#prompt());
-        if (event.kind === "end") return await this.#leave();
+        const event = await this.lines.next(this.prompt());
+        if (event.kind === "end") return await this.leave();
         if (event.kind === "interrupt") {
-          if (!this.#interactive) return EXIT.interrupted;
-          await this.#interruptedAtPrompt(event.empty);
+          if (!this.interactive) return EXIT.interrupted;
+          await this.interruptedAtPrompt(event.empty);
           continue;
         }
-        const message = this.#input.push(event.text);
-        if (message !== undefined) await this.#take(message);
+        const message = this.input.push(event.text);
+        if (message !== undefined) await this.take(message);
         if (this.io.outputClosed.aborted) return EXIT.ok;
-        if (this.#quit) return this.#code();
+        if (this.quit) return this.code();
       }
     } finally {
-      this.#lines.close();
+      this.lines.close();
     }
   }
 
-  async #greet(): Promise<void> {
+  private async greet(): Promise<void> {
     const { model, session, templated } = this.conversation;
     if (this.args.quiet) return;
-    if (this.#interactive) {
-      await this.#tell(
+    if (this.interactive) {
+      await this.tell(
         `${plainText(model.info.name ?? model.info.location)}, context ${session.context}. /help lists the commands.`,
       );
     }
     await writeNotes(this.io, session, false);
     if (model.info.encoderDecoder) {
-      await this.#tell(
-        "This model's encoder reads the first message, and the model answers it: /reset before another.",
-      );
+      await this.tell("This model's encoder reads the first message, and the model answers it: /reset before another.");
     } else if (!templated) {
-      await this.#tell("This model has no chat template: what you write is a text, and the model goes on with it.");
+      await this.tell("This model has no chat template: what you write is a text, and the model goes on with it.");
     }
   }
 
-  #prompt(): string {
-    return this.#input.open ? ". " : "> ";
+  private prompt(): string {
+    return this.input.open ? ". " : "> ";
   }
 
-  async #interruptedAtPrompt(empty: boolean): Promise<void> {
-    const open = this.#input.open;
-    this.#input.cancel();
+  private async interruptedAtPrompt(empty: boolean): Promise<void> {
+    const open = this.input.open;
+    this.input.cancel();
     await this.io.stdout.write("\n");
-    if (empty && !open) await this.#tell("Ctrl-D or /quit leaves.");
+    if (empty && !open) await this.tell("Ctrl-D or /quit leaves.");
   }
 
   /** The last message may lack its end. */
-  async #leave(): Promise<number> {
-    const message = this.#input.end();
-    if (message !== undefined && !this.#interactive) await this.#take(message);
-    if (this.#interactive) await this.io.stdout.write("\n");
-    return this.#code();
+  private async leave(): Promise<number> {
+    const message = this.input.end();
+    if (message !== undefined && !this.interactive) await this.take(message);
+    if (this.interactive) await this.io.stdout.write("\n");
+    return this.code();
   }
 
-  #code(): number {
-    return this.#failed ? EXIT.failure : EXIT.ok;
+  private code(): number {
+    return this.failed ? EXIT.failure : EXIT.ok;
   }
 
-  async #take(message: string): Promise<void> {
+  private async take(message: string): Promise<void> {
     if (message.trim() === "") return;
     const { conversation, io } = this;
     try {
       if (isSlashCommand(message)) {
-        const tell = (text: string) => this.#tell(text);
+        const tell = (text: string) => this.tell(text);
         const quit = () => {
-          this.#quit = true;
+          this.quit = true;
         };
         await runSlashCommand(message, { conversation, io, tell, quit });
         return;
       }
-      await this.#answer(message.startsWith("//") ? message.slice(1) : message);
+      await this.answer(message.startsWith("//") ? message.slice(1) : message);
     } catch (error) {
       // Nobody sees a failure in the middle of a pipe; the exit code tells.
-      this.#failed = !this.#interactive;
+      this.failed = !this.interactive;
       await io.stderr.write(describeError(error, io));
     }
   }
 
   /** Writes the answer as it comes. Ctrl-C stops the answer, not the program. */
-  async #answer(message: string): Promise<void> {
+  private async answer(message: string): Promise<void> {
     const { conversation, io } = this;
-    const options = this.#options(this.#turns++);
+    const options = this.options(this.turns++);
     const work = interruptible(io);
     let begun = false;
     try {
       for await (const part of conversation.answer(message, { ...options, signal: work.signal })) {
         begun ||= part.id !== undefined;
         if (part.text !== "") await io.stdout.write(part.text);
-        if (part.finish === "length") await this.#cutNote();
+        if (part.finish === "length") await this.cutNote();
       }
     } catch (error) {
       if (!isCancellation(error)) throw error;
@@ -214,10 +212,10 @@ class ChatLoop {
       await io.stdout.write("\n");
     }
     if (!work.interrupted) return;
-    await this.#tell(begun ? "(stopped)" : "(stopped before the answer began: the message counts as not said)");
+    await this.tell(begun ? "(stopped)" : "(stopped before the answer began: the message counts as not said)");
   }
 
-  #options(turn: number): GenerateOptions {
+  private options(turn: number): GenerateOptions {
     const most = this.conversation.templated ? MAX_ANSWER : MAX_CONTINUATION;
     const { seed } = this.args;
     return {
@@ -228,14 +226,14 @@ class ChatLoop {
     };
   }
 
-  async #cutNote(): Promise<void> {
-    if (!this.conversation.templated || this.args.quiet || !this.#interactive) return;
+  private async cutNote(): Promise<void> {
+    if (!this.conversation.templated || this.args.quiet || !this.interactive) return;
     const most = this.args.maxTokens ?? MAX_ANSWER;
-    await this.#tell(`\n(stopped at ${counted(most, "token")}; --max-tokens allows more)`);
+    await this.tell(`\n(stopped at ${counted(most, "token")}; --max-tokens allows more)`);
   }
 
   /** What is not part of the conversation stands on standard error, so that a pipe gets the answers alone. */
-  async #tell(text: string): Promise<void> {
+  private async tell(text: string): Promise<void> {
     await this.io.stderr.write(`${styles(this.io.stderr, this.io.env).dim(text)}\n`);
   }
 }

@@ -10,9 +10,9 @@ import { runTable } from "./run-table.js";
 const PLAIN_LINE_MS = 5_000;
 
 export class LiveTable {
-  readonly #status: StatusLines;
-  readonly #began: number;
-  #lastPlain: number;
+  private readonly status: StatusLines;
+  private readonly began: number;
+  private lastPlain: number;
 
   /** @param window tokens of the newer perplexity */
   constructor(
@@ -21,27 +21,27 @@ export class LiveTable {
     private readonly window: number,
     private readonly quiet: boolean,
   ) {
-    this.#status = new StatusLines(io, quiet);
-    this.#began = io.now();
-    this.#lastPlain = this.#began;
+    this.status = new StatusLines(io, quiet);
+    this.began = io.now();
+    this.lastPlain = this.began;
   }
 
   /** After each part. */
   async update(run: PolicyRun): Promise<void> {
     if (this.quiet) return;
-    if (this.#status.visible) {
-      await this.#status.update(() => this.#lines(run));
-    } else if (this.io.now() - this.#lastPlain >= PLAIN_LINE_MS) {
-      this.#lastPlain = this.io.now();
-      await this.io.stderr.write(this.#plainLine(run));
+    if (this.status.visible) {
+      await this.status.update(() => this.lines(run));
+    } else if (this.io.now() - this.lastPlain >= PLAIN_LINE_MS) {
+      this.lastPlain = this.io.now();
+      await this.io.stderr.write(this.plainLine(run));
     }
   }
 
   /** After a policy: its state is told in any case. */
   async policyEnded(run: PolicyRun): Promise<void> {
     if (this.quiet) return;
-    if (this.#status.visible) await this.#status.draw(this.#lines(run));
-    else await this.io.stderr.write(this.#plainLine(run));
+    if (this.status.visible) await this.status.draw(this.lines(run));
+    else await this.io.stderr.write(this.plainLine(run));
   }
 
   /** What a policy's session has to say of this model, above the table. */
@@ -52,16 +52,16 @@ export class LiveTable {
   }
 
   async clear(): Promise<void> {
-    await this.#status.clear();
+    await this.status.clear();
   }
 
-  #lines(current: PolicyRun): string[] {
-    return [...runTable(this.runs, this.window), "", this.#footer(current)];
+  private lines(current: PolicyRun): string[] {
+    return [...runTable(this.runs, this.window), "", this.footer(current)];
   }
 
-  #footer(run: PolicyRun): string {
+  private footer(run: PolicyRun): string {
     const parts = [`process memory ${formatBytes(this.io.runtime.residentMemoryBytes())}`];
-    parts.push(`${formatDuration(this.io.now() - this.#began)} so far`);
+    parts.push(`${formatDuration(this.io.now() - this.began)} so far`);
     const { measurement } = run;
     if (measurement && run.ending === undefined) {
       const percent = Math.floor((100 * measurement.tokens) / Math.max(1, measurement.total));
@@ -70,7 +70,7 @@ export class LiveTable {
     return parts.join("  ");
   }
 
-  #plainLine(run: PolicyRun): string {
+  private plainLine(run: PolicyRun): string {
     const { measurement } = run;
     if (run.error !== null) return `${run.name}  ${run.error}\n`;
     if (!measurement) return `${run.name}  nothing read\n`;

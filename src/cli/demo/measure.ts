@@ -1,29 +1,11 @@
 /** Runs the policies of the demonstration over the text, one after the other, each until its share of the time ends. */
-import type { Model, Session, SessionOptions } from "../../engine/api.js";
+import type { Session, SessionOptions } from "../../engine/api.js";
 import { isCancellation } from "../interrupt.js";
-import type { Io } from "../io.js";
-import type { EncodedText } from "../stream/encoded-text.js";
 import { partLength } from "../stream/measurement.js";
 import { warmUp } from "../stream/warm-up.js";
-import type { LiveTable } from "./live-table.js";
-import type { DemoPlan } from "./plan.js";
 import type { Ending, PolicyRun } from "./policy-run.js";
 import { readSamples } from "./samples.js";
-
-/** What the measurements of a demonstration share. */
-export interface DemoWork {
-  readonly io: Io;
-  readonly model: Model;
-  readonly text: EncodedText;
-  readonly plan: DemoPlan;
-  readonly runs: readonly PolicyRun[];
-  readonly live: LiveTable;
-  readonly signal: AbortSignal;
-  /** Whether this share of the whole time is over. */
-  late(share: number): boolean;
-  /** Milliseconds until then; negative afterwards. */
-  timeLeftMs(share: number): number;
-}
+import type { DemoWork } from "./work.js";
 
 /** @returns the session that can write on, where its policy got that far; the caller disposes of it */
 export async function measurePolicies(work: DemoWork): Promise<Session | undefined> {

@@ -1,7 +1,7 @@
 /** What the demonstration has found: sentences under the table, lines of the plot, JSON (docs/stream-json.md). */
 import type { ModelInfo, Usage } from "../../engine/api.js";
 import { counted, formatCount, formatPerplexity, formatSignificant } from "../figures.js";
-import type { LineSeries } from "../plot/line-chart.js";
+import type { LineSeries } from "../plot/line-chart-types.js";
 import type { Measurement } from "../stream/measurement.js";
 import { trailingPerplexity } from "../stream/perplexity-plot.js";
 import type { DemoPlan } from "./plan.js";

@@ -4,8 +4,8 @@
  * had if everything before had been read too.
  */
 import type { ScorePart, Session } from "../../engine/api.js";
-import type { DemoWork } from "./measure.js";
 import type { Ending, PolicyRun } from "./policy-run.js";
+import type { DemoWork } from "./work.js";
 
 /** So many stretches of so many tokens, where the time allows. */
 const SAMPLES = 64;

@@ -2,11 +2,11 @@
 import type { Output } from "../io.js";
 
 export class WordWrap {
-  #column = 0;
+  private column = 0;
   /** Spaces that are written only if a word follows them on the line, and the word so far. */
-  #spaces = "";
-  #word = "";
-  readonly #width: number;
+  private spaces = "";
+  private word = "";
+  private readonly width: number;
 
   /** Only at a terminal; elsewhere everything is written as it comes. */
   constructor(
@@ -14,7 +14,7 @@ export class WordWrap {
     /** For what is written: styles, which take no columns. */
     private readonly style: (text: string) => string = (text) => text,
   ) {
-    this.#width = output.isTTY ? output.columns - 1 : Number.POSITIVE_INFINITY;
+    this.width = output.isTTY ? output.columns - 1 : Number.POSITIVE_INFINITY;
   }
 
   /** The last word is kept back until the next piece or `end` shows that it is whole. */
@@ -22,14 +22,14 @@ export class WordWrap {
     if (!this.output.isTTY) return this.output.write(this.style(text));
     let ready = "";
     for (const character of text) {
-      if (character !== " " && character !== "\n") this.#word += character;
+      if (character !== " " && character !== "\n") this.word += character;
       else {
-        ready += this.#flush();
-        if (character === " ") this.#spaces += " ";
+        ready += this.flush();
+        if (character === " ") this.spaces += " ";
         else {
           ready += "\n";
-          this.#column = 0;
-          this.#spaces = "";
+          this.column = 0;
+          this.spaces = "";
         }
       }
     }
@@ -38,20 +38,20 @@ export class WordWrap {
 
   /** Writes what was kept back. */
   async end(): Promise<void> {
-    const rest = this.#flush();
+    const rest = this.flush();
     if (rest !== "") await this.output.write(this.style(rest));
   }
 
   /** The word that is whole now, on this line or on the next. */
-  #flush(): string {
-    if (this.#word === "") return "";
-    const length = [...this.#word].length;
-    const fits = this.#column + this.#spaces.length + length <= this.#width;
-    const before = fits ? this.#spaces : this.#column > 0 ? "\n" : "";
-    this.#column = (fits ? this.#column + this.#spaces.length : 0) + length;
-    const text = before + this.#word;
-    this.#spaces = "";
-    this.#word = "";
+  private flush(): string {
+    if (this.word === "") return "";
+    const length = [...this.word].length;
+    const fits = this.column + this.spaces.length + length <= this.width;
+    const before = fits ? this.spaces : this.column > 0 ? "\n" : "";
+    this.column = (fits ? this.column + this.spaces.length : 0) + length;
+    const text = before + this.word;
+    this.spaces = "";
+    this.word = "";
     return text;
   }
 }

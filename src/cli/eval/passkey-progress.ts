@@ -9,36 +9,36 @@ import { type PasskeyResult, percent } from "./passkey-report.js";
 const PLAIN_LINE_MS = 10_000;
 
 export class PasskeyProgress {
-  readonly #status: StatusLines;
-  readonly #nameWidth: number;
-  #lastPlain: number;
+  private readonly status: StatusLines;
+  private readonly nameWidth: number;
+  private lastPlain: number;
 
   constructor(
     private readonly io: Io,
     private readonly results: readonly PasskeyResult[],
     private readonly quiet: boolean,
   ) {
-    this.#status = new StatusLines(io, quiet);
-    this.#nameWidth = results.reduce((width, result) => Math.max(width, nameOf(result).length), 0);
-    this.#lastPlain = io.now();
+    this.status = new StatusLines(io, quiet);
+    this.nameWidth = results.reduce((width, result) => Math.max(width, nameOf(result).length), 0);
+    this.lastPlain = io.now();
   }
 
   /** After each trial. */
   async update(current: PasskeyResult): Promise<void> {
     if (this.quiet) return;
-    if (this.#status.visible) {
-      await this.#status.update(() => this.#lines());
-    } else if (!current.complete && this.io.now() - this.#lastPlain >= PLAIN_LINE_MS) {
-      this.#lastPlain = this.io.now();
-      await this.io.stderr.write(`${this.#line(current)}\n`);
+    if (this.status.visible) {
+      await this.status.update(() => this.lines());
+    } else if (!current.complete && this.io.now() - this.lastPlain >= PLAIN_LINE_MS) {
+      this.lastPlain = this.io.now();
+      await this.io.stderr.write(`${this.line(current)}\n`);
     }
   }
 
   /** After a policy and length: its state is told in any case. */
   async ended(current: PasskeyResult): Promise<void> {
     if (this.quiet) return;
-    if (this.#status.visible) await this.#status.draw(this.#lines());
-    else await this.io.stderr.write(`${this.#line(current)}\n`);
+    if (this.status.visible) await this.status.draw(this.lines());
+    else await this.io.stderr.write(`${this.line(current)}\n`);
   }
 
   /** What a policy's session has to say of this model, above the lines. */
@@ -49,15 +49,15 @@ export class PasskeyProgress {
   }
 
   async clear(): Promise<void> {
-    await this.#status.clear();
+    await this.status.clear();
   }
 
-  #lines(): string[] {
-    return this.results.map((result) => this.#line(result));
+  private lines(): string[] {
+    return this.results.map((result) => this.line(result));
   }
 
-  #line(result: PasskeyResult): string {
-    return `${nameOf(result).padEnd(this.#nameWidth)}  ${describe(result)}`;
+  private line(result: PasskeyResult): string {
+    return `${nameOf(result).padEnd(this.nameWidth)}  ${describe(result)}`;
   }
 }
 

@@ -3,14 +3,15 @@
  * values under the policy, windows by layer, states of state-space layers, and what an encoder's source takes.
  */
 import { pageBytes } from "../../backends/wasm/kv-layout.js";
-import { kvCacheBytes, kvLayouts } from "../../context/kv-layout.js";
+import { kvLayouts } from "../../context/kv-layout.js";
 import type { AttentionShape } from "../../context/mixer-state.js";
 import { recurrentBytes } from "../../context/recurrent-memory.js";
-import { sequenceBytes } from "../../context/sequence-memory.js";
-import { withContext } from "../../engine/default-context.js";
-import { cacheExtent, cacheTokens } from "../../engine/memory-plan.js";
-import { fitNotes, fitTraits } from "../../engine/policy-fit.js";
-import { type SessionSettings, sessionSettings } from "../../engine/session-options.js";
+import { sequenceBytes, wholeBytes } from "../../context/sequence-memory.js";
+import { withContext } from "../../engine/session/default-context.js";
+import { fitNotes, fitTraits } from "../../engine/session/policy-fit.js";
+import { sessionSettings } from "../../engine/session/session-options.js";
+import type { SessionSettings } from "../../engine/session/session-settings.js";
+import { cacheExtent, cacheTokens } from "../../engine/step/memory-plan.js";
 import { mixerShapes } from "../../nn/mixer.js";
 import type { ModelSpec } from "../../nn/spec.js";
 import { PAGE_TOKENS } from "../../tensor/kv.js";
@@ -60,7 +61,6 @@ export function cacheMemory(
   const shapes = mixerShapes(spec);
   const tokens = cacheTokens(spec, settings);
   const extent = cacheExtent(settings, tokens);
-  const source = { tokens: spec.contextLength, chunk: 0, limit: spec.contextLength };
   const unlimited = shapes.attention.filter(({ window }) => window === undefined);
   return {
     context: settings.policy.text,
@@ -71,8 +71,8 @@ export function cacheMemory(
     bytesPerToken: tokenBytes(shapes.attention, settings),
     bytesPerTokenBeyondWindows: tokenBytes(unlimited, settings),
     stateBytes: recurrentBytes(shapes.recurrent),
-    sourceBytes: kvCacheBytes(PLACE, shapes.cross, settings, source),
-    sourceTokens: shapes.cross.length > 0 ? source.tokens : 0,
+    sourceBytes: wholeBytes(PLACE, shapes.cross, settings, spec.contextLength),
+    sourceTokens: shapes.cross.length > 0 ? spec.contextLength : 0,
     notes,
   };
 }

@@ -228,10 +228,10 @@ function describeFeedForward(spec: FeedForwardSpec | undefined): FeedForwardDesc
     case "experts":
       return {
         kind: "experts",
-        experts: spec.up.length,
+        experts: spec.count,
         used: spec.used,
         gating: spec.gating,
-        hidden: spec.up[0].weight.rows,
+        hidden: spec.up.weight.rows / spec.count,
         renormalised: spec.weighting === "chosen",
       };
   }

@@ -1,7 +1,7 @@
 /** The axes of a chart with their marks, names and grid lines. */
 import { type AxisScale, axisScale, extentOf } from "./axis-scale.js";
 import { FAINT, GRID } from "./chart-colours.js";
-import type { DrawnLine, LineChart } from "./line-chart.js";
+import type { DrawnLine, LineChart } from "./line-chart-types.js";
 import { element, type Svg, textWidth, words } from "./svg.js";
 
 /** Pixels of the rectangle in which the lines are. */

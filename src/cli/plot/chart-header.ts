@@ -1,6 +1,6 @@
 /** The top of a chart: title, subtitle, and a legend of as many rows as its names need. */
 import { FAINT } from "./chart-colours.js";
-import type { DrawnLine, LineChart } from "./line-chart.js";
+import type { DrawnLine, LineChart } from "./line-chart-types.js";
 import { element, fitted, type Svg, textWidth, words } from "./svg.js";
 
 const LEFT = 16;

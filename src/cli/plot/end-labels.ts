@@ -3,7 +3,7 @@
  * edge. Labels that would cover each other are moved apart.
  */
 import type { Area, Axes } from "./chart-axes.js";
-import type { DrawnLine } from "./line-chart.js";
+import type { DrawnLine } from "./line-chart-types.js";
 import { element, type Svg, words } from "./svg.js";
 
 const SIZE = 11.5;

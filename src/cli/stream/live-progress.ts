@@ -9,9 +9,9 @@ import type { Measurement } from "./measurement.js";
 const PLAIN_LINE_MS = 10_000;
 
 export class LiveProgress {
-  readonly #status: StatusLines;
-  readonly #nameWidth: number;
-  #lastPlain: number;
+  private readonly status: StatusLines;
+  private readonly nameWidth: number;
+  private lastPlain: number;
 
   /** @param runs one for each policy; an entry is filled when its policy begins */
   constructor(
@@ -20,18 +20,18 @@ export class LiveProgress {
     private readonly runs: readonly (Measurement | undefined)[],
     private readonly quiet: boolean,
   ) {
-    this.#status = new StatusLines(io, quiet);
-    this.#nameWidth = names.reduce((width, name) => Math.max(width, name.length), 0);
-    this.#lastPlain = io.now();
+    this.status = new StatusLines(io, quiet);
+    this.nameWidth = names.reduce((width, name) => Math.max(width, name.length), 0);
+    this.lastPlain = io.now();
   }
 
   /** After each part. */
   async update(current: Measurement): Promise<void> {
     if (this.quiet) return;
-    if (this.#status.visible) {
-      await this.#status.update(() => this.#lines());
-    } else if (this.io.now() - this.#lastPlain >= PLAIN_LINE_MS) {
-      this.#lastPlain = this.io.now();
+    if (this.status.visible) {
+      await this.status.update(() => this.lines());
+    } else if (this.io.now() - this.lastPlain >= PLAIN_LINE_MS) {
+      this.lastPlain = this.io.now();
       await this.io.stderr.write(`${current.context}  ${describe(current)}\n`);
     }
   }
@@ -39,7 +39,7 @@ export class LiveProgress {
   /** After a policy: its state is told in any case. */
   async policyEnded(current: Measurement): Promise<void> {
     if (this.quiet) return;
-    if (this.#status.visible) await this.#status.draw(this.#lines());
+    if (this.status.visible) await this.status.draw(this.lines());
     else await this.io.stderr.write(`${current.context}  ${describe(current)}\n`);
   }
 
@@ -51,13 +51,13 @@ export class LiveProgress {
   }
 
   async clear(): Promise<void> {
-    await this.#status.clear();
+    await this.status.clear();
   }
 
-  #lines(): string[] {
+  private lines(): string[] {
     return this.names.map((name, index) => {
       const run = this.runs[index];
-      return `${name.padEnd(this.#nameWidth)}  ${run ? describe(run) : "waiting"}`;
+      return `${name.padEnd(this.nameWidth)}  ${run ? describe(run) : "waiting"}`;
     });
   }
 }

@@ -55,40 +55,40 @@ export interface PolicyResult {
 }
 
 export class Measurement {
-  #parts: PartFigures[] = [];
-  #logprobs: Float32Array;
+  private parts: PartFigures[] = [];
+  private logprobs: Float32Array;
   /** Where the scores begin: at 1 where there is no start token, from which the first token could be predicted. */
-  #scoredFrom = 0;
-  #end = 0;
-  #usage: Usage | undefined;
-  #count = 0;
-  #logprobSum = 0;
-  #elapsedMs = 0;
+  private scoredFrom = 0;
+  private end = 0;
+  private lastUsage: Usage | undefined;
+  private count = 0;
+  private logprobSum = 0;
+  private readingMs = 0;
 
   /** @param total tokens of the whole text */
   constructor(
     readonly context: string,
     readonly total: number,
   ) {
-    this.#logprobs = new Float32Array(total);
+    this.logprobs = new Float32Array(total);
   }
 
   /** Tokens read so far. */
   get tokens(): number {
-    return this.#end;
+    return this.end;
   }
 
   get elapsedMs(): number {
-    return this.#elapsedMs;
+    return this.readingMs;
   }
 
   get perplexity(): number {
-    return perplexityOf(this.#logprobSum, this.#count);
+    return perplexityOf(this.logprobSum, this.count);
   }
 
   /** What the session held when the newest part ended; undefined before there is one. */
   get usage(): Usage | undefined {
-    return this.#usage;
+    return this.lastUsage;
   }
 
   /** Of what was scored within the ranges; NaN where that is nothing. */
@@ -96,7 +96,7 @@ export class Measurement {
     let sum = 0;
     let count = 0;
     for (const { start, end } of ranges) {
-      const logprobs = this.#logprobs.subarray(Math.max(start, this.#scoredFrom), Math.min(end, this.#end));
+      const logprobs = this.logprobs.subarray(Math.max(start, this.scoredFrom), Math.min(end, this.end));
       for (const logprob of logprobs) sum += logprob;
       count += logprobs.length;
     }
@@ -106,18 +106,18 @@ export class Measurement {
   /** The scores of the text's tokens within the ranges, one after the other. */
   logprobsOver(ranges: readonly Range[]): number[] {
     return ranges.flatMap(({ start, end }) => [
-      ...this.#logprobs.subarray(Math.max(start, this.#scoredFrom), Math.min(end, this.#end)),
+      ...this.logprobs.subarray(Math.max(start, this.scoredFrom), Math.min(end, this.end)),
     ]);
   }
 
   /** Of the newest tokens. */
   perplexityOfLast(tokens: number): number {
-    return this.perplexityOver([{ start: Math.max(0, this.#end - tokens), end: this.#end }]);
+    return this.perplexityOver([{ start: Math.max(0, this.end - tokens), end: this.end }]);
   }
 
   /** Tokens per second over the last parts, null before there are any. */
   get recentRate(): number | null {
-    const last = this.#parts.slice(-8);
+    const last = this.parts.slice(-8);
     const ms = last.reduce((sum, part) => sum + part.elapsedMs, 0);
     return ms > 0 ? (1000 * last.reduce((sum, part) => sum + part.count, 0)) / ms : null;
   }
@@ -128,38 +128,38 @@ export class Measurement {
     if (part.finish === "cancelled" && part.count === 0) return;
     const logprobSum = part.logprobs.reduce((sum, value) => sum + value, 0);
     const { start, count, elapsedMs, usage } = part;
-    if (this.#usage === undefined) this.#scoredFrom = start;
-    this.#usage = usage;
+    if (this.lastUsage === undefined) this.scoredFrom = start;
+    this.lastUsage = usage;
     // A text's last token is read without a score; where that is a part of its own, there is no cost per token.
-    if (count > 0) this.#parts.push({ start, count, logprobSum, elapsedMs, usage });
-    this.#logprobs.set(part.logprobs.subarray(0, Math.max(0, this.total - start)), Math.min(start, this.total));
-    this.#end = start + count;
-    this.#count += count;
-    this.#logprobSum += logprobSum;
-    this.#elapsedMs += elapsedMs;
+    if (count > 0) this.parts.push({ start, count, logprobSum, elapsedMs, usage });
+    this.logprobs.set(part.logprobs.subarray(0, Math.max(0, this.total - start)), Math.min(start, this.total));
+    this.end = start + count;
+    this.count += count;
+    this.logprobSum += logprobSum;
+    this.readingMs += elapsedMs;
   }
 
   result(outcome: { readonly complete: boolean; readonly error: string | null }): PolicyResult {
-    const usage = this.#usage;
+    const usage = this.lastUsage;
     return {
       context: this.context,
       tokens: this.tokens,
       ...outcome,
       perplexity: this.perplexity,
       perplexityLastQuarter: this.perplexityOver([{ start: Math.floor(this.tokens * 0.75), end: this.tokens }]),
-      ...this.#edges(),
-      elapsedMs: this.#elapsedMs,
-      cacheBytes: this.#parts.reduce((most, part) => Math.max(most, part.usage.cacheBytes), usage?.cacheBytes ?? 0),
+      ...this.edges(),
+      elapsedMs: this.readingMs,
+      cacheBytes: this.parts.reduce((most, part) => Math.max(most, part.usage.cacheBytes), usage?.cacheBytes ?? 0),
       kept: usage?.kept ?? 0,
       evicted: usage?.evicted ?? 0,
       horizon: usage?.horizon ?? null,
       sinks: usage?.sinks ?? 0,
-      curve: this.#curve(),
+      curve: this.curve(),
     };
   }
 
-  #edges(): { msPerTokenStart: number; msPerTokenEnd: number } {
-    const parts = this.#parts;
+  private edges(): { msPerTokenStart: number; msPerTokenEnd: number } {
+    const parts = this.parts;
     const startEnd = Math.max(this.tokens * EDGE_SHARE, 1);
     const endStart = this.tokens - startEnd;
     const warm = parts.filter((part) => part.start >= WARM_UP_TOKENS && part.start < startEnd);
@@ -169,13 +169,13 @@ export class Measurement {
     return { msPerTokenStart: medianCost(first), msPerTokenEnd: medianCost(last) };
   }
 
-  #curve(): CurvePoint[] {
+  private curve(): CurvePoint[] {
     const points: CurvePoint[] = [];
-    const stretch = Math.ceil(this.#parts.length / CURVE_POINTS);
+    const stretch = Math.ceil(this.parts.length / CURVE_POINTS);
     let sum = 0;
     let count = 0;
-    for (let at = 0; at < this.#parts.length; at += stretch) {
-      const parts = this.#parts.slice(at, at + stretch);
+    for (let at = 0; at < this.parts.length; at += stretch) {
+      const parts = this.parts.slice(at, at + stretch);
       const last = parts[parts.length - 1];
       const stretchCount = total(parts, "count");
       const stretchSum = total(parts, "logprobSum");

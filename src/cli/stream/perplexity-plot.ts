@@ -1,7 +1,8 @@
 /** Perplexity along a text, a line for each policy, as an SVG. */
 import type { ModelInfo } from "../../engine/api.js";
 import { counted } from "../figures.js";
-import { type LineSeries, lineChart } from "../plot/line-chart.js";
+import { lineChart } from "../plot/line-chart.js";
+import type { LineSeries } from "../plot/line-chart-types.js";
 import type { CurvePoint, PolicyResult } from "./measurement.js";
 
 export interface PerplexityPlot {

@@ -1,6 +1,7 @@
 /** The losses of a run along its tokens, as SVG: of training (smoothed), of each task, and of the held-out text. */
 import type { LogLine, TrainingConfig } from "../../train/index.js";
-import { type LineSeries, lineChart } from "../plot/line-chart.js";
+import { lineChart } from "../plot/line-chart.js";
+import type { LineSeries } from "../plot/line-chart-types.js";
 
 /** Steps over which a training loss is averaged: this part of the run. */
 const SMOOTHING = 1 / 100;

@@ -4,8 +4,9 @@
  * that it is used with: `auto:N`.
  */
 import { counted, formatCount } from "../../util/figures.js";
-import type { ContextPolicy, PolicyDefinition } from "../policy.js";
-import { slidingWindow } from "./window.js";
+import { type ContextPolicy, type PolicyDefinition, policyOf } from "../policy.js";
+import { EVERYTHING } from "./full.js";
+import { windowRetention } from "./window.js";
 
 /** As in the paper: more do not help. */
 const SINKS = 4;
@@ -13,26 +14,22 @@ const SINKS = 4;
 /** For models that can go on without the oldest tokens. */
 function movingAuto(limit: number): ContextPolicy {
   const sinks = Math.min(SINKS, Math.floor(limit / 2));
-  return {
-    ...slidingWindow(sinks, limit - sinks, { evict: 1, distance: "cache" }),
+  return policyOf(windowRetention(sinks, limit - sinks, { evict: 1 }), {
     text: `auto:${limit}`,
     summary: `keeps everything up to ${counted(limit, "token")}, then the first ${formatCount(sinks)} and the newest ${formatCount(limit - sinks)}`,
+    recompute: false,
     wholePrompts: true,
-  };
+  });
 }
 
 /** For models that cannot: writing ends at the limit, without an error. Without a limit: there is none, or it is not known yet. */
 export function endingAuto(limit?: number): ContextPolicy {
-  return {
+  return policyOf(EVERYTHING, {
     text: limit === undefined ? "auto" : `auto:${limit}`,
     summary: `keeps everything${limit === undefined ? "" : ` up to ${counted(limit, "token")}, and ends there`}`,
-    budget: undefined,
-    sinks: 0,
-    distance: "text",
     recompute: false,
     wholePrompts: true,
-    visible: (t) => [{ start: 0, end: t + 1 }],
-  };
+  });
 }
 
 export const auto: PolicyDefinition = {

@@ -5,7 +5,8 @@
  */
 import { ArgumentError } from "../../util/errors.js";
 import { counted, formatCount } from "../../util/figures.js";
-import type { ContextPolicy, PolicyDefinition, PolicyOptions } from "../policy.js";
+import type { Retention } from "../head-sets.js";
+import { type ContextPolicy, type PolicyDefinition, type PolicyOptions, policyOf } from "../policy.js";
 
 /** First position of the recent part at query position t. */
 function recentStart(t: number, sinks: number, recent: number, evict: number): number {
@@ -13,24 +14,17 @@ function recentStart(t: number, sinks: number, recent: number, evict: number): n
   return excess <= 0 ? sinks : sinks + evict * Math.ceil(excess / evict);
 }
 
-export function slidingWindow(sinks: number, recent: number, { evict, distance }: PolicyOptions): ContextPolicy {
-  if (evict > recent) {
-    throw new ArgumentError(`evict=${evict} must be at most recent:${recent}, or nothing recent would be left.`);
-  }
-  const items = [sinks > 0 ? `sinks:${sinks}` : "", `recent:${recent}`];
-  if (evict > 1) items.push(`evict=${evict}`);
-  if (distance === "text") items.push("distance=text");
+/** What stays of a text under sinks and a window; evict is at most recent. */
+export function windowRetention(
+  sinks: number,
+  recent: number,
+  { evict, distance = "cache" }: Pick<PolicyOptions, "evict"> & Partial<PolicyOptions>,
+): Retention {
   return {
-    text: items.filter((item) => item !== "").join(","),
-    summary:
-      sinks > 0
-        ? `keeps the first ${formatCount(sinks)} and the newest ${counted(recent, "token")}`
-        : `keeps the newest ${counted(recent, "token")}`,
     budget: sinks + recent,
     sinks,
     leastRecent: recent - evict + 1,
-    distance: distance ?? "cache",
-    recompute: false,
+    distance,
     visible(t) {
       const start = recentStart(t, sinks, recent, evict);
       if (t < sinks || start === sinks) return [{ start: 0, end: t + 1 }];
@@ -38,6 +32,23 @@ export function slidingWindow(sinks: number, recent: number, { evict, distance }
       return sinks > 0 ? [{ start: 0, end: sinks }, window] : [window];
     },
   };
+}
+
+function slidingWindow(sinks: number, recent: number, options: PolicyOptions): ContextPolicy {
+  const { evict, distance } = options;
+  if (evict > recent) {
+    throw new ArgumentError(`evict=${evict} must be at most recent:${recent}, or nothing recent would be left.`);
+  }
+  const items = [sinks > 0 ? `sinks:${sinks}` : "", `recent:${recent}`];
+  if (evict > 1) items.push(`evict=${evict}`);
+  if (distance === "text") items.push("distance=text");
+  const newest = counted(recent, "token");
+  return policyOf(windowRetention(sinks, recent, options), {
+    text: items.filter((item) => item !== "").join(","),
+    summary:
+      sinks > 0 ? `keeps the first ${formatCount(sinks)} and the newest ${newest}` : `keeps the newest ${newest}`,
+    recompute: false,
+  });
 }
 
 export const recent: PolicyDefinition = {

@@ -28,16 +28,16 @@ const POSIX: Readonly<Record<string, string>> = {
 
 /** Answers for the first 65,536 characters are kept. */
 export class CharacterSet {
-  readonly #known = new Uint8Array(0x10000);
+  private readonly known = new Uint8Array(0x10000);
 
   constructor(readonly contains: Contains) {}
 
   has(codePoint: number): boolean {
     if (codePoint > 0xffff) return this.contains(codePoint);
-    const known = this.#known[codePoint];
+    const known = this.known[codePoint];
     if (known !== 0) return known === 2;
     const found = this.contains(codePoint);
-    this.#known[codePoint] = found ? 2 : 1;
+    this.known[codePoint] = found ? 2 : 1;
     return found;
   }
 }

@@ -41,190 +41,190 @@ const SHORTER = 1;
 const REGISTER = 2;
 
 export class Matcher {
-  #stack = new Int32Array(1 << 10);
-  #top = 0;
-  #steps = 0;
-  #limit = 0;
-  #askAt = 0;
-  #text = "";
-  #check: (() => void) | undefined;
-  readonly #registers: Int32Array;
+  private stack = new Int32Array(1 << 10);
+  private top = 0;
+  private steps = 0;
+  private limit = 0;
+  private askAt = 0;
+  private text = "";
+  private check: (() => void) | undefined;
+  private readonly registers: Int32Array;
 
   constructor(
     readonly program: readonly Instruction[],
     registers: number,
     readonly source: string,
   ) {
-    this.#registers = new Int32Array(registers);
+    this.registers = new Int32Array(registers);
   }
 
   /** All matches of a text, [start, end), as Oniguruma's iterator finds them: no empty one at the end of another, none in nothing. */
   *matches(text: string, check?: () => void): Generator<readonly [number, number], void, undefined> {
-    this.#text = text;
-    this.#steps = 0;
-    this.#limit = STEPS + STEPS_PER_CHARACTER * text.length;
-    this.#askAt = ASK_AFTER;
-    this.#check = check;
+    this.text = text;
+    this.steps = 0;
+    this.limit = STEPS + STEPS_PER_CHARACTER * text.length;
+    this.askAt = ASK_AFTER;
+    this.check = check;
     let lastEnd = -1;
     if (text === "") return;
     for (let at = 0; at <= text.length; ) {
-      this.#top = 0;
-      const end = this.#run(0, at);
+      this.top = 0;
+      const end = this.run(0, at);
       if (end < 0 || (end === at && end === lastEnd)) {
-        at += at < text.length ? this.#width(at) : 1;
+        at += at < text.length ? this.width(at) : 1;
         continue;
       }
       yield [at, end];
       // Whoever took the match may have used this matcher for another text.
-      this.#text = text;
+      this.text = text;
       lastEnd = end;
       at = end;
     }
   }
 
   /** Runs from an instruction to the end of its program; returns where the match ends, or -1. */
-  #run(start: number, from: number): number {
-    const base = this.#top;
+  private run(start: number, from: number): number {
+    const base = this.top;
     let pc = start;
     let at = from;
     for (;;) {
-      this.#step(1);
+      this.step(1);
       const instruction = this.program[pc];
       let goesOn = true;
       switch (instruction.op) {
         case "end":
-          this.#top = base;
+          this.top = base;
           return at;
         case "set": {
-          const width = this.#widthIn(instruction.set, at);
+          const width = this.widthIn(instruction.set, at);
           goesOn = width > 0;
           at += width;
           pc++;
           break;
         }
         case "loop": {
-          const end = this.#loop(instruction, at);
+          const end = this.loop(instruction, at);
           goesOn = end >= 0;
           if (goesOn && !instruction.atomic) {
-            const least = this.#least(at, instruction.min);
-            if (end > least) this.#push(SHORTER, pc + 1, end, least);
+            const least = this.least(at, instruction.min);
+            if (end > least) this.push(SHORTER, pc + 1, end, least);
           }
           at = end;
           pc++;
           break;
         }
         case "split":
-          this.#push(ALTERNATIVE, instruction.second, at, 0);
+          this.push(ALTERNATIVE, instruction.second, at, 0);
           pc = instruction.first;
           break;
         case "jump":
           pc = instruction.to;
           break;
         case "round":
-          this.#push(REGISTER, instruction.register, this.#registers[instruction.register], 0);
-          this.#registers[instruction.register] = at;
+          this.push(REGISTER, instruction.register, this.registers[instruction.register], 0);
+          this.registers[instruction.register] = at;
           pc++;
           break;
         case "again":
-          pc = this.#registers[instruction.register] === at ? pc + 1 : instruction.to;
+          pc = this.registers[instruction.register] === at ? pc + 1 : instruction.to;
           break;
         case "place":
-          goesOn = this.#isAt(instruction.place, at);
+          goesOn = this.isAt(instruction.place, at);
           pc++;
           break;
         case "keep":
-          at = this.#run(instruction.body, at);
+          at = this.run(instruction.body, at);
           goesOn = at >= 0;
           pc = instruction.next;
           break;
         case "look":
-          goesOn = this.#looks(instruction, at);
+          goesOn = this.looks(instruction, at);
           pc = instruction.next;
           break;
       }
       if (goesOn) continue;
-      const back = this.#back(base);
+      const back = this.back(base);
       if (!back) return -1;
-      pc = this.#backPc;
-      at = this.#backAt;
+      pc = this.backPc;
+      at = this.backAt;
     }
   }
 
-  #backPc = 0;
-  #backAt = 0;
+  private backPc = 0;
+  private backAt = 0;
 
   /** Takes up the newest place that is left to go back to. */
-  #back(base: number): boolean {
-    const stack = this.#stack;
-    while (this.#top > base) {
-      const frame = this.#top - FRAME;
+  private back(base: number): boolean {
+    const stack = this.stack;
+    while (this.top > base) {
+      const frame = this.top - FRAME;
       const kind = stack[frame];
       if (kind === REGISTER) {
-        this.#registers[stack[frame + 1]] = stack[frame + 2];
-        this.#top = frame;
+        this.registers[stack[frame + 1]] = stack[frame + 2];
+        this.top = frame;
         continue;
       }
-      this.#backPc = stack[frame + 1];
+      this.backPc = stack[frame + 1];
       if (kind === ALTERNATIVE) {
-        this.#backAt = stack[frame + 2];
-        this.#top = frame;
+        this.backAt = stack[frame + 2];
+        this.top = frame;
         return true;
       }
-      const shorter = stack[frame + 2] - this.#widthBefore(stack[frame + 2]);
-      this.#backAt = shorter;
-      if (shorter <= stack[frame + 3]) this.#top = frame;
+      const shorter = stack[frame + 2] - this.widthBefore(stack[frame + 2]);
+      this.backAt = shorter;
+      if (shorter <= stack[frame + 3]) this.top = frame;
       else stack[frame + 2] = shorter;
       return true;
     }
     return false;
   }
 
-  #push(kind: number, a: number, b: number, c: number): void {
-    if (this.#top + FRAME > this.#stack.length) {
-      if (this.#stack.length >= MOST_STACK) throw this.#endless();
-      const larger = new Int32Array(this.#stack.length * 4);
-      larger.set(this.#stack);
-      this.#stack = larger;
+  private push(kind: number, a: number, b: number, c: number): void {
+    if (this.top + FRAME > this.stack.length) {
+      if (this.stack.length >= MOST_STACK) throw this.endless();
+      const larger = new Int32Array(this.stack.length * 4);
+      larger.set(this.stack);
+      this.stack = larger;
     }
-    const stack = this.#stack;
-    stack[this.#top] = kind;
-    stack[this.#top + 1] = a;
-    stack[this.#top + 2] = b;
-    stack[this.#top + 3] = c;
-    this.#top += FRAME;
+    const stack = this.stack;
+    stack[this.top] = kind;
+    stack[this.top + 1] = a;
+    stack[this.top + 2] = b;
+    stack[this.top + 3] = c;
+    this.top += FRAME;
   }
 
-  #loop({ set, min, max }: Instruction & { op: "loop" }, from: number): number {
+  private loop({ set, min, max }: Instruction & { op: "loop" }, from: number): number {
     let at = from;
     let count = 0;
     while (count < max) {
-      const width = this.#widthIn(set, at);
+      const width = this.widthIn(set, at);
       if (width === 0) break;
       at += width;
       count++;
     }
-    this.#step(count);
+    this.step(count);
     return count < min ? -1 : at;
   }
 
   /** Where the first `count` characters from a place end. */
-  #least(from: number, count: number): number {
+  private least(from: number, count: number): number {
     let at = from;
-    for (let i = 0; i < count; i++) at += this.#width(at);
+    for (let i = 0; i < count; i++) at += this.width(at);
     return at;
   }
 
-  #looks({ negate, behind, body }: Instruction & { op: "look" }, at: number): boolean {
+  private looks({ negate, behind, body }: Instruction & { op: "look" }, at: number): boolean {
     let from = at;
-    for (let i = 0; i < behind && from >= 0; i++) from = from > 0 ? from - this.#widthBefore(from) : -1;
-    const top = this.#top;
-    const end = from < 0 ? -1 : this.#run(body, from);
-    this.#top = top;
+    for (let i = 0; i < behind && from >= 0; i++) from = from > 0 ? from - this.widthBefore(from) : -1;
+    const top = this.top;
+    const end = from < 0 ? -1 : this.run(body, from);
+    this.top = top;
     return end >= 0 !== negate;
   }
 
-  #isAt(place: Place, at: number): boolean {
-    const text = this.#text;
+  private isAt(place: Place, at: number): boolean {
+    const text = this.text;
     switch (place) {
       case "textStart":
         return at === 0;
@@ -238,42 +238,42 @@ export class Matcher {
         return at === text.length || text[at] === "\n";
       case "word":
       case "noWord": {
-        const before = at > 0 && isWord.has(text.codePointAt(at - this.#widthBefore(at)) ?? 0);
+        const before = at > 0 && isWord.has(text.codePointAt(at - this.widthBefore(at)) ?? 0);
         const after = at < text.length && isWord.has(text.codePointAt(at) ?? 0);
         return (before !== after) === (place === "word");
       }
     }
   }
 
-  #widthIn(set: CharacterSet, at: number): number {
-    if (at >= this.#text.length) return 0;
-    const codePoint = this.#text.codePointAt(at) ?? 0;
+  private widthIn(set: CharacterSet, at: number): number {
+    if (at >= this.text.length) return 0;
+    const codePoint = this.text.codePointAt(at) ?? 0;
     if (!set.has(codePoint)) return 0;
     return codePoint > 0xffff ? 2 : 1;
   }
 
-  #width(at: number): number {
-    return (this.#text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1;
+  private width(at: number): number {
+    return (this.text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1;
   }
 
-  #widthBefore(at: number): number {
-    return at > 1 && (this.#text.codePointAt(at - 2) ?? 0) > 0xffff ? 2 : 1;
+  private widthBefore(at: number): number {
+    return at > 1 && (this.text.codePointAt(at - 2) ?? 0) > 0xffff ? 2 : 1;
   }
 
-  #step(count: number): void {
-    this.#steps += count;
-    if (this.#steps < this.#askAt) return;
-    this.#askAt = this.#steps + ASK_AFTER;
-    this.#check?.();
-    if (this.#steps > this.#limit) throw this.#endless();
+  private step(count: number): void {
+    this.steps += count;
+    if (this.steps < this.askAt) return;
+    this.askAt = this.steps + ASK_AFTER;
+    this.check?.();
+    if (this.steps > this.limit) throw this.endless();
   }
 
-  #endless(): UnsupportedError {
+  private endless(): UnsupportedError {
     return new UnsupportedError(
       `tokenizer.json: the expression ${JSON.stringify(this.source.slice(0, 200))} was still looking for its next match in ` +
-        `${this.#text.length} characters after ${this.#steps} steps. It may try for ever on such texts; take a tokenizer ` +
+        `${this.text.length} characters after ${this.steps} steps. It may try for ever on such texts; take a tokenizer ` +
         "without nested repetitions.",
-      { steps: this.#steps },
+      { steps: this.steps },
     );
   }
 }

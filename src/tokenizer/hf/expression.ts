@@ -61,91 +61,91 @@ export function compileText(text: string): Matcher {
 }
 
 class Compiler {
-  readonly #program: Instruction[] = [];
-  readonly #sets = new Map<string, CharacterSet>();
-  #registers = 0;
+  private readonly program: Instruction[] = [];
+  private readonly sets = new Map<string, CharacterSet>();
+  private registers = 0;
 
   constructor(readonly source: string) {}
 
   finish(): Matcher {
-    this.#add({ op: "end" });
-    return new Matcher(this.#program, this.#registers, this.source);
+    this.add({ op: "end" });
+    return new Matcher(this.program, this.registers, this.source);
   }
 
   alternatives(list: readonly AlternativeNode[], flags: Flags, depth: number): void {
-    if (depth > DEEPEST) throw this.#unsupported(`more than ${DEEPEST} groups within each other`);
+    if (depth > DEEPEST) throw this.unsupported(`more than ${DEEPEST} groups within each other`);
     const jumps: (Instruction & { op: "jump" })[] = [];
     for (const [i, { body }] of list.entries()) {
       const rest = list.slice(i + 1);
-      const split = rest.length > 0 ? this.#split() : undefined;
+      const split = rest.length > 0 ? this.split() : undefined;
       // A flag holds to the end of its group: `a(?i)b|c` is `a(?i:b|c)`.
       const directive = body.findIndex((node) => node.type === "Directive");
       if (directive >= 0) {
-        if (split) this.#program.pop();
-        this.#sequence(body.slice(0, directive), flags, depth);
-        const changed = this.#changed(body[directive], flags);
+        if (split) this.program.pop();
+        this.sequence(body.slice(0, directive), flags, depth);
+        const changed = this.changed(body[directive], flags);
         this.alternatives([{ type: "Alternative", body: body.slice(directive + 1) }, ...rest], changed, depth + 1);
         break;
       }
-      this.#sequence(body, flags, depth);
+      this.sequence(body, flags, depth);
       if (!split) break;
-      jumps.push(this.#jump());
-      split.second = this.#program.length;
+      jumps.push(this.jump());
+      split.second = this.program.length;
     }
-    for (const jump of jumps) jump.to = this.#program.length;
+    for (const jump of jumps) jump.to = this.program.length;
   }
 
-  #changed(node: AlternativeElementNode, flags: Flags): Flags {
-    if (node.type !== "Directive" || node.kind !== "flags") throw this.#unsupported("\\K");
-    return this.#withFlags(flags, node.flags);
+  private changed(node: AlternativeElementNode, flags: Flags): Flags {
+    if (node.type !== "Directive" || node.kind !== "flags") throw this.unsupported("\\K");
+    return this.withFlags(flags, node.flags);
   }
 
-  #withFlags(flags: Flags, change: { enable?: object; disable?: object } | undefined): Flags {
+  private withFlags(flags: Flags, change: { enable?: object; disable?: object } | undefined): Flags {
     const has = (set: object | undefined, name: string) => set !== undefined && name in set;
     const value = (name: keyof Flags) => (has(change?.enable, name) || flags[name]) && !has(change?.disable, name);
     return { ignoreCase: value("ignoreCase"), dotAll: value("dotAll") };
   }
 
-  #sequence(nodes: readonly AlternativeElementNode[], flags: Flags, depth: number): void {
-    if (flags.ignoreCase) this.#refuseFolds(nodes);
-    for (const node of nodes) this.#element(node, flags, depth);
+  private sequence(nodes: readonly AlternativeElementNode[], flags: Flags, depth: number): void {
+    if (flags.ignoreCase) this.refuseFolds(nodes);
+    for (const node of nodes) this.element(node, flags, depth);
   }
 
-  #element(node: AlternativeElementNode, flags: Flags, depth: number): void {
-    const set = this.#setOf(node, flags);
+  private element(node: AlternativeElementNode, flags: Flags, depth: number): void {
+    const set = this.setOf(node, flags);
     if (set) {
-      this.#add({ op: "set", set });
+      this.add({ op: "set", set });
       return;
     }
     switch (node.type) {
       case "Quantifier":
-        this.#quantifier(node, flags, depth);
+        this.quantifier(node, flags, depth);
         return;
       case "CapturingGroup":
         this.alternatives(node.body, flags, depth + 1);
         return;
       case "Group": {
-        const inner = this.#withFlags(flags, node.flags);
-        if (node.atomic) this.#keep(() => this.alternatives(node.body, inner, depth + 1));
+        const inner = this.withFlags(flags, node.flags);
+        if (node.atomic) this.keep(() => this.alternatives(node.body, inner, depth + 1));
         else this.alternatives(node.body, inner, depth + 1);
         return;
       }
       case "Assertion":
-        this.#add({ op: "place", place: this.#placeOf(node) });
+        this.add({ op: "place", place: this.placeOf(node) });
         return;
       case "LookaroundAssertion":
-        this.#look(node, flags, depth);
+        this.look(node, flags, depth);
         return;
       default:
-        throw this.#unsupported(node.type);
+        throw this.unsupported(node.type);
     }
   }
 
   /** One character of a set, if the node is that. */
-  #setOf(node: AlternativeElementNode, flags: Flags): CharacterSet | undefined {
+  private setOf(node: AlternativeElementNode, flags: Flags): CharacterSet | undefined {
     if (node.type !== "Character" && node.type !== "CharacterClass" && node.type !== "CharacterSet") return undefined;
     const key = JSON.stringify([node, flags.ignoreCase, flags.dotAll]);
-    const known = this.#sets.get(key);
+    const known = this.sets.get(key);
     if (known) return known;
     const set = new CharacterSet(
       node.type === "Character"
@@ -156,80 +156,80 @@ class Compiler {
             ? () => true
             : setOf(node),
     );
-    this.#sets.set(key, set);
+    this.sets.set(key, set);
     return set;
   }
 
-  #quantifier({ kind, min, max, body }: QuantifierNode, flags: Flags, depth: number): void {
-    const set = this.#setOf(body, flags);
+  private quantifier({ kind, min, max, body }: QuantifierNode, flags: Flags, depth: number): void {
+    const set = this.setOf(body, flags);
     const most = max ?? Number.POSITIVE_INFINITY;
     if (set && kind !== "lazy") {
-      this.#add({ op: "loop", set, min, max: most, atomic: kind === "possessive" });
+      this.add({ op: "loop", set, min, max: most, atomic: kind === "possessive" });
       return;
     }
-    if (kind === "possessive") this.#keep(() => this.#repeat({ min, max: most, lazy: false, body }, flags, depth));
-    else this.#repeat({ min, max: most, lazy: kind === "lazy", body }, flags, depth);
+    if (kind === "possessive") this.keep(() => this.repeat({ min, max: most, lazy: false, body }, flags, depth));
+    else this.repeat({ min, max: most, lazy: kind === "lazy", body }, flags, depth);
   }
 
-  #repeat(
+  private repeat(
     { min, max, lazy, body }: { min: number; max: number; lazy: boolean; body: AlternativeElementNode },
     flags: Flags,
     depth: number,
   ): void {
-    if (depth > DEEPEST) throw this.#unsupported(`more than ${DEEPEST} groups within each other`);
-    for (let i = 0; i < min; i++) this.#element(body, flags, depth + 1);
+    if (depth > DEEPEST) throw this.unsupported(`more than ${DEEPEST} groups within each other`);
+    for (let i = 0; i < min; i++) this.element(body, flags, depth + 1);
     if (Number.isFinite(max)) {
       const splits: (Instruction & { op: "split" })[] = [];
       for (let i = min; i < max; i++) {
-        splits.push(this.#split());
-        this.#element(body, flags, depth + 1);
+        splits.push(this.split());
+        this.element(body, flags, depth + 1);
       }
-      for (const split of splits) this.#leave(split, lazy);
+      for (const split of splits) this.leave(split, lazy);
       return;
     }
-    const to = this.#program.length;
-    const split = this.#split();
-    const register = this.#registers++;
-    this.#add({ op: "round", register });
-    this.#element(body, flags, depth + 1);
-    this.#add({ op: "again", register, to });
-    this.#leave(split, lazy);
+    const to = this.program.length;
+    const split = this.split();
+    const register = this.registers++;
+    this.add({ op: "round", register });
+    this.element(body, flags, depth + 1);
+    this.add({ op: "again", register, to });
+    this.leave(split, lazy);
   }
 
   /** The split's other way leads here; of a lazy one it is the first to be tried. */
-  #leave(split: Instruction & { op: "split" }, lazy: boolean): void {
+  private leave(split: Instruction & { op: "split" }, lazy: boolean): void {
     const inside = split.first;
-    split.first = lazy ? this.#program.length : inside;
-    split.second = lazy ? inside : this.#program.length;
+    split.first = lazy ? this.program.length : inside;
+    split.second = lazy ? inside : this.program.length;
   }
 
-  #keep(body: () => void): void {
-    const keep: Instruction & { op: "keep" } = { op: "keep", body: this.#program.length + 1, next: 0 };
-    this.#add(keep);
+  private keep(body: () => void): void {
+    const keep: Instruction & { op: "keep" } = { op: "keep", body: this.program.length + 1, next: 0 };
+    this.add(keep);
     body();
-    this.#add({ op: "end" });
-    keep.next = this.#program.length;
+    this.add({ op: "end" });
+    keep.next = this.program.length;
   }
 
-  #look({ kind, negate, body }: LookaroundAssertionNode, flags: Flags, depth: number): void {
+  private look({ kind, negate, body }: LookaroundAssertionNode, flags: Flags, depth: number): void {
     const ahead = kind === "lookahead";
-    const lengths = ahead ? [0] : [...new Set(body.map((alternative) => this.#length(alternative.body)))];
-    if (lengths.length > 1) throw this.#unsupported("lookbehind of several lengths");
+    const lengths = ahead ? [0] : [...new Set(body.map((alternative) => this.length(alternative.body)))];
+    if (lengths.length > 1) throw this.unsupported("lookbehind of several lengths");
     const look: Instruction & { op: "look" } = {
       op: "look",
       negate,
       behind: lengths[0],
-      body: this.#program.length + 1,
+      body: this.program.length + 1,
       next: 0,
     };
-    this.#add(look);
+    this.add(look);
     this.alternatives(body, flags, depth + 1);
-    this.#add({ op: "end" });
-    look.next = this.#program.length;
+    this.add({ op: "end" });
+    look.next = this.program.length;
   }
 
   /** Characters that nodes take, always as many. */
-  #length(nodes: readonly AlternativeElementNode[]): number {
+  private length(nodes: readonly AlternativeElementNode[]): number {
     return nodes.reduce((sum, node) => {
       switch (node.type) {
         case "Character":
@@ -240,19 +240,19 @@ class Compiler {
         case "LookaroundAssertion":
           return sum;
         case "Quantifier":
-          if (node.min === node.max) return sum + node.min * this.#length([node.body]);
+          if (node.min === node.max) return sum + node.min * this.length([node.body]);
           break;
         case "Group":
         case "CapturingGroup": {
-          const lengths = new Set(node.body.map((alternative) => this.#length(alternative.body)));
+          const lengths = new Set(node.body.map((alternative) => this.length(alternative.body)));
           if (lengths.size === 1) return sum + [...lengths][0];
         }
       }
-      throw this.#unsupported("lookbehind of several lengths");
+      throw this.unsupported("lookbehind of several lengths");
     }, 0);
   }
 
-  #placeOf({ kind, negate }: AssertionNode): Place {
+  private placeOf({ kind, negate }: AssertionNode): Place {
     switch (kind) {
       case "line_start":
         return "lineStart";
@@ -267,38 +267,38 @@ class Compiler {
       case "word_boundary":
         return negate ? "noWord" : "word";
       default:
-        throw this.#unsupported(kind);
+        throw this.unsupported(kind);
     }
   }
 
   /** Oniguruma lets "ss" match "ß" where case is ignored; here one character is one. */
-  #refuseFolds(nodes: readonly AlternativeElementNode[]): void {
+  private refuseFolds(nodes: readonly AlternativeElementNode[]): void {
     const text = nodes.map((node) => (node.type === "Character" ? String.fromCodePoint(node.value) : "\n")).join("");
     const lower = text.toLowerCase();
     const expands = [...text].some((character) => character.toUpperCase().length > character.length);
     if (expands || /ss|ff|f[il]|st|i\u0307|\u02bcn/u.test(lower)) {
-      throw this.#unsupported(`${JSON.stringify(text)} where case is ignored`);
+      throw this.unsupported(`${JSON.stringify(text)} where case is ignored`);
     }
   }
 
-  #split(): Instruction & { op: "split" } {
-    const split: Instruction & { op: "split" } = { op: "split", first: this.#program.length + 1, second: 0 };
-    this.#add(split);
+  private split(): Instruction & { op: "split" } {
+    const split: Instruction & { op: "split" } = { op: "split", first: this.program.length + 1, second: 0 };
+    this.add(split);
     return split;
   }
 
-  #jump(): Instruction & { op: "jump" } {
+  private jump(): Instruction & { op: "jump" } {
     const jump: Instruction & { op: "jump" } = { op: "jump", to: 0 };
-    this.#add(jump);
+    this.add(jump);
     return jump;
   }
 
-  #add(instruction: Instruction): void {
-    if (this.#program.length >= MOST_INSTRUCTIONS) throw this.#unsupported("so many repetitions");
-    this.#program.push(instruction);
+  private add(instruction: Instruction): void {
+    if (this.program.length >= MOST_INSTRUCTIONS) throw this.unsupported("so many repetitions");
+    this.program.push(instruction);
   }
 
-  #unsupported(what: string): UnsupportedError {
+  private unsupported(what: string): UnsupportedError {
     return new UnsupportedError(
       `tokenizer.json: the expression ${JSON.stringify(this.source.slice(0, 200))} has ${what}, which isn't supported.`,
     );

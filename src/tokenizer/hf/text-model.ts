@@ -15,33 +15,33 @@ export interface WordEncoding {
 }
 
 export class HfTextModel implements TextModel {
-  readonly #normalize: Normalize;
-  readonly #preTokenization: PreTokenization;
-  readonly #normalizedTokens: AddedTokens;
-  readonly #encoder: WordEncoder;
+  private readonly normalize: Normalize;
+  private readonly preTokenization: PreTokenization;
+  private readonly normalizedTokens: AddedTokens;
+  private readonly encoder: WordEncoder;
 
   constructor(json: Fields, added: readonly HfAddedToken[], words: WordEncoding) {
-    this.#normalize = normalizerOf(json.normalizer);
-    this.#preTokenization = preTokenizationOf(json.pre_tokenizer, words.spellsBytes);
-    this.#normalizedTokens = new AddedTokens(
-      added.filter((token) => token.normalized).map((token) => ({ ...token, text: this.#normalize(token.text) })),
+    this.normalize = normalizerOf(json.normalizer);
+    this.preTokenization = preTokenizationOf(json.pre_tokenizer, words.spellsBytes);
+    this.normalizedTokens = new AddedTokens(
+      added.filter((token) => token.normalized).map((token) => ({ ...token, text: this.normalize(token.text) })),
     );
-    this.#encoder = words.make(this.#preTokenization.byteLevel);
+    this.encoder = words.make(this.preTokenization.byteLevel);
   }
 
   encode(text: string, place: TextPlace, out: IdList): void {
-    const normalized = this.#normalize(text, place.check);
-    for (const section of this.#normalizedTokens.sections(normalized, place.parseSpecial)) {
+    const normalized = this.normalize(text, place.check);
+    for (const section of this.normalizedTokens.sections(normalized, place.parseSpecial)) {
       if ("token" in section) out.push(section.token.id);
-      else this.#encodePlain(section.text, place.first && section.start === 0, place, out);
+      else this.encodePlain(section.text, place.first && section.start === 0, place, out);
     }
   }
 
-  #encodePlain(text: string, first: boolean, { check }: TextPlace, out: IdList): void {
-    const words = this.#preTokenization.words(text, first, check);
+  private encodePlain(text: string, first: boolean, { check }: TextPlace, out: IdList): void {
+    const words = this.preTokenization.words(text, first, check);
     words.forEach((word, i) => {
       if (i % 1024 === 0) check?.();
-      this.#encoder.encodeWord(word, out, check);
+      this.encoder.encodeWord(word, out, check);
     });
   }
 }

@@ -10,14 +10,14 @@ import type { CallArguments, Value } from "./values.js";
 const DEEPEST = 2;
 
 export class BraceFormat {
-  readonly #args: CallArguments;
-  readonly #runtime: Runtime;
-  #automatic: number | undefined;
-  #manual = false;
+  private readonly args: CallArguments;
+  private readonly runtime: Runtime;
+  private automatic: number | undefined;
+  private manual = false;
 
   constructor(args: CallArguments, runtime: Runtime) {
-    this.#args = args;
-    this.#runtime = runtime;
+    this.args = args;
+    this.runtime = runtime;
   }
 
   format(text: string, depth = DEEPEST): string {
@@ -38,13 +38,13 @@ export class BraceFormat {
       }
       if (text[open] === "}") throw broken("Single '}' encountered in format string");
       const close = fieldEnd(text, open);
-      parts.push(this.#field(text.slice(open + 1, close), depth));
+      parts.push(this.field(text.slice(open + 1, close), depth));
       at = close + 1;
     }
-    return this.#runtime.budget.text(parts.join(""));
+    return this.runtime.budget.text(parts.join(""));
   }
 
-  #field(field: string, depth: number): string {
+  private field(field: string, depth: number): string {
     const colon = /^(?:\[[^\]]*\]|[^:[])*:/.exec(field)?.[0].length;
     const head = colon === undefined ? field : field.slice(0, colon - 1);
     const spec = colon === undefined ? "" : this.format(field.slice(colon), depth - 1);
@@ -52,42 +52,42 @@ export class BraceFormat {
     if (conversion !== undefined && !/^[rsa]$/.test(conversion)) {
       throw broken(`unknown conversion ${JSON.stringify(conversion)} in a format string`);
     }
-    const value = this.#lookUp(name ?? "");
-    const { budget } = this.#runtime;
+    const value = this.lookUp(name ?? "");
+    const { budget } = this.runtime;
     if (conversion === undefined) return formatValue(value, spec, budget);
     const text = { r: repr, s: toText, a: asciiRepr }[conversion as "r" | "s" | "a"](value, budget);
     return formatValue(text, spec, budget);
   }
 
-  #lookUp(field: string): Value {
+  private lookUp(field: string): Value {
     const [first] = /^[^.[]*/.exec(field) ?? [""];
     const rest = field.slice(first.length);
-    let value = this.#argument(first, rest);
+    let value = this.argument(first, rest);
     const steps = /\.([^.[]+)|\[([^\]]+)\]/y;
     while (steps.lastIndex < rest.length) {
       const step = steps.exec(rest);
       if (!step) throw broken("a field of a format string is malformed");
       const [, attribute, item] = step;
-      if (attribute !== undefined) value = this.#runtime.attribute(value, attribute);
-      else value = this.#runtime.item(value, /^\d+$/.test(item) ? BigInt(item) : item);
+      if (attribute !== undefined) value = this.runtime.attribute(value, attribute);
+      else value = this.runtime.item(value, /^\d+$/.test(item) ? BigInt(item) : item);
     }
     return value;
   }
 
-  #argument(name: string, rest: string): Value {
-    const { positional, named } = this.#args;
+  private argument(name: string, rest: string): Value {
+    const { positional, named } = this.args;
     const automatic = name === "" && rest === "";
     if (!automatic && !/^\d+$/.test(name)) {
       const value = named.get(name);
       if (value === undefined) throw broken(`a format string asks for ${JSON.stringify(name)}, which it does not get`);
       return value;
     }
-    if (automatic ? this.#manual : this.#automatic !== undefined && rest === "") {
+    if (automatic ? this.manual : this.automatic !== undefined && rest === "") {
       throw broken("a format string numbers some of its fields and others not");
     }
-    if (automatic) this.#automatic = (this.#automatic ?? -1) + 1;
-    else this.#manual ||= rest === "";
-    const value = positional[automatic ? (this.#automatic ?? 0) : Number(name)];
+    if (automatic) this.automatic = (this.automatic ?? -1) + 1;
+    else this.manual ||= rest === "";
+    const value = positional[automatic ? (this.automatic ?? 0) : Number(name)];
     if (value === undefined) throw broken("a format string has more fields than it gets values");
     return value;
   }

@@ -22,37 +22,37 @@ const WORK_OF_STEP = 512;
 const WORK_BETWEEN_CHECKS = 1 << 18;
 
 export class Budget {
-  readonly #options: BudgetOptions;
-  readonly #deadline: number;
-  #steps = 0;
-  #characters = 0;
-  #items = 0;
-  #depth = 0;
-  #work = 0;
+  private readonly options: BudgetOptions;
+  private readonly deadline: number;
+  private steps = 0;
+  private charactersMade = 0;
+  private itemsMade = 0;
+  private depth = 0;
+  private workSinceCheck = 0;
 
   constructor(options: BudgetOptions) {
-    this.#options = options;
-    this.#deadline = performance.now() + options.mostMilliseconds;
+    this.options = options;
+    this.deadline = performance.now() + options.mostMilliseconds;
   }
 
   step(): void {
-    if (++this.#steps > this.#options.mostSteps) {
-      throw new Fault("limit", `it takes more than ${this.#options.mostSteps} steps; it may never end.`);
+    if (++this.steps > this.options.mostSteps) {
+      throw new Fault("limit", `it takes more than ${this.options.mostSteps} steps; it may never end.`);
     }
     this.work(WORK_OF_STEP);
   }
 
   /** Looking at `amount` characters or items. */
   work(amount: number): void {
-    this.#work += amount;
-    if (this.#work >= WORK_BETWEEN_CHECKS) this.#lookUp();
+    this.workSinceCheck += amount;
+    if (this.workSinceCheck >= WORK_BETWEEN_CHECKS) this.lookUp();
   }
 
   /** Call before a text of so many characters is made. */
   characters(count: number): void {
-    this.#characters += count;
-    const most = this.#options.mostCharacters;
-    if (count > this.#options.longestText || this.#characters > most) {
+    this.charactersMade += count;
+    const most = this.options.mostCharacters;
+    if (count > this.options.longestText || this.charactersMade > most) {
       throw new Fault("limit", `it makes a text that is too large, or too many (${most} characters altogether).`);
     }
     this.work(count);
@@ -60,9 +60,9 @@ export class Budget {
 
   /** Call before so many items are added to a list. */
   items(count: number): void {
-    this.#items += count;
-    const most = this.#options.mostItems;
-    if (!(this.#items <= most)) {
+    this.itemsMade += count;
+    const most = this.options.mostItems;
+    if (!(this.itemsMade <= most)) {
       throw new Fault("limit", `it makes a list that is too large, or too many (${most} items altogether).`);
     }
     this.work(count * 8);
@@ -75,23 +75,23 @@ export class Budget {
   }
 
   enter(): void {
-    if (++this.#depth > DEEPEST) throw new Fault("unsupported", `it nests more than ${DEEPEST} deep.`);
+    if (++this.depth > DEEPEST) throw new Fault("unsupported", `it nests more than ${DEEPEST} deep.`);
   }
 
   leave(): void {
-    this.#depth--;
+    this.depth--;
   }
 
-  #lookUp(): void {
-    this.#work = 0;
-    if (performance.now() > this.#deadline) {
+  private lookUp(): void {
+    this.workSinceCheck = 0;
+    if (performance.now() > this.deadline) {
       throw new Fault(
         "limit",
-        `it takes more than ${Math.ceil(this.#options.mostMilliseconds) / 1000} seconds; it may never end.`,
+        `it takes more than ${Math.ceil(this.options.mostMilliseconds) / 1000} seconds; it may never end.`,
       );
     }
     try {
-      this.#options.check?.();
+      this.options.check?.();
     } catch (reason) {
       throw new Interrupt(reason);
     }

@@ -16,21 +16,21 @@ type Of<Kind extends Expression["kind"]> = Extract<Expression, { kind: Kind }>;
 const ITEMS_OF_DICT = 8;
 
 export class Evaluator {
-  readonly #runtime: Runtime;
+  private readonly runtime: Runtime;
 
   constructor(runtime: Runtime) {
-    this.#runtime = runtime;
+    this.runtime = runtime;
   }
 
   /** @param body what a filter without a value of its own works on */
   evaluate(expression: Expression, scope: Scope, body?: Value): Value {
     if (expression.kind === "constant") return expression.value;
-    const { budget } = this.#runtime;
+    const { budget } = this.runtime;
     budget.step();
-    if (expression.kind === "name") return this.#name(expression.name, scope);
+    if (expression.kind === "name") return this.name(expression.name, scope);
     budget.enter();
     try {
-      return this.#compound(expression, scope, body);
+      return this.compound(expression, scope, body);
     } catch (error) {
       if (error instanceof Fault) error.line ??= expression.line;
       throw error;
@@ -39,19 +39,19 @@ export class Evaluator {
     }
   }
 
-  #name(name: string, scope: Scope): Value {
+  private name(name: string, scope: Scope): Value {
     const value = scope.get(name);
     return value === undefined ? new Undefined(`'${name}' is undefined`) : value;
   }
 
-  #compound(expression: Expression, scope: Scope, body: Value | undefined): Value {
+  private compound(expression: Expression, scope: Scope, body: Value | undefined): Value {
     const of = (part: Expression) => this.evaluate(part, scope, body);
-    const runtime = this.#runtime;
+    const runtime = this.runtime;
     switch (expression.kind) {
       case "constant":
         return expression.value;
       case "name":
-        return this.#name(expression.name, scope);
+        return this.name(expression.name, scope);
       case "attribute":
         return getAttribute(of(expression.object), expression.name, runtime);
       case "item":
@@ -70,25 +70,25 @@ export class Evaluator {
         return signed(expression.negative, of(expression.value));
       case "and":
       case "or":
-        return this.#logic(expression, of);
+        return this.logic(expression, of);
       case "choice":
-        return this.#choice(expression, of);
+        return this.choice(expression, of);
       case "compare":
-        return this.#compare(expression, of);
+        return this.compare(expression, of);
       case "arithmetic":
-        return this.#arithmetic(expression, of);
+        return this.arithmetic(expression, of);
       case "concat":
-        return this.#concat(expression, of);
+        return this.concat(expression, of);
       case "slice":
-        return this.#slice(expression, of);
+        return this.slice(expression, of);
       case "dict":
-        return this.#dict(expression, of);
+        return this.dict(expression, of);
       default:
-        return this.#series(expression, of);
+        return this.series(expression, of);
     }
   }
 
-  #logic({ kind, parts }: Of<"and" | "or">, of: (part: Expression) => Value): Value {
+  private logic({ kind, parts }: Of<"and" | "or">, of: (part: Expression) => Value): Value {
     let value: Value = null;
     for (const part of parts) {
       value = of(part);
@@ -97,7 +97,7 @@ export class Evaluator {
     return value;
   }
 
-  #choice({ test, value, otherwise, line }: Of<"choice">, of: (part: Expression) => Value): Value {
+  private choice({ test, value, otherwise, line }: Of<"choice">, of: (part: Expression) => Value): Value {
     if (isTrue(of(test))) return of(value);
     if (otherwise) return of(otherwise);
     return new Undefined(
@@ -105,49 +105,49 @@ export class Evaluator {
     );
   }
 
-  #compare({ first, rest }: Of<"compare">, of: (part: Expression) => Value): Value {
+  private compare({ first, rest }: Of<"compare">, of: (part: Expression) => Value): Value {
     let left = of(first);
     for (const { operator, value } of rest) {
       const right = of(value);
-      if (!compare(operator, left, right, this.#runtime.budget)) return false;
+      if (!compare(operator, left, right, this.runtime.budget)) return false;
       left = right;
     }
     return true;
   }
 
-  #arithmetic({ first, rest }: Of<"arithmetic">, of: (part: Expression) => Value): Value {
+  private arithmetic({ first, rest }: Of<"arithmetic">, of: (part: Expression) => Value): Value {
     return rest.reduce(
-      (left, { operator, value }) => arithmetic(operator, left, of(value), this.#runtime.budget),
+      (left, { operator, value }) => arithmetic(operator, left, of(value), this.runtime.budget),
       of(first),
     );
   }
 
-  #concat({ parts }: Of<"concat">, of: (part: Expression) => Value): Value {
-    const { budget } = this.#runtime;
+  private concat({ parts }: Of<"concat">, of: (part: Expression) => Value): Value {
+    const { budget } = this.runtime;
     return budget.text(parts.map((part) => toText(of(part), budget)).join(""));
   }
 
-  #slice({ object, start, stop, step }: Of<"slice">, of: (part: Expression) => Value): Value {
+  private slice({ object, start, stop, step }: Of<"slice">, of: (part: Expression) => Value): Value {
     const value = of(object);
     const bound = (part: Expression | undefined) => (part ? of(part) : undefined);
-    return slice(value, { start: bound(start), stop: bound(stop), step: bound(step) }, this.#runtime);
+    return slice(value, { start: bound(start), stop: bound(stop), step: bound(step) }, this.runtime);
   }
 
-  #dict({ entries }: Of<"dict">, of: (part: Expression) => Value): Value {
-    this.#runtime.budget.items(ITEMS_OF_DICT * (entries.length + 1));
+  private dict({ entries }: Of<"dict">, of: (part: Expression) => Value): Value {
+    this.runtime.budget.items(ITEMS_OF_DICT * (entries.length + 1));
     const dict = new Dict();
     for (const { key, value } of entries) dict.set(of(key), of(value));
     return dict;
   }
 
-  #series({ kind, items }: Of<"list" | "tuple">, of: (part: Expression) => Value): Value {
-    this.#runtime.budget.items(items.length + 1);
+  private series({ kind, items }: Of<"list" | "tuple">, of: (part: Expression) => Value): Value {
+    this.runtime.budget.items(items.length + 1);
     const values = items.map(of);
     return kind === "tuple" ? new Tuple(values) : values;
   }
 
   arguments({ positional, named, spread, spreadNamed }: Arguments, scope: Scope, body?: Value): CallArguments {
-    const { budget } = this.#runtime;
+    const { budget } = this.runtime;
     const values = positional.map((part) => this.evaluate(part, scope, body));
     if (spread) {
       for (const value of iterate(this.evaluate(spread, scope, body), budget)) {

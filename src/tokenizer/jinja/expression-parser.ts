@@ -8,7 +8,7 @@ const POWERS: ReadonlySet<string> = new Set(["**"]);
 const COMPARISONS: ReadonlySet<string> = new Set(["==", "!=", "<", ">", "<=", ">="]);
 export class ExpressionParser extends OperandParser {
   override expression(): Expression {
-    return this.tokens.nested(() => this.#choice());
+    return this.tokens.nested(() => this.choice());
   }
 
   /** One expression or, with commas, a tuple; `choice`: whether `a if b` is part of it. */
@@ -17,8 +17,8 @@ export class ExpressionParser extends OperandParser {
     const { line } = tokens.current;
     const items: Expression[] = [];
     let isTuple = false;
-    while (!this.#endsTuple()) {
-      items.push(choice ? this.expression() : tokens.nested(() => this.#or()));
+    while (!this.endsTuple()) {
+      items.push(choice ? this.expression() : tokens.nested(() => this.or()));
       if (!tokens.skip("operator", ",")) break;
       isTuple = true;
     }
@@ -29,31 +29,31 @@ export class ExpressionParser extends OperandParser {
 
   /** An expression without `a if b`. */
   withoutChoice(): Expression {
-    return this.tokens.nested(() => this.#or());
+    return this.tokens.nested(() => this.or());
   }
 
-  #endsTuple(): boolean {
+  private endsTuple(): boolean {
     const { tokens } = this;
     return tokens.is("blockEnd") || tokens.is("printEnd") || tokens.isOperator(")") || tokens.is("name", "in");
   }
 
-  #choice(): Expression {
+  private choice(): Expression {
     const { tokens } = this;
     const { line } = tokens.current;
-    let value = this.#or();
+    let value = this.or();
     while (tokens.skip("name", "if")) {
-      const test = this.#or();
+      const test = this.or();
       const otherwise = tokens.skip("name", "else") ? this.expression() : undefined;
       value = { kind: "choice", test, value, otherwise, line };
     }
     return value;
   }
 
-  #or(): Expression {
-    return this.#logic("or", () => this.#logic("and", () => this.#not()));
+  private or(): Expression {
+    return this.logic("or", () => this.logic("and", () => this.not()));
   }
 
-  #logic(kind: "and" | "or", part: () => Expression): Expression {
+  private logic(kind: "and" | "or", part: () => Expression): Expression {
     const { line } = this.tokens.current;
     const first = part();
     if (!this.tokens.is("name", kind)) return first;
@@ -62,23 +62,23 @@ export class ExpressionParser extends OperandParser {
     return { kind, parts, line };
   }
 
-  #not(): Expression {
+  private not(): Expression {
     const { line } = this.tokens.current;
-    if (!this.tokens.skip("name", "not")) return this.#compare();
-    return { kind: "not", value: this.tokens.nested(() => this.#not()), line };
+    if (!this.tokens.skip("name", "not")) return this.compare();
+    return { kind: "not", value: this.tokens.nested(() => this.not()), line };
   }
 
-  #compare(): Expression {
+  private compare(): Expression {
     const { line } = this.tokens.current;
-    const first = this.#sum();
+    const first = this.sum();
     const rest: Operand<CompareOperator>[] = [];
-    for (let operator = this.#comparison(); operator; operator = this.#comparison()) {
-      rest.push({ operator, value: this.#sum() });
+    for (let operator = this.comparison(); operator; operator = this.comparison()) {
+      rest.push({ operator, value: this.sum() });
     }
     return rest.length === 0 ? first : { kind: "compare", first, rest, line };
   }
 
-  #comparison(): CompareOperator | undefined {
+  private comparison(): CompareOperator | undefined {
     const { tokens } = this;
     const { text } = tokens.current;
     if (tokens.is("operator") && isComparison(text)) {
@@ -93,24 +93,24 @@ export class ExpressionParser extends OperandParser {
     return "not in";
   }
 
-  #sum(): Expression {
-    return this.#arithmetic(SUMS, () => this.#concat());
+  private sum(): Expression {
+    return this.arithmetic(SUMS, () => this.concat());
   }
 
-  #concat(): Expression {
+  private concat(): Expression {
     const { line } = this.tokens.current;
-    const first = this.#product();
+    const first = this.product();
     if (!this.tokens.isOperator("~")) return first;
     const parts = [first];
-    while (this.tokens.skip("operator", "~")) parts.push(this.#product());
+    while (this.tokens.skip("operator", "~")) parts.push(this.product());
     return { kind: "concat", parts, line };
   }
 
-  #product(): Expression {
-    return this.#arithmetic(PRODUCTS, () => this.#arithmetic(POWERS, () => this.signed(true)));
+  private product(): Expression {
+    return this.arithmetic(PRODUCTS, () => this.arithmetic(POWERS, () => this.signed(true)));
   }
 
-  #arithmetic(operators: ReadonlySet<string>, operand: () => Expression): Expression {
+  private arithmetic(operators: ReadonlySet<string>, operand: () => Expression): Expression {
     const { tokens } = this;
     const { line } = tokens.current;
     const first = operand();

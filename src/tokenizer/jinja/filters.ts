@@ -1,12 +1,11 @@
 /** The filters of Jinja2, by name. */
 import { unsupported } from "./fault.js";
+import type { Filter } from "./filter.js";
 import type { Runtime } from "./runtime.js";
 import { SEQUENCE_FILTERS } from "./sequence-filters.js";
 import { TEXT_FILTERS } from "./text-filters.js";
 import { VALUE_FILTERS } from "./value-filters.js";
 import type { CallArguments, Value } from "./values.js";
-
-export type Filter = (value: Value, args: CallArguments, runtime: Runtime) => Value;
 
 const FILTERS: ReadonlyMap<string, Filter> = new Map([
   ...Object.entries(TEXT_FILTERS),

@@ -53,28 +53,28 @@ function namespaceOf(args: CallArguments, runtime: Runtime): Namespace {
 /** Gives its items in turn. */
 class Cycler extends Thing {
   override readonly typeName = "Cycler";
-  readonly #items: readonly Value[];
-  #at = 0;
+  private readonly items: readonly Value[];
+  private at = 0;
 
   constructor(items: readonly Value[]) {
     super();
     if (items.length === 0) throw broken("at least one item has to be provided");
-    this.#items = items;
+    this.items = items;
   }
 
   override attribute(name: string): Value | undefined {
-    if (name === "current") return this.#items[this.#at];
-    if (name === "next") return new NativeFunction(name, () => this.#next());
+    if (name === "current") return this.items[this.at];
+    if (name === "next") return new NativeFunction(name, () => this.next());
     if (name !== "reset") return undefined;
     return new NativeFunction(name, () => {
-      this.#at = 0;
+      this.at = 0;
       return null;
     });
   }
 
-  #next(): Value {
-    const item = this.#items[this.#at];
-    this.#at = (this.#at + 1) % this.#items.length;
+  private next(): Value {
+    const item = this.items[this.at];
+    this.at = (this.at + 1) % this.items.length;
     return item;
   }
 }
@@ -82,17 +82,17 @@ class Cycler extends Thing {
 /** Nothing the first time, its text from then on. */
 class Joiner extends Callable {
   override readonly typeName = "Joiner";
-  readonly #text: Value;
-  #used = false;
+  private readonly separator: Value;
+  private used = false;
 
   constructor(text: Value) {
     super();
-    this.#text = text;
+    this.separator = text;
   }
 
   override call(): Value {
-    if (this.#used) return this.#text;
-    this.#used = true;
+    if (this.used) return this.separator;
+    this.used = true;
     return "";
   }
 }

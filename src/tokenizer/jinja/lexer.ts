@@ -46,173 +46,173 @@ const END_RAW = /\{%[-+]?\s*endraw\s*[-+]?%\}/g;
 const CLOSING: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
 
 class Lexer {
-  readonly #source: string;
-  readonly #tokens: Token[] = [];
-  #at = 0;
-  #line = 1;
+  private readonly source: string;
+  private readonly tokens: Token[] = [];
+  private at = 0;
+  private line = 1;
   /** Whether what comes begins a line, so that white space before a block goes. */
-  #startsLine = true;
+  private startsLine = true;
 
   constructor(source: string) {
-    this.#source = source;
+    this.source = source;
   }
 
   run(): Token[] {
-    const source = this.#source;
-    while (this.#at < source.length) {
-      OPENINGS.lastIndex = this.#at;
+    const source = this.source;
+    while (this.at < source.length) {
+      OPENINGS.lastIndex = this.at;
       const opening = OPENINGS.exec(source);
       if (!opening) {
-        this.#text(source.slice(this.#at));
-        this.#moveTo(source.length);
+        this.text(source.slice(this.at));
+        this.moveTo(source.length);
         break;
       }
-      this.#open(opening.index);
+      this.open(opening.index);
     }
-    this.#push("end", "");
-    return this.#tokens;
+    this.push("end", "");
+    return this.tokens;
   }
 
   /** Text up to an opening, then what it opens. */
-  #open(at: number): void {
-    const kind = this.#source[at + 1];
-    const sign = /[-+]/.exec(this.#source.charAt(at + 2))?.[0] ?? "";
-    this.#text(this.#before(this.#source.slice(this.#at, at), sign, kind !== "{"));
+  private open(at: number): void {
+    const kind = this.source[at + 1];
+    const sign = /[-+]/.exec(this.source.charAt(at + 2))?.[0] ?? "";
+    this.text(this.before(this.source.slice(this.at, at), sign, kind !== "{"));
     const begin = at + 2 + sign.length;
-    if (kind === "#") this.#comment(at, begin);
-    else if (kind === "%" && this.#raw(begin)) return;
-    else this.#expression(at, begin, kind === "%");
+    if (kind === "#") this.comment(at, begin);
+    else if (kind === "%" && this.raw(begin)) return;
+    else this.expression(at, begin, kind === "%");
   }
 
   /** Text before a tag, without the white space that the tag takes. */
-  #before(text: string, sign: string, isBlock: boolean): string {
+  private before(text: string, sign: string, isBlock: boolean): string {
     if (sign === "-") return strip(text, "right");
     if (sign === "+" || !isBlock) return text;
     const lineStart = text.lastIndexOf("\n") + 1;
-    return (lineStart > 0 || this.#startsLine) && isBlank(text, lineStart) ? text.slice(0, lineStart) : text;
+    return (lineStart > 0 || this.startsLine) && isBlank(text, lineStart) ? text.slice(0, lineStart) : text;
   }
 
-  #comment(at: number, begin: number): void {
-    const end = this.#source.indexOf("#}", begin);
+  private comment(at: number, begin: number): void {
+    const end = this.source.indexOf("#}", begin);
     if (end < 0) {
-      this.#moveTo(begin === this.#source.length ? begin : at);
-      if (this.#at === begin) return;
-      throw broken("a comment has no end (#}).", this.#line);
+      this.moveTo(begin === this.source.length ? begin : at);
+      if (this.at === begin) return;
+      throw broken("a comment has no end (#}).", this.line);
     }
-    const sign = end > begin ? this.#source.charAt(end - 1) : "";
-    this.#moveTo(end + 2);
-    this.#after(sign);
+    const sign = end > begin ? this.source.charAt(end - 1) : "";
+    this.moveTo(end + 2);
+    this.after(sign);
   }
 
-  #raw(begin: number): boolean {
+  private raw(begin: number): boolean {
     RAW.lastIndex = begin;
-    const tag = RAW.exec(this.#source);
+    const tag = RAW.exec(this.source);
     if (!tag) return false;
-    this.#moveTo(begin + tag[0].length);
-    if (tag[0].endsWith("-%}")) this.#skipSpace();
-    END_RAW.lastIndex = this.#at;
-    const end = END_RAW.exec(this.#source);
+    this.moveTo(begin + tag[0].length);
+    if (tag[0].endsWith("-%}")) this.skipSpace();
+    END_RAW.lastIndex = this.at;
+    const end = END_RAW.exec(this.source);
     // At the very end of a template Jinja2 does not miss it.
-    if (!end && this.#at === this.#source.length) return true;
-    if (!end) throw broken("a raw block has no end ({% endraw %}).", this.#line);
-    this.#startsLine = this.#source[this.#at - 1] === "\n";
+    if (!end && this.at === this.source.length) return true;
+    if (!end) throw broken("a raw block has no end ({% endraw %}).", this.line);
+    this.startsLine = this.source[this.at - 1] === "\n";
     const sign = end[0].charAt(2);
-    this.#text(this.#before(this.#source.slice(this.#at, end.index), sign, true));
-    this.#moveTo(end.index + end[0].length);
-    this.#after(end[0].charAt(end[0].length - 3));
+    this.text(this.before(this.source.slice(this.at, end.index), sign, true));
+    this.moveTo(end.index + end[0].length);
+    this.after(end[0].charAt(end[0].length - 3));
     return true;
   }
 
   /** What a closing tag takes of the text after it: its sign decides. */
-  #after(sign: string): void {
-    if (sign === "-") this.#skipSpace();
-    else if (sign !== "+" && this.#source[this.#at] === "\n") this.#moveTo(this.#at + 1);
-    this.#startsLine = this.#source[this.#at - 1] === "\n";
+  private after(sign: string): void {
+    if (sign === "-") this.skipSpace();
+    else if (sign !== "+" && this.source[this.at] === "\n") this.moveTo(this.at + 1);
+    this.startsLine = this.source[this.at - 1] === "\n";
   }
 
-  #expression(at: number, begin: number, isBlock: boolean): void {
-    this.#moveTo(at);
-    this.#push(isBlock ? "blockBegin" : "printBegin", this.#source.slice(at, begin));
-    this.#moveTo(begin);
+  private expression(at: number, begin: number, isBlock: boolean): void {
+    this.moveTo(at);
+    this.push(isBlock ? "blockBegin" : "printBegin", this.source.slice(at, begin));
+    this.moveTo(begin);
     const open: string[] = [];
     for (;;) {
-      this.#skipSpace();
-      if (this.#at >= this.#source.length)
-        throw broken(`unexpected end of the template inside ${isBlock ? "{%" : "{{"}.`, this.#line);
-      if (open.length === 0 && this.#close(isBlock)) return;
-      this.#token(open);
+      this.skipSpace();
+      if (this.at >= this.source.length)
+        throw broken(`unexpected end of the template inside ${isBlock ? "{%" : "{{"}.`, this.line);
+      if (open.length === 0 && this.close(isBlock)) return;
+      this.token(open);
     }
   }
 
-  #close(isBlock: boolean): boolean {
+  private close(isBlock: boolean): boolean {
     const end = isBlock ? "%}" : "}}";
-    const sign = this.#source.charAt(this.#at);
-    const signed = (sign === "-" || (sign === "+" && isBlock)) && this.#source.startsWith(end, this.#at + 1);
-    if (!signed && !this.#source.startsWith(end, this.#at)) return false;
-    this.#push(isBlock ? "blockEnd" : "printEnd", end);
-    this.#moveTo(this.#at + end.length + (signed ? 1 : 0));
-    if (signed && sign === "-") this.#skipSpace();
-    else if (isBlock) this.#after(signed ? sign : "");
-    this.#startsLine = this.#source[this.#at - 1] === "\n";
+    const sign = this.source.charAt(this.at);
+    const signed = (sign === "-" || (sign === "+" && isBlock)) && this.source.startsWith(end, this.at + 1);
+    if (!signed && !this.source.startsWith(end, this.at)) return false;
+    this.push(isBlock ? "blockEnd" : "printEnd", end);
+    this.moveTo(this.at + end.length + (signed ? 1 : 0));
+    if (signed && sign === "-") this.skipSpace();
+    else if (isBlock) this.after(signed ? sign : "");
+    this.startsLine = this.source[this.at - 1] === "\n";
     return true;
   }
 
-  #token(open: string[]): void {
-    const source = this.#source;
-    const at = this.#at;
+  private token(open: string[]): void {
+    const source = this.source;
+    const at = this.at;
     const quote = source[at];
     if (quote === "'" || quote === '"') {
-      const { text, end } = readString(source, at, this.#line);
-      this.#push("string", text);
-      this.#moveTo(end);
+      const { text, end } = readString(source, at, this.line);
+      this.push("string", text);
+      this.moveTo(end);
       return;
     }
     const number = source[at - 1] === "." ? undefined : match(NUMBER, source, at);
-    if (number !== undefined) this.#take("float", number);
-    else this.#word(open);
+    if (number !== undefined) this.take("float", number);
+    else this.word(open);
   }
 
-  #word(open: string[]): void {
-    const integer = match(INTEGER, this.#source, this.#at);
-    const name = integer === undefined ? match(NAME, this.#source, this.#at) : undefined;
-    if (integer !== undefined) this.#take("integer", integer);
-    else if (name !== undefined) this.#take("name", name);
-    else this.#operator(open);
+  private word(open: string[]): void {
+    const integer = match(INTEGER, this.source, this.at);
+    const name = integer === undefined ? match(NAME, this.source, this.at) : undefined;
+    if (integer !== undefined) this.take("integer", integer);
+    else if (name !== undefined) this.take("name", name);
+    else this.operator(open);
   }
 
-  #operator(open: string[]): void {
-    const operator = match(OPERATOR, this.#source, this.#at);
+  private operator(open: string[]): void {
+    const operator = match(OPERATOR, this.source, this.at);
     if (operator === undefined)
-      throw broken(`unexpected character ${JSON.stringify(this.#source[this.#at])}.`, this.#line);
+      throw broken(`unexpected character ${JSON.stringify(this.source[this.at])}.`, this.line);
     if ("([{".includes(operator)) open.push(operator);
     else if (operator in CLOSING && open.pop() !== CLOSING[operator]) {
-      throw broken(`unexpected ${JSON.stringify(operator)}.`, this.#line);
+      throw broken(`unexpected ${JSON.stringify(operator)}.`, this.line);
     }
-    this.#take("operator", operator);
+    this.take("operator", operator);
   }
 
-  #take(kind: TokenKind, text: string): void {
-    this.#push(kind, text);
-    this.#moveTo(this.#at + text.length);
+  private take(kind: TokenKind, text: string): void {
+    this.push(kind, text);
+    this.moveTo(this.at + text.length);
   }
 
-  #text(text: string): void {
-    if (text !== "") this.#push("text", text);
+  private text(text: string): void {
+    if (text !== "") this.push("text", text);
   }
 
-  #push(kind: TokenKind, text: string): void {
-    this.#tokens.push({ kind, text, line: this.#line });
+  private push(kind: TokenKind, text: string): void {
+    this.tokens.push({ kind, text, line: this.line });
   }
 
-  #skipSpace(): void {
-    let at = this.#at;
-    while (at < this.#source.length && isSpace(this.#source.charCodeAt(at))) at++;
-    this.#moveTo(at);
+  private skipSpace(): void {
+    let at = this.at;
+    while (at < this.source.length && isSpace(this.source.charCodeAt(at))) at++;
+    this.moveTo(at);
   }
 
-  #moveTo(to: number): void {
-    for (let i = this.#at; i < to; i++) if (this.#source.charCodeAt(i) === 10) this.#line++;
-    this.#at = to;
+  private moveTo(to: number): void {
+    for (let i = this.at; i < to; i++) if (this.source.charCodeAt(i) === 10) this.line++;
+    this.at = to;
   }
 }
 

@@ -9,26 +9,26 @@ export type MacroRunner = (definition: MacroDefinition, values: ReadonlyMap<stri
 
 export class Macro extends Callable {
   override readonly typeName = "Macro";
-  readonly #definition: MacroDefinition;
-  readonly #scope: Scope;
-  readonly #run: MacroRunner;
+  private readonly definition: MacroDefinition;
+  private readonly scope: Scope;
+  private readonly run: MacroRunner;
 
   constructor(definition: MacroDefinition, scope: Scope, run: MacroRunner) {
     super();
-    this.#definition = definition;
-    this.#scope = scope;
-    this.#run = run;
+    this.definition = definition;
+    this.scope = scope;
+    this.run = run;
   }
 
   override get text(): string {
-    return `<Macro '${this.#definition.name}'>`;
+    return `<Macro '${this.definition.name}'>`;
   }
 
   override attribute(name: string): Value | undefined {
-    const { parameters, uses } = this.#definition;
+    const { parameters, uses } = this.definition;
     switch (name) {
       case "name":
-        return this.#definition.name;
+        return this.definition.name;
       case "arguments":
         return new Tuple(parameters.map((parameter) => parameter.name));
       case "catch_kwargs":
@@ -43,7 +43,7 @@ export class Macro extends Callable {
   }
 
   override call({ positional, named }: CallArguments): Value {
-    const { name, parameters, uses } = this.#definition;
+    const { name, parameters, uses } = this.definition;
     const values = new Map<string, Value>();
     parameters.forEach((parameter, i) => {
       if (i < positional.length) values.set(parameter.name, positional[i]);
@@ -61,6 +61,6 @@ export class Macro extends Callable {
     const more = positional.slice(parameters.length);
     if (uses.has("varargs")) values.set("varargs", new Tuple(more));
     else if (more.length > 0) throw broken(`macro '${name}' takes not more than ${parameters.length} argument(s)`);
-    return this.#run(this.#definition, values, this.#scope);
+    return this.run(this.definition, values, this.scope);
   }
 }

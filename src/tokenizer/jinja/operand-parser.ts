@@ -23,11 +23,11 @@ export const NO_ARGUMENTS: Arguments = { positional: [], named: [], spread: unde
 export abstract class OperandParser {
   readonly tokens: TokenStream;
   /** Told of every variable that is read. */
-  readonly #onName: (name: string) => void;
+  private readonly onName: (name: string) => void;
 
   constructor(tokens: TokenStream, onName: (name: string) => void) {
     this.tokens = tokens;
-    this.#onName = onName;
+    this.onName = onName;
   }
 
   abstract expression(): Expression;
@@ -42,12 +42,12 @@ export abstract class OperandParser {
       const negative = tokens.next().text === "-";
       value = { kind: "sign", negative, value: tokens.nested(() => this.signed(false)), line };
     } else {
-      value = this.#primary();
+      value = this.primary();
     }
-    return this.#chain(value, filters);
+    return this.chain(value, filters);
   }
 
-  #chain(start: Expression, filters: boolean): Expression {
+  private chain(start: Expression, filters: boolean): Expression {
     const { tokens } = this;
     let value = start;
     for (let length = 0; ; length++) {
@@ -56,10 +56,10 @@ export abstract class OperandParser {
         throw broken(`more than ${LONGEST_CHAIN} filters or attributes follow each other.`, line);
       const filtered = value.kind === "filter" || value.kind === "test";
       const subscript = tokens.isOperator(".") || tokens.isOperator("[");
-      if (subscript && !(filtered && length > 0)) value = this.#subscript(value);
+      if (subscript && !(filtered && length > 0)) value = this.subscript(value);
       else if (tokens.isOperator("(")) value = { kind: "call", callee: value, args: this.arguments(), line };
       else if (filters && tokens.isOperator("|")) value = this.filters(value, 1);
-      else if (filters && tokens.is("name", "is")) value = this.#test(value);
+      else if (filters && tokens.is("name", "is")) value = this.test(value);
       else return value;
     }
   }
@@ -71,7 +71,7 @@ export abstract class OperandParser {
     for (let count = 0; count < most && (value === undefined || tokens.isOperator("|")); count++) {
       const { line } = tokens.current;
       if (value !== undefined || count > 0) tokens.next();
-      const name = this.#dotted();
+      const name = this.dotted();
       const args = tokens.isOperator("(") ? this.arguments() : NO_ARGUMENTS;
       value = { kind: "filter", value, name, args, line };
     }
@@ -79,37 +79,37 @@ export abstract class OperandParser {
     return value;
   }
 
-  #dotted(): string {
+  private dotted(): string {
     let name = this.tokens.expect("name").text;
     while (this.tokens.skip("operator", ".")) name += `.${this.tokens.expect("name").text}`;
     return name;
   }
 
-  #test(value: Expression): Expression {
+  private test(value: Expression): Expression {
     const { tokens } = this;
     const { line } = tokens.next();
     const negated = tokens.skip("name", "not");
-    const name = this.#dotted();
-    const test: Expression = { kind: "test", value, name, args: this.#testArguments(), line };
+    const name = this.dotted();
+    const test: Expression = { kind: "test", value, name, args: this.testArguments(), line };
     return negated ? { kind: "not", value: test, line } : test;
   }
 
-  #testArguments(): Arguments {
+  private testArguments(): Arguments {
     const { tokens } = this;
     if (tokens.isOperator("(")) return this.arguments();
     const { kind, text, line } = tokens.current;
     const begins = kind === "name" ? !AFTER_TEST.has(text) : kind !== "operator" || text === "[" || text === "{";
     if (!begins || kind === "blockEnd" || kind === "printEnd" || kind === "end") return NO_ARGUMENTS;
     if (kind === "name" && text === "is") throw broken("tests can't follow each other with is.", line);
-    return { ...NO_ARGUMENTS, positional: [tokens.nested(() => this.#subscripts(this.#primary()))] };
+    return { ...NO_ARGUMENTS, positional: [tokens.nested(() => this.subscripts(this.primary()))] };
   }
 
   /** A value with its attributes, items and calls, without filters. */
-  #subscripts(value: Expression): Expression {
-    return this.#chain(value, false);
+  private subscripts(value: Expression): Expression {
+    return this.chain(value, false);
   }
 
-  #subscript(object: Expression): Expression {
+  private subscript(object: Expression): Expression {
     const { tokens } = this;
     const { line, text } = tokens.next();
     if (text === ".") {
@@ -117,7 +117,7 @@ export abstract class OperandParser {
       const index = integerOf(tokens.expect("integer").text);
       return { kind: "item", object, index: { kind: "constant", value: index, line }, line };
     }
-    const first = this.#subscribed(object);
+    const first = this.subscribed(object);
     if (first.kind === "slice" && first.object === object) {
       tokens.expect("operator", "]");
       return first;
@@ -130,7 +130,7 @@ export abstract class OperandParser {
   }
 
   /** What stands between brackets: an index, or a slice of `object`. */
-  #subscribed(object: Expression): Expression {
+  private subscribed(object: Expression): Expression {
     const { tokens } = this;
     const { line } = tokens.current;
     const start = tokens.isOperator(":") ? undefined : this.expression();
@@ -174,7 +174,7 @@ export abstract class OperandParser {
     return { positional, named, spread, spreadNamed };
   }
 
-  #primary(): Expression {
+  private primary(): Expression {
     const { tokens } = this;
     const { kind, text, line } = tokens.current;
     switch (kind) {
@@ -182,7 +182,7 @@ export abstract class OperandParser {
         tokens.next();
         const constant = CONSTANTS.get(text);
         if (constant !== undefined) return { kind: "constant", value: constant, line };
-        this.#onName(text);
+        this.onName(text);
         return { kind: "name", name: text, line };
       }
       case "string": {
@@ -195,11 +195,11 @@ export abstract class OperandParser {
       case "float":
         return { kind: "constant", value: Number(tokens.next().text.replaceAll("_", "")), line };
       default:
-        return this.#bracketed();
+        return this.bracketed();
     }
   }
 
-  #bracketed(): Expression {
+  private bracketed(): Expression {
     const { tokens } = this;
     const { line } = tokens.current;
     if (tokens.skip("operator", "(")) {
@@ -208,10 +208,10 @@ export abstract class OperandParser {
       return inside;
     }
     if (tokens.skip("operator", "[")) {
-      return { kind: "list", items: this.#series("]", () => this.expression()), line };
+      return { kind: "list", items: this.series("]", () => this.expression()), line };
     }
     if (!tokens.skip("operator", "{")) throw tokens.unexpected("an expression");
-    const entries = this.#series("}", () => {
+    const entries = this.series("}", () => {
       const key = this.expression();
       tokens.expect("operator", ":");
       return { key, value: this.expression() };
@@ -219,7 +219,7 @@ export abstract class OperandParser {
     return { kind: "dict", entries, line };
   }
 
-  #series<T>(end: string, item: () => T): T[] {
+  private series<T>(end: string, item: () => T): T[] {
     const items: T[] = [];
     while (!this.tokens.skip("operator", end)) {
       if (items.length > 0) this.tokens.expect("operator", ",");

@@ -47,24 +47,24 @@ class Renderer implements Runtime {
   readonly budget: Budget;
   readonly remark: ((text: string) => string) | undefined;
   readonly now: Date;
-  readonly #template: Template;
-  readonly #evaluator: Evaluator;
-  readonly #root: Scope;
-  #out: string[] = [];
+  private readonly template: Template;
+  private readonly evaluator: Evaluator;
+  private readonly root: Scope;
+  private out: string[] = [];
 
   constructor(template: Template, settings: RenderSettings) {
     this.budget = new Budget(settings);
     this.remark = settings.remark;
     this.now = settings.now;
-    this.#template = template;
-    this.#evaluator = new Evaluator(this);
-    this.#root = new Scope(new Scope(undefined, globalsOf(this)));
+    this.template = template;
+    this.evaluator = new Evaluator(this);
+    this.root = new Scope(new Scope(undefined, globalsOf(this)));
   }
 
   render(variables: (budget: Budget) => Iterable<readonly [string, Value]>): string {
-    for (const [name, value] of variables(this.budget)) this.#root.set(name, value);
-    this.#root.set("self", this.#self());
-    return this.#captured(() => this.#body(this.#template.body, this.#root));
+    for (const [name, value] of variables(this.budget)) this.root.set(name, value);
+    this.root.set("self", this.self());
+    return this.captured(() => this.body(this.template.body, this.root));
   }
 
   attribute(object: Value, name: string): Value {
@@ -92,15 +92,15 @@ class Renderer implements Runtime {
     return value;
   }
 
-  #body(body: readonly Statement[], scope: Scope): Jump {
+  private body(body: readonly Statement[], scope: Scope): Jump {
     for (const statement of body) {
       if (statement.kind === "text") {
-        this.#write(statement.text);
+        this.write(statement.text);
         continue;
       }
       this.budget.step();
       try {
-        const jump = this.#statement(statement, scope);
+        const jump = this.statement(statement, scope);
         if (jump) return jump;
       } catch (error) {
         if (error instanceof Fault) error.line ??= statement.line;
@@ -110,118 +110,121 @@ class Renderer implements Runtime {
     return undefined;
   }
 
-  #statement(statement: Statement, scope: Scope): Jump {
+  private statement(statement: Statement, scope: Scope): Jump {
     switch (statement.kind) {
       case "text":
-        this.#write(statement.text);
+        this.write(statement.text);
         return undefined;
       case "print":
-        for (const value of statement.values) this.#write(toText(this.#evaluator.evaluate(value, scope), this.budget));
+        for (const value of statement.values) this.write(toText(this.evaluator.evaluate(value, scope), this.budget));
         return undefined;
       case "if":
-        return this.#if(statement, scope);
+        return this.if(statement, scope);
       case "for":
-        return this.#for(statement, scope);
+        return this.for(statement, scope);
       case "break":
       case "continue":
         return statement.kind;
       case "with":
-        return this.#with(statement, scope);
+        return this.with(statement, scope);
       case "scope":
-        return this.#body(statement.body, new Scope(scope));
+        return this.body(statement.body, new Scope(scope));
       case "unsupported":
         throw unsupported(statement.what);
       default:
-        return this.#definition(statement, scope);
+        return this.definition(statement, scope);
     }
   }
 
   /** Statements that define something, or do something with the text of their body. */
-  #definition(statement: Of<"set" | "setBlock" | "macro" | "callBlock" | "filterBlock" | "block">, scope: Scope): Jump {
+  private definition(
+    statement: Of<"set" | "setBlock" | "macro" | "callBlock" | "filterBlock" | "block">,
+    scope: Scope,
+  ): Jump {
     switch (statement.kind) {
       case "set":
-        this.#assign(statement.target, this.#evaluator.evaluate(statement.value, scope), scope);
+        this.assign(statement.target, this.evaluator.evaluate(statement.value, scope), scope);
         return undefined;
       case "macro":
-        scope.set(statement.definition.name, this.#macro(statement.definition, scope));
+        scope.set(statement.definition.name, this.macro(statement.definition, scope));
         return undefined;
       case "callBlock": {
         const { callee, args } = statement.call;
-        const called = this.#evaluator.evaluate(callee, scope);
-        const given = this.#evaluator.arguments(args, scope);
-        const named = new Map(given.named).set("caller", this.#macro(statement.definition, scope));
-        this.#write(toText(this.call(called, { ...given, named }), this.budget));
+        const called = this.evaluator.evaluate(callee, scope);
+        const given = this.evaluator.arguments(args, scope);
+        const named = new Map(given.named).set("caller", this.macro(statement.definition, scope));
+        this.write(toText(this.call(called, { ...given, named }), this.budget));
         return undefined;
       }
       case "block":
-        return this.#body(statement.body, new Scope(statement.scoped ? scope : this.#root));
+        return this.body(statement.body, new Scope(statement.scoped ? scope : this.root));
       default:
-        return this.#filtered(statement, scope);
+        return this.filtered(statement, scope);
     }
   }
 
-  #filtered(statement: Of<"setBlock" | "filterBlock">, scope: Scope): Jump {
+  private filtered(statement: Of<"setBlock" | "filterBlock">, scope: Scope): Jump {
     let jump: Jump;
-    const text = this.#captured(() => {
-      jump = this.#body(statement.body, new Scope(scope));
+    const text = this.captured(() => {
+      jump = this.body(statement.body, new Scope(scope));
     });
     // The text of a body that is left by a jump goes with it.
     if (jump) return jump;
-    const value = statement.filter ? this.#evaluator.evaluate(statement.filter, scope, text) : text;
-    if (statement.kind === "setBlock") this.#assign(statement.target, value, scope);
-    else this.#write(toText(value, this.budget));
+    const value = statement.filter ? this.evaluator.evaluate(statement.filter, scope, text) : text;
+    if (statement.kind === "setBlock") this.assign(statement.target, value, scope);
+    else this.write(toText(value, this.budget));
     return undefined;
   }
 
-  #if({ branches, otherwise }: Of<"if">, scope: Scope): Jump {
+  private if({ branches, otherwise }: Of<"if">, scope: Scope): Jump {
     for (const { test, body } of branches) {
-      if (isTrue(this.#evaluator.evaluate(test, scope))) return this.#body(body, scope);
+      if (isTrue(this.evaluator.evaluate(test, scope))) return this.body(body, scope);
     }
-    return this.#body(otherwise, scope);
+    return this.body(otherwise, scope);
   }
 
-  #with({ bindings, body }: Of<"with">, scope: Scope): Jump {
+  private with({ bindings, body }: Of<"with">, scope: Scope): Jump {
     const inner = new Scope(scope);
-    for (const { target, value } of bindings) this.#assign(target, this.#evaluator.evaluate(value, scope), inner);
-    return this.#body(body, inner);
+    for (const { target, value } of bindings) this.assign(target, this.evaluator.evaluate(value, scope), inner);
+    return this.body(body, inner);
   }
 
-  #for(loop: Of<"for">, scope: Scope): Jump {
-    return this.#loop(loop, this.#evaluator.evaluate(loop.iterable, scope), scope, 0);
+  private for(loop: Of<"for">, scope: Scope): Jump {
+    return this.loop(loop, this.evaluator.evaluate(loop.iterable, scope), scope, 0);
   }
 
-  #loop(loop: ForLoop, over: Value, scope: Scope, depth: number): Jump {
-    const items = loop.test ? this.#chosen(loop, loop.test, over, scope) : listOf(over, this.budget);
+  private loop(loop: ForLoop, over: Value, scope: Scope, depth: number): Jump {
+    const items = loop.test ? this.chosen(loop, loop.test, over, scope) : listOf(over, this.budget);
     const same = (a: Value, b: Value) => equals(a, b, this.budget);
-    const again = (inner: Value, deeper: number) => this.#captured(() => this.#loop(loop, inner, scope, deeper));
+    const again = (inner: Value, deeper: number) => this.captured(() => this.loop(loop, inner, scope, deeper));
     const state = new LoopState(items, depth, same, loop.recursive ? again : undefined);
     let whole = false;
     for (const item of items) {
       this.budget.step();
       const inner = new Scope(scope, [["loop", state]]);
-      this.#assign(loop.target, item, inner);
-      const jump = this.#body(loop.body, inner);
+      this.assign(loop.target, item, inner);
+      const jump = this.body(loop.body, inner);
       if (jump === "break") break;
       whole ||= jump === undefined;
       state.index++;
     }
     // Jinja2 takes a loop none of whose rounds came to its end for one without items.
-    return !whole ? this.#body(loop.otherwise, new Scope(scope)) : undefined;
+    return !whole ? this.body(loop.otherwise, new Scope(scope)) : undefined;
   }
 
-  #chosen({ target }: ForLoop, test: Expression, over: Value, scope: Scope): Value[] {
+  private chosen({ target }: ForLoop, test: Expression, over: Value, scope: Scope): Value[] {
     const chosen: Value[] = [];
     for (const item of iterate(over, this.budget)) {
       const inner = new Scope(scope);
-      this.#assign(target, item, inner);
-      if (!isTrue(this.#evaluator.evaluate(test, inner))) continue;
+      this.assign(target, item, inner);
+      if (!isTrue(this.evaluator.evaluate(test, inner))) continue;
       this.budget.items(1);
       chosen.push(item);
     }
     return chosen;
   }
 
-  #assign(target: Target, value: Value, scope: Scope): void {
+  private assign(target: Target, value: Value, scope: Scope): void {
     if (target.kind === "name") scope.set(target.name, value);
     else if (target.kind === "member") {
       const object = scope.get(target.object);
@@ -232,28 +235,32 @@ class Renderer implements Runtime {
       if (items.length !== target.items.length) {
         throw broken(`${items.length} values can't be unpacked into ${target.items.length} names`);
       }
-      for (const [i, part] of target.items.entries()) this.#assign(part, items[i], scope);
+      for (const [i, part] of target.items.entries()) this.assign(part, items[i], scope);
     }
   }
 
-  #macro(definition: MacroDefinition, scope: Scope): Macro {
-    return new Macro(definition, scope, (...call) => this.#runMacro(...call));
+  private macro(definition: MacroDefinition, scope: Scope): Macro {
+    return new Macro(definition, scope, (...call) => this.runMacro(...call));
   }
 
-  #runMacro({ name, parameters, body }: MacroDefinition, values: ReadonlyMap<string, Value>, scope: Scope): Value {
+  private runMacro(
+    { name, parameters, body }: MacroDefinition,
+    values: ReadonlyMap<string, Value>,
+    scope: Scope,
+  ): Value {
     const inner = new Scope(scope, values);
     for (const parameter of parameters) {
       if (values.has(parameter.name)) continue;
       const missing = new Undefined(`parameter '${parameter.name}' of macro '${name}' was not provided`);
-      inner.set(parameter.name, parameter.value ? this.#evaluator.evaluate(parameter.value, inner) : missing);
+      inner.set(parameter.name, parameter.value ? this.evaluator.evaluate(parameter.value, inner) : missing);
     }
-    return this.#captured(() => this.#body(body, inner));
+    return this.captured(() => this.body(body, inner));
   }
 
   /** `self`: the template's blocks as functions. */
-  #self(): Thing {
-    const blocks = this.#template.blocks;
-    const render = (body: readonly Statement[]) => this.#captured(() => this.#body(body, new Scope(this.#root)));
+  private self(): Thing {
+    const blocks = this.template.blocks;
+    const render = (body: readonly Statement[]) => this.captured(() => this.body(body, new Scope(this.root)));
     return new (class extends Thing {
       override readonly typeName = "TemplateReference";
       override attribute(name: string): Value | undefined {
@@ -263,19 +270,19 @@ class Renderer implements Runtime {
     })();
   }
 
-  #write(text: string): void {
+  private write(text: string): void {
     if (text === "") return;
     this.budget.characters(text.length);
-    this.#out.push(text);
+    this.out.push(text);
   }
 
   /** What `write` writes, as a text instead. */
-  #captured(write: () => void): string {
-    const outside = this.#out;
-    this.#out = [];
+  private captured(write: () => void): string {
+    const outside = this.out;
+    this.out = [];
     write();
-    const text = this.#out.join("");
-    this.#out = outside;
+    const text = this.out.join("");
+    this.out = outside;
     return text;
   }
 }

@@ -2,23 +2,23 @@
 import type { Value } from "./values.js";
 
 export class Scope {
-  readonly #parent: Scope | undefined;
-  readonly #values: Map<string, Value>;
+  private readonly parent: Scope | undefined;
+  private readonly values: Map<string, Value>;
 
   constructor(parent: Scope | undefined, values: Iterable<readonly [string, Value]> = []) {
-    this.#parent = parent;
-    this.#values = new Map(values);
+    this.parent = parent;
+    this.values = new Map(values);
   }
 
   get(name: string): Value | undefined {
-    for (let scope: Scope | undefined = this; scope; scope = scope.#parent) {
-      const value = scope.#values.get(name);
+    for (let scope: Scope | undefined = this; scope; scope = scope.parent) {
+      const value = scope.values.get(name);
       if (value !== undefined) return value;
     }
     return undefined;
   }
 
   set(name: string, value: Value): void {
-    this.#values.set(name, value);
+    this.values.set(name, value);
   }
 }

@@ -2,7 +2,7 @@
 import { asText, bind, wholeNumber } from "./arguments.js";
 import { type Getter, itemGetter, itemsGetter } from "./attribute-path.js";
 import { broken } from "./fault.js";
-import type { Filter } from "./filters.js";
+import type { Filter } from "./filter.js";
 import { iterable, iterate, listOf } from "./iteration.js";
 import { arithmetic, equals, isTrue, orderOf } from "./operators.js";
 import { toText } from "./printing.js";

@@ -1,7 +1,7 @@
 /** Filters that make texts of texts. */
 import { asText, bind, onlyText, wholeNumber } from "./arguments.js";
 import { broken } from "./fault.js";
-import type { Filter } from "./filters.js";
+import type { Filter } from "./filter.js";
 import { escapeHtml, stripTags } from "./html.js";
 import { capitalize, titleWords } from "./letters.js";
 import { arithmetic, isTrue } from "./operators.js";

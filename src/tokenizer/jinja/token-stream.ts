@@ -6,25 +6,25 @@ import type { Token, TokenKind } from "./lexer.js";
 const DEEPEST = 200;
 
 export class TokenStream {
-  readonly #tokens: readonly Token[];
-  #at = 0;
-  #depth = 0;
+  private readonly tokens: readonly Token[];
+  private at = 0;
+  private depth = 0;
 
   constructor(tokens: readonly Token[]) {
-    this.#tokens = tokens;
+    this.tokens = tokens;
   }
 
   get current(): Token {
-    return this.#tokens[this.#at];
+    return this.tokens[this.at];
   }
 
   get following(): Token {
-    return this.#tokens[Math.min(this.#at + 1, this.#tokens.length - 1)];
+    return this.tokens[Math.min(this.at + 1, this.tokens.length - 1)];
   }
 
   next(): Token {
     const token = this.current;
-    if (token.kind !== "end") this.#at++;
+    if (token.kind !== "end") this.at++;
     return token;
   }
 
@@ -57,9 +57,9 @@ export class TokenStream {
 
   /** Runs a part of the parser that may contain itself. */
   nested<T>(parse: () => T): T {
-    if (++this.#depth > DEEPEST) throw broken(`it nests more than ${DEEPEST} deep.`, this.current.line);
+    if (++this.depth > DEEPEST) throw broken(`it nests more than ${DEEPEST} deep.`, this.current.line);
     const parsed = parse();
-    this.#depth--;
+    this.depth--;
     return parsed;
   }
 }

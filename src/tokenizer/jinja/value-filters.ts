@@ -5,7 +5,7 @@ import { ownAttribute } from "./attributes.js";
 import type { Budget } from "./budget.js";
 import { toFloat } from "./calculation.js";
 import { broken, unsupported } from "./fault.js";
-import type { Filter } from "./filters.js";
+import type { Filter } from "./filter.js";
 import { iterable, listOf } from "./iteration.js";
 import { jsonOptions, toJson } from "./json.js";
 import { roundFloat, roundWhole } from "./number-format.js";

@@ -72,57 +72,57 @@ export class Range {
 
 /** What can be gone through once, as Python's generators and iterators. */
 export class Iter implements Iterable<Value> {
-  readonly #source: Iterator<Value>;
+  private readonly source: Iterator<Value>;
   constructor(
     readonly typeName: string,
     source: Iterable<Value>,
   ) {
-    this.#source = source[Symbol.iterator]();
+    this.source = source[Symbol.iterator]();
   }
 
   /** A loop that ends early leaves the rest for the next. */
   [Symbol.iterator](): Iterator<Value> {
-    return { next: () => this.#source.next() };
+    return { next: () => this.source.next() };
   }
 }
 
 /** Keys by Python's equality: 1, 1.0 and True are one key. */
 export class Dict {
-  readonly #entries = new Map<unknown, readonly [Value, Value]>();
+  private readonly pairsByKey = new Map<unknown, readonly [Value, Value]>();
 
   get size(): number {
-    return this.#entries.size;
+    return this.pairsByKey.size;
   }
 
   get(key: Value): Value | undefined {
-    return this.#entries.get(keyOf(key))?.[1];
+    return this.pairsByKey.get(keyOf(key))?.[1];
   }
 
   has(key: Value): boolean {
-    return this.#entries.has(keyOf(key));
+    return this.pairsByKey.has(keyOf(key));
   }
 
   /** For whoever makes the dict; templates can't. */
   set(key: Value, value: Value): this {
     const name = keyOf(key);
-    this.#entries.set(name, [this.#entries.get(name)?.[0] ?? key, value]);
+    this.pairsByKey.set(name, [this.pairsByKey.get(name)?.[0] ?? key, value]);
     return this;
   }
 
   entries(): IterableIterator<readonly [Value, Value]> {
-    return this.#entries.values();
+    return this.pairsByKey.values();
   }
 
   *keys(): Generator<Value, void, undefined> {
-    for (const [key] of this.#entries.values()) yield key;
+    for (const [key] of this.pairsByKey.values()) yield key;
   }
 
   *values(): Generator<Value, void, undefined> {
-    for (const [, value] of this.#entries.values()) yield value;
+    for (const [, value] of this.pairsByKey.values()) yield value;
   }
 
   *pairs(): Generator<Value, void, undefined> {
-    for (const pair of this.#entries.values()) yield new Tuple(pair);
+    for (const pair of this.pairsByKey.values()) yield new Tuple(pair);
   }
 }
 
@@ -164,13 +164,13 @@ export abstract class Callable extends Thing {
 
 export class NativeFunction extends Callable {
   override readonly typeName = "builtin_function_or_method";
-  readonly #run: (args: CallArguments) => Value;
+  private readonly run: (args: CallArguments) => Value;
   constructor(
     readonly name: string,
     run: (args: CallArguments) => Value,
   ) {
     super();
-    this.#run = run;
+    this.run = run;
   }
 
   override get text(): string {
@@ -178,7 +178,7 @@ export class NativeFunction extends Callable {
   }
 
   override call(args: CallArguments): Value {
-    return this.#run(args);
+    return this.run(args);
   }
 }
 

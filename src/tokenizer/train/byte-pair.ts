@@ -9,7 +9,8 @@
  */
 import { ArgumentError } from "../../util/errors.js";
 import { charOfByte } from "../byte-level.js";
-import { type Pair, PairCounts } from "./pair-counts.js";
+import { PairCounts } from "./pair-counts.js";
+import type { Pair } from "./pair-heap.js";
 import { type ByteLevelJson, byteLevelJson } from "./tokenizer-json.js";
 import { WordCounter } from "./word-counter.js";
 

@@ -2,7 +2,16 @@
  * A heap of pairs by their counts at the time they were pushed. Counts may fall afterwards: an entry that reaches the top
  * with an old count goes back with the new one, so what is popped is the most frequent now.
  */
-import type { Pair } from "./pair-counts.js";
+export interface Pair {
+  readonly left: number;
+  readonly right: number;
+  /** Occurrences in all words now. */
+  count: number;
+  /** Words that have it, or had it once. */
+  words: number[];
+  /** Last word that was added, so that a word is listed once. */
+  lastWord: number;
+}
 
 interface Entry {
   readonly pair: Pair;
@@ -10,10 +19,10 @@ interface Entry {
 }
 
 export class PairHeap {
-  readonly #entries: Entry[] = [];
+  private readonly entries: Entry[] = [];
 
   push(pair: Pair): void {
-    const entries = this.#entries;
+    const entries = this.entries;
     const entry = { pair, count: pair.count };
     let i = entries.length;
     entries.push(entry);
@@ -29,14 +38,14 @@ export class PairHeap {
   /** Takes the most frequent pair off; pairs that occur no more are dropped. */
   pop(): Pair | undefined {
     for (;;) {
-      const top = this.#popEntry();
+      const top = this.popEntry();
       if (!top || top.count === top.pair.count) return top?.pair;
       if (top.pair.count > 0) this.push(top.pair);
     }
   }
 
-  #popEntry(): Entry | undefined {
-    const entries = this.#entries;
+  private popEntry(): Entry | undefined {
+    const entries = this.entries;
     const top = entries[0];
     const last = entries.pop();
     if (!last || entries.length === 0) return last;

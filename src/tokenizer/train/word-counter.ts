@@ -12,21 +12,21 @@ export const TRAINED_PRE_TOKENIZER = "smollm";
 const LONGEST_COPIED_SLICE = 12;
 
 export class WordCounter {
-  readonly #counts = new Map<string, number>();
-  readonly #splits = preTokenizer(TRAINED_PRE_TOKENIZER).splits;
+  private readonly byWord = new Map<string, number>();
+  private readonly splits = preTokenizer(TRAINED_PRE_TOKENIZER).splits;
 
   /** Adds a text; a document may come in pieces if each but the last ends with a letter and the next begins with a white space. */
   add(text: string): void {
-    for (const word of splitWords(text, this.#splits)) {
-      const count = this.#counts.get(word);
-      if (count === undefined) this.#counts.set(ownCopy(word), 1);
-      else this.#counts.set(word, count + 1);
+    for (const word of splitWords(text, this.splits)) {
+      const count = this.byWord.get(word);
+      if (count === undefined) this.byWord.set(ownCopy(word), 1);
+      else this.byWord.set(word, count + 1);
     }
   }
 
   /** Words and how often each occurs. */
   get counts(): ReadonlyMap<string, number> {
-    return this.#counts;
+    return this.byWord;
   }
 
   static of(texts: Iterable<string>): WordCounter {

@@ -16,16 +16,16 @@ export interface CopyOptions {
 
 export class CopyTask implements SampleSource {
   readonly name = "copy";
-  readonly #options: CopyOptions;
+  private readonly options: CopyOptions;
 
   /** @throws ArgumentError without symbols */
   constructor(options: CopyOptions) {
     if (options.symbols.length === 0) throw new ArgumentError("The copy task needs symbols to make strings of.");
-    this.#options = options;
+    this.options = options;
   }
 
   async sample(n: number, length: number): Promise<Sample> {
-    const { seed, symbols, separator } = this.#options;
+    const { seed, symbols, separator } = this.options;
     const size = Math.floor(length / 2);
     if (size < 1) throw new ArgumentError(`A sample of the copy task has at least 2 tokens; found ${length}.`);
     const random = randomFor(seed, n);

@@ -24,36 +24,36 @@ export interface MixturePlace {
 
 export class Mixture implements SampleSource {
   readonly name: string;
-  readonly #sources: readonly SampleSource[];
-  readonly #seed: number;
+  private readonly sources: readonly SampleSource[];
+  private readonly seed: number;
   /** Places of a round by part. */
-  readonly #quotas: readonly number[];
+  private readonly quotas: readonly number[];
   /** That of the round last asked for. */
-  #round: { readonly number: number; readonly places: readonly MixturePlace[] } = { number: -1, places: [] };
+  private round: { readonly number: number; readonly places: readonly MixturePlace[] } = { number: -1, places: [] };
 
   /** @throws ArgumentError for shares that aren't positive numbers, or all too unlike */
   constructor(parts: readonly MixturePart[], seed: number, name = "mixture") {
     this.name = name;
-    this.#sources = parts.map((part) => part.source);
-    this.#seed = seed;
-    this.#quotas = quotas(parts);
+    this.sources = parts.map((part) => part.source);
+    this.seed = seed;
+    this.quotas = quotas(parts);
   }
 
   place(n: number): MixturePlace {
     const number = Math.floor(n / ROUND);
-    if (this.#round.number !== number) this.#round = { number, places: this.#placesOf(number) };
-    return this.#round.places[n % ROUND];
+    if (this.round.number !== number) this.round = { number, places: this.placesOf(number) };
+    return this.round.places[n % ROUND];
   }
 
   sample(n: number, length: number): Promise<Sample> {
     const place = this.place(n);
-    return this.#sources[place.part].sample(place.n, length);
+    return this.sources[place.part].sample(place.n, length);
   }
 
-  #placesOf(round: number): MixturePlace[] {
-    const parts = this.#quotas.flatMap((quota, part) => new Array<number>(quota).fill(part));
-    shuffle(parts, randomFor(this.#seed, round));
-    const next = this.#quotas.map((quota) => round * quota);
+  private placesOf(round: number): MixturePlace[] {
+    const parts = this.quotas.flatMap((quota, part) => new Array<number>(quota).fill(part));
+    shuffle(parts, randomFor(this.seed, round));
+    const next = this.quotas.map((quota) => round * quota);
     return parts.map((part) => ({ part, n: next[part]++ }));
   }
 }

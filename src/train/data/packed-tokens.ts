@@ -98,14 +98,14 @@ export class PackedTokens implements TokenSequence, PackedTokensHeader {
   /** Checks header and end; the file is closed again where they are wrong. @throws FormatError */
   static async open(source: ByteSource): Promise<PackedTokens> {
     try {
-      return await PackedTokens.#checked(source);
+      return await PackedTokens.checked(source);
     } catch (error) {
       await source.close();
       throw error;
     }
   }
 
-  static async #checked(source: ByteSource): Promise<PackedTokens> {
+  private static async checked(source: ByteSource): Promise<PackedTokens> {
     const { name, size } = source;
     const least = HEADER_BYTES + FOOTER_BYTES;
     if (size < least) throw new FormatError(`'${name}' has ${size} bytes; a packed token file has at least ${least}.`);

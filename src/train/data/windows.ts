@@ -24,20 +24,20 @@ export interface WindowPlace {
 /** Training windows, shuffled. */
 export class ShuffledWindows implements SampleSource {
   readonly name: string;
-  readonly #tokens: TokenSequence;
-  readonly #seed: number;
+  private readonly tokens: TokenSequence;
+  private readonly seed: number;
   /** That of the epoch and length last asked for. */
-  #order = { epoch: -1, length: 0, offset: 0, windowAt: (place: number) => place };
+  private order = { epoch: -1, length: 0, offset: 0, windowAt: (place: number) => place };
 
   constructor(tokens: TokenSequence, { seed, name = "text" }: WindowsOptions) {
     this.name = name;
-    this.#tokens = tokens;
-    this.#seed = seed;
+    this.tokens = tokens;
+    this.seed = seed;
   }
 
   /** Windows of an epoch. Where there are several, one is left out, which gives the offset its play. */
   windows(length: number): number {
-    return Math.max(1, wholeWindows(this.#tokens, length) - 1);
+    return Math.max(1, wholeWindows(this.tokens, length) - 1);
   }
 
   /** @throws ArgumentError for lengths beyond the tokens */
@@ -45,19 +45,19 @@ export class ShuffledWindows implements SampleSource {
     const windows = this.windows(length);
     const epoch = Math.floor(n / windows);
     const index = n % windows;
-    if (this.#order.epoch !== epoch || this.#order.length !== length) this.#order = this.#orderOf(epoch, length);
-    const { offset, windowAt } = this.#order;
+    if (this.order.epoch !== epoch || this.order.length !== length) this.order = this.orderOf(epoch, length);
+    const { offset, windowAt } = this.order;
     return { epoch, index, start: offset + windowAt(index) * length };
   }
 
   async sample(n: number, length: number): Promise<Sample> {
-    return windowAt(this.#tokens, this.place(n, length).start, length);
+    return windowAt(this.tokens, this.place(n, length).start, length);
   }
 
-  #orderOf(epoch: number, length: number) {
+  private orderOf(epoch: number, length: number) {
     const windows = this.windows(length);
-    const random = randomFor(this.#seed, epoch, length);
-    const play = this.#tokens.count - 1 - windows * length;
+    const random = randomFor(this.seed, epoch, length);
+    const play = this.tokens.count - 1 - windows * length;
     const offset = random.below(play + 1);
     return { epoch, length, offset, windowAt: permutation(windows, random) };
   }
@@ -66,22 +66,22 @@ export class ShuffledWindows implements SampleSource {
 /** Windows for evaluation: from the first token on, in order, each token predicted once. What fills no window is left out. */
 export class WindowsInOrder implements SampleSource {
   readonly name: string;
-  readonly #tokens: TokenSequence;
+  private readonly tokens: TokenSequence;
 
   constructor(tokens: TokenSequence, name = "held out") {
     this.name = name;
-    this.#tokens = tokens;
+    this.tokens = tokens;
   }
 
   windows(length: number): number {
-    return wholeWindows(this.#tokens, length);
+    return wholeWindows(this.tokens, length);
   }
 
   /** @throws ArgumentError for n beyond the windows */
   async sample(n: number, length: number): Promise<Sample> {
     const windows = this.windows(length);
     if (n >= windows) throw new ArgumentError(`There are ${windows} windows of ${length} tokens; found number ${n}.`);
-    return windowAt(this.#tokens, n * length, length);
+    return windowAt(this.tokens, n * length, length);
   }
 }
 

@@ -2,9 +2,10 @@
  * BigBird (2007.14062), made causal: a query sees the first two blocks, its own block and the two before it, and three
  * further earlier blocks drawn at random for each block of queries (the same draws for a given place, whatever the length).
  */
+import { oneHeadSet } from "../../context/head-sets.js";
 import { Random } from "../../util/random.js";
 import type { Range } from "../../util/ranges.js";
-import type { PatternDefinition } from "./pattern.js";
+import type { PatternDefinition } from "./pattern-definition.js";
 
 const GLOBAL = 2;
 const WINDOW = 3;
@@ -16,13 +17,7 @@ export const bigBird: PatternDefinition = {
   help: "bigbird:N          blocks of N: 2 global, 3 in a window, 3 drawn at random (BigBird, causal)",
   create: ([size], text) => ({
     text,
-    headSets: (kvHeads) => [
-      {
-        head: 0,
-        heads: kvHeads,
-        visible: (t) => ranges(blocksSeen(Math.floor(t / size)), size, t + 1),
-      },
-    ],
+    ...oneHeadSet({ visible: (t) => ranges(blocksSeen(Math.floor(t / size)), size, t + 1) }),
   }),
 };
 

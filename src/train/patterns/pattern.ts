@@ -1,36 +1,14 @@
 /**
  * What a query sees while a model learns: a function from its place in the sample to ranges of earlier places, for each set
  * of KV heads. Unlike a policy of inference a pattern frees nothing, so what was invisible may be seen again by later
- * queries, and heads may see different things. Distances count as in the text.
+ * queries. Distances count as in the text.
  */
 import type { ContextPolicy } from "../../context/policy.js";
 import { parsePolicy } from "../../context/policy-text.js";
 import { ArgumentError, PolicyError } from "../../util/errors.js";
-import type { Range } from "../../util/ranges.js";
 import { bigBird } from "./big-bird.js";
+import type { AttentionPattern, PatternDefinition } from "./pattern-definition.js";
 import { shiftedGroups } from "./shifted-groups.js";
-
-/** KV heads [head, head + heads) that see the same. */
-export interface HeadSet {
-  readonly head: number;
-  readonly heads: number;
-  /** Ascending ranges apart from each other, none beyond t + 1. */
-  visible(t: number): Range[];
-}
-
-export interface AttentionPattern {
-  readonly text: string;
-  headSets(kvHeads: number): readonly HeadSet[];
-}
-
-/** Makes a pattern of the numbers behind its name. */
-export interface PatternDefinition {
-  readonly name: string;
-  readonly help: string;
-  /** How many numbers there must be. */
-  readonly numbers: number;
-  create(numbers: readonly number[], text: string): AttentionPattern;
-}
 
 const DEFINITIONS: readonly PatternDefinition[] = [shiftedGroups, bigBird];
 
@@ -64,10 +42,7 @@ function policyPattern(text: string): AttentionPattern {
   if (/distance\s*=/.test(text)) {
     throw new ArgumentError(`"${text}": while a model learns, distances count as in the text; leave distance= out.`);
   }
-  return {
-    text: policy.text,
-    headSets: (kvHeads) => [{ head: 0, heads: kvHeads, visible: (t) => policy.visible(t) }],
-  };
+  return policy;
 }
 
 function readPolicy(text: string): ContextPolicy {

@@ -1,6 +1,7 @@
 /** An Io without a process: streams are strings, files a map, Ctrl-C a method, the runtime a fake model. */
 
-import type { FileWriteOptions, Io, LineEvent, LineSource, Output } from "../../../src/cli/io.js";
+import type { FileWriteOptions } from "../../../src/cli/files.js";
+import type { Io, LineEvent, LineSource, Output } from "../../../src/cli/io.js";
 import { runCli } from "../../../src/cli/program.js";
 import type { Runtime } from "../../../src/cli/runtime.js";
 import { nodeRuntime } from "../../../src/cli/runtime-node.js";

@@ -15,8 +15,8 @@ import type {
   SessionOptions,
   Usage,
 } from "../../../src/engine/api.js";
-import { fitNotes } from "../../../src/engine/policy-fit.js";
-import { sessionSettings } from "../../../src/engine/session-options.js";
+import { fitNotes } from "../../../src/engine/session/policy-fit.js";
+import { sessionSettings } from "../../../src/engine/session/session-options.js";
 import type { ChatMessage, EncodeOptions } from "../../../src/tokenizer/tokenizer.js";
 import { viewBytes } from "../../../src/util/bytes.js";
 

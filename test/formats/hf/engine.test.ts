@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { loadLocal } from "../../../src/engine/load-local.js";
+import { loadLocal } from "../../../src/engine/loading/load-local.js";
 import { readHfConfig } from "../../../src/formats/hf/config.js";
 import { Random } from "../../../src/util/random.js";
 import { byteLevelMetadata, hfJson } from "../../support/tiny-vocabularies.js";

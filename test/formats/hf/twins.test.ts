@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { specOf } from "../../../src/engine/load-local.js";
+import { specOf } from "../../../src/engine/loading/load-local.js";
 import type { Checkpoint, TensorEntry } from "../../../src/formats/checkpoint.js";
 import { openCheckpoint } from "../../../src/formats/open.js";
 import { requireTensor } from "../../../src/formats/require-tensor.js";

@@ -53,29 +53,28 @@ function routeInput({ logits, weighting, dy, balance = 0, ...call }: RouteBackCa
 }
 
 /** As linear's, row by row with the matrix of the row's expert. */
-function expertLinearInput({ x, experts, dy, gradients, biasGradients, ...call }: ExpertLinearBackCall) {
+function expertLinearInput({ x, experts, dy, gradient, biasGradient, ...call }: ExpertLinearBackCall) {
   const routing = own(ReferenceRouting, call.routing);
   const perRow = x.rows === routing.rows ? routing.used : 1;
-  const [outputs, inputs] = [experts[0].rows, x.cols];
+  const { count, matrix } = experts;
+  const [outputs, inputs] = [matrix.rows / count, x.cols];
+  const weights = elements(matrix);
+  const [ofWeights, ofBiases] = [new Float64Array(weights.length), new Float64Array(count * outputs)];
   const dx = new Float64Array(x.rows * inputs);
-  experts.forEach((weight, expert) => {
-    const weights = elements(weight);
-    const [ofWeight, ofBias] = [new Float64Array(weights.length), new Float64Array(outputs)];
-    routing.experts.forEach((chosen, entry) => {
-      if (chosen !== expert) return;
-      const from = Math.floor(entry / perRow);
-      const [row, slopes] = [tensor(x).row(from), tensor(dy).row(entry)];
-      for (let o = 0; o < outputs; o++) {
-        ofBias[o] += slopes[o];
-        for (let i = 0; i < inputs; i++) {
-          dx[from * inputs + i] += slopes[o] * weights[o * inputs + i];
-          ofWeight[o * inputs + i] += slopes[o] * row[i];
-        }
+  routing.experts.forEach((expert, entry) => {
+    const from = Math.floor(entry / perRow);
+    const [row, slopes] = [tensor(x).row(from), tensor(dy).row(entry)];
+    for (let o = 0; o < outputs; o++) {
+      const output = expert * outputs + o;
+      ofBiases[output] += slopes[o];
+      for (let i = 0; i < inputs; i++) {
+        dx[from * inputs + i] += slopes[o] * weights[output * inputs + i];
+        ofWeights[output * inputs + i] += slopes[o] * row[i];
       }
-    });
-    addTo(gradients?.[expert], ofWeight);
-    addTo(biasGradients?.[expert], ofBias);
+    }
   });
+  addTo(gradient, ofWeights);
+  addTo(biasGradient, ofBiases);
   return rounded(x.rows, inputs, dx);
 }
 

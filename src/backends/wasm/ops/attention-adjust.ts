@@ -1,50 +1,48 @@
-/** What an attention call does to its scores, as kernels/attention-adjust.ts reads it, in the step's memory. */
+/** What a call of attention does to its scores, as kernels/attention/attention-adjust.ts reads it, in the call's record. */
 import * as abi from "../../../../kernels/abi.js";
+import * as at from "../../../../kernels/attention/attention-record.js";
 import type { AttentionBias, AttentionCall } from "../../../tensor/backend.js";
 import type { Machine } from "../machine.js";
-import { own, refuse, WasmInput, WasmWeight } from "../tensors.js";
+import { ownInput, ownWeight, refuse, type WasmInput, type WasmWeight } from "../tensors.js";
 
-const RECORD_BYTES = 20;
-
-/** Address of the record; 0 where scores go to the softmax as they are. `rows`: of queries. */
-export function adjustRecord(machine: Machine, call: AttentionCall, rows: number): number {
-  const { softcap, bias, slice, group } = call;
-  if (softcap === undefined && !bias) return 0;
+/** Soft cap, biases and sinks of the first `columns` query heads, as words of the record. */
+export function writeAdjustments(machine: Machine, call: AttentionCall, record: number, columns: number): void {
+  const { softcap, bias } = call;
   if (!(softcap === undefined || softcap > 0)) refuse("attention", `a soft cap of ${softcap}`);
-  const first = slice.head * group;
-  const end = first + slice.heads * group;
-  const words = bias ? biasWords(machine, bias, first, end, rows * call.queries.length) : [abi.BIAS_NONE];
-  const record = machine.allocateInput(RECORD_BYTES);
-  machine.space.f32[record >>> 2] = softcap ?? 0;
-  machine.space.i32.set(words, (record >>> 2) + 1);
-  return record;
+  const sinks = sinksAddress(machine, call, columns);
+  writeBias(machine, bias, record, columns);
+  const { i32, f32 } = machine.space;
+  i32[(record + at.ADJUSTED) >>> 2] = softcap !== undefined || bias ? 1 : 0;
+  f32[(record + at.SOFTCAP) >>> 2] = softcap ?? 0;
+  i32[(record + at.SINKS) >>> 2] = sinks;
 }
 
-/** Address of the sinks of the slice's heads; 0: none. */
-export function sinksAddress(machine: Machine, { sinks, slice, group }: AttentionCall): number {
+/** 0: none. */
+function sinksAddress(machine: Machine, { sinks }: AttentionCall, columns: number): number {
   if (!sinks) return 0;
-  const weight = own(WasmWeight, sinks);
-  const columns = (slice.head + slice.heads) * group;
+  const weight = ownWeight(sinks);
   if (!(weight.rows * weight.cols >= columns)) refuse("attention", `sinks of ${weight.rows * weight.cols} heads`);
-  return machine.elements(weight) + slice.head * group * 4;
+  return machine.elements(weight);
 }
 
-/** Kind, places, slopes or rows of biases, and reach, for the heads [first, end). */
-function biasWords(machine: Machine, bias: AttentionBias, first: number, end: number, count: number): number[] {
-  const places = own(WasmInput, bias.places);
-  if (!(places.length === count)) refuse("attention", `${places.length} places of ${count} rows and ranges`);
-  if (bias.kind === "linear") {
-    const slopes = own(WasmInput, bias.slopes);
-    if (!(slopes.length >= end)) refuse("attention", `${slopes.length} slopes`);
-    return [abi.BIAS_LINEAR, places.address, slopes.address + first * 4, 0];
+function writeBias(machine: Machine, bias: AttentionBias | undefined, record: number, columns: number): void {
+  let [kind, biases, reach] = [abi.BIAS_NONE, 0, 0];
+  if (bias?.kind === "linear") {
+    const slopes = ownInput(bias.slopes);
+    if (!(slopes.length >= columns)) refuse("attention", `${slopes.length} slopes`);
+    [kind, biases] = [abi.BIAS_LINEAR, slopes.address];
+  } else if (bias) {
+    const table = ownWeight(bias.table);
+    const buckets = ownInput(bias.buckets);
+    if (!(table.cols >= columns)) refuse("attention", `a table of ${table.cols} heads`);
+    if (!(buckets.length % 2 === 1)) refuse("attention", `${buckets.length} buckets of distances`);
+    reach = (buckets.length - 1) / 2;
+    [kind, biases] = [abi.BIAS_TABLE, biasRows(machine, table, buckets, reach)];
   }
-  const table = own(WasmWeight, bias.table);
-  const buckets = own(WasmInput, bias.buckets);
-  if (!(table.cols >= end)) refuse("attention", `a table of ${table.cols} heads`);
-  if (!(buckets.length % 2 === 1)) refuse("attention", `${buckets.length} buckets of distances`);
-  const reach = (buckets.length - 1) / 2;
-  const rowBytes = 2 * (reach + abi.BLOCK_SLOTS) * 4;
-  return [abi.BIAS_TABLE, places.address, biasRows(machine, table, buckets, reach) + first * rowBytes, reach];
+  const { i32 } = machine.space;
+  i32[(record + at.BIAS) >>> 2] = kind;
+  i32[(record + at.BIASES) >>> 2] = biases;
+  i32[(record + at.REACH) >>> 2] = reach;
 }
 
 /** The biases of all distances that a block can meet, by head: made once a step, for layers share the table. */

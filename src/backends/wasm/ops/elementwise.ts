@@ -3,7 +3,7 @@ import * as abi from "../../../../kernels/abi.js";
 import type { Angles, ElementFunction, Gating, RopeLayout } from "../../../tensor/backend.js";
 import type { Tensor } from "../../../tensor/tensor.js";
 import type { Machine } from "../machine.js";
-import { own, refuse, shape, WasmInput, WasmTensor } from "../tensors.js";
+import { ownInput, ownTensor, refuse, shape, type WasmInput, type WasmTensor } from "../tensors.js";
 
 /** Nanoseconds per element of one thread, roughly; they only decide what is worth sharing. */
 const COST = { add: 0.1, map: 0.6, rotate: 0.3, copy: 0.1 } as const;
@@ -22,8 +22,8 @@ export const FUNCTIONS: Readonly<Record<ElementFunction | Gating, number>> = {
 export const LAYOUTS: Readonly<Record<RopeLayout, number>> = { interleaved: abi.INTERLEAVED, halves: abi.HALVES };
 
 export function add(machine: Machine, left: Tensor, right: Tensor): Tensor {
-  const a = own(WasmTensor, left);
-  const b = own(WasmTensor, right);
+  const a = ownTensor(left);
+  const b = ownTensor(right);
   if (!(a.rows === b.rows && a.cols === b.cols)) refuse("add", `${shape(a)} and ${shape(b)}`);
   const out = machine.empty(a.rows, a.cols);
   machine.commands
@@ -38,7 +38,7 @@ export function add(machine: Machine, left: Tensor, right: Tensor): Tensor {
 
 /** `parameter`: p of scale, clamp, softcap. */
 export function map(machine: Machine, input: Tensor, f: ElementFunction, parameter: number): Tensor {
-  const x = own(WasmTensor, input);
+  const x = ownTensor(input);
   const out = machine.empty(x.rows, x.cols);
   machine.commands
     .begin(abi.MAP, x.rows * x.cols * COST.map)
@@ -53,8 +53,8 @@ export function map(machine: Machine, input: Tensor, f: ElementFunction, paramet
 }
 
 export function gated(machine: Machine, gates: Tensor, ups: Tensor, gating: Gating): Tensor {
-  const gate = own(WasmTensor, gates);
-  const up = own(WasmTensor, ups);
+  const gate = ownTensor(gates);
+  const up = ownTensor(ups);
   if (!(gate.rows === up.rows && gate.cols === up.cols)) refuse("gated", `${shape(gate)} and ${shape(up)}`);
   const out = machine.empty(gate.rows, gate.cols);
   machine.commands
@@ -69,8 +69,8 @@ export function gated(machine: Machine, gates: Tensor, ups: Tensor, gating: Gati
 }
 
 export function rotate(machine: Machine, input: Tensor, headWidth: number, angles: Angles): Tensor {
-  const x = own(WasmTensor, input);
-  const values = own(WasmInput, angles.values);
+  const x = ownTensor(input);
+  const values = ownInput(angles.values);
   if (!(x.cols % headWidth === 0)) refuse("rotate", `${shape(x)} in heads of ${headWidth}`);
   checkAngles("rotate", angles, x.rows, headWidth);
   const out = machine.empty(x.rows, x.cols);
@@ -96,7 +96,7 @@ export function checkAngles(operation: string, angles: Angles, rows: number, wid
 }
 
 export function gather(machine: Machine, input: Tensor, indices: WasmInput): WasmTensor {
-  const x = own(WasmTensor, input);
+  const x = ownTensor(input);
   const out = machine.empty(indices.length, x.cols);
   machine.commands
     .begin(abi.GATHER, out.rows * out.cols * COST.copy)
@@ -118,7 +118,7 @@ export function concat(machine: Machine, parts: readonly Tensor[]): Tensor {
   );
   let target = out.address;
   for (const part of parts) {
-    const x = own(WasmTensor, part);
+    const x = ownTensor(part);
     if (!(x.cols === out.cols)) refuse("concat", `${shape(x)} among rows of ${out.cols}`);
     machine.commands
       .begin(abi.GATHER, x.rows * x.cols * COST.copy)

@@ -1,15 +1,25 @@
 /**
  * Mixture of experts. Which experts a row goes to is worked out on the host, which therefore waits for the logits. One row:
  * each of its experts' products writes its row of the result. More: the rows are brought into the order of their experts,
- * each expert multiplies its rows like any other matrix, and the results are brought back into the rows' order.
+ * each expert multiplies its rows like any other matrix, and the results are brought back into the rows' order. Which form a
+ * product takes follows from the rows of a sequence in the step, not from how many of them an expert gets.
  */
 import * as abi from "../../../../kernels/abi.js";
 import type { ExpertWeighting, Routing } from "../../../tensor/backend.js";
-import type { Tensor, Weight } from "../../../tensor/tensor.js";
+import type { ExpertWeights, Tensor } from "../../../tensor/tensor.js";
 import type { Machine } from "../machine.js";
-import { own, refuse, shape, type WasmInput, WasmTensor } from "../tensors.js";
+import {
+  own,
+  ownTensor,
+  ownWeight,
+  refuse,
+  shape,
+  type WasmInput,
+  type WasmTensor,
+  type WasmWeight,
+} from "../tensors.js";
 import { gather } from "./elementwise.js";
-import { multiply, multiplyRow } from "./linear.js";
+import { multiply, multiplyRow, type StoredMatrix } from "./linear.js";
 
 /** Nanoseconds of one thread per element of an expert's row. */
 const MIX_NS = 0.1;
@@ -61,6 +71,14 @@ export class WasmRouting implements Routing {
     return known;
   }
 
+  /** Of the rows that go to an expert, how many are of sequences that read few. */
+  private fewOf(expert: number, machine: Machine): number {
+    const end = machine.fewOf(this.rows) * this.used;
+    let few = 0;
+    for (let entry = 0; entry < end; entry++) if (this.experts[entry] === expert) few++;
+    return few;
+  }
+
   /** The rows of x that each expert multiplies. x has a row for each row, or one for each of its experts. */
   partsOf(machine: Machine, x: WasmTensor): readonly Part[] {
     if (this.gathered?.from === x) return this.gathered.parts;
@@ -73,7 +91,8 @@ export class WasmRouting implements Routing {
       .sort((a, b) => a - b)
       .map((expert) => {
         const count = counts.get(expert) ?? 0;
-        const part = { expert, first, x: machine.view(count, x.cols, ordered.address + first * x.cols * 4) };
+        const rows = machine.view(count, x.cols, ordered.address + first * x.cols * 4);
+        const part = { expert, first, few: this.fewOf(expert, machine), x: rows };
         first += count;
         return part;
       });
@@ -82,15 +101,18 @@ export class WasmRouting implements Routing {
   }
 }
 
+/** What an expert multiplies. */
 interface Part {
   readonly expert: number;
   /** Its first place in the order. */
   readonly first: number;
+  /** Of its rows, the first so many are of sequences that read few (see RowSplit): the order keeps that of the rows. */
+  readonly few: number;
   readonly x: WasmTensor;
 }
 
 export function route(machine: Machine, input: Tensor, used: number, weighting: ExpertWeighting): WasmRouting {
-  const logits = own(WasmTensor, input);
+  const logits = ownTensor(input);
   const { rows, cols } = logits;
   if (!(used > 0 && used <= cols)) refuse("route", `${used} of ${cols} experts`);
   machine.flush();
@@ -127,35 +149,43 @@ function largest(row: Float32Array, count: number): number[] {
   return chosen;
 }
 
-export function expertLinear(
-  machine: Machine,
-  input: Tensor,
-  experts: readonly Weight[],
-  to: Routing,
-  biases: readonly Weight[] | undefined,
-): Tensor {
-  const x = own(WasmTensor, input);
+/** The matrix of one expert, where its kind lie one behind the other. */
+export function expertMatrix(stacked: WasmWeight, count: number, expert: number): StoredMatrix {
+  const { name, dtype, kernelType, address, cols, bytes } = stacked;
+  const rows = stacked.rows / count;
+  return { name, dtype, kernelType, address: address + expert * (bytes / count), rows, cols };
+}
+
+export function expertLinear(machine: Machine, input: Tensor, experts: ExpertWeights, to: Routing): Tensor {
+  const x = ownTensor(input);
   const routing = own(WasmRouting, to);
   const { rows, used } = routing;
   const fits = x.rows === rows || x.rows === rows * used;
   if (!fits) refuse("expertLinear", `${shape(x)} for ${rows} rows with ${used} experts each`);
-  const width = experts[0].rows;
+  const { count, bias } = experts;
+  const stacked = ownWeight(experts.matrix);
+  const width = stacked.rows / count;
+  if (bias && !(bias.rows === count && bias.cols === width)) refuse("expertLinear", `biases ${shape(bias)}`);
+  const biases = bias && machine.elements(ownWeight(bias));
+  const biasOf = (expert: number) => (biases === undefined ? 0 : biases + expert * width * 4);
   const out = machine.empty(rows * used, width);
-  if (rows === 1) {
+  if (rows === 1 && machine.fewOf(1) === 1) {
     routing.experts.forEach((expert, j) => {
       const row = x.rows === 1 ? 0 : j;
-      multiplyRow(machine, x, row, experts[expert], biases?.[expert], out.address + j * width * 4);
+      const matrix = expertMatrix(stacked, count, expert);
+      multiplyRow(machine, x, row, matrix, biasOf(expert), out.address + j * width * 4);
     });
     return out;
   }
-  for (const { expert, first, x: part } of routing.partsOf(machine, x)) {
-    multiply(machine, part, experts[expert], biases?.[expert], out.address + first * width * 4);
+  for (const { expert, first, few, x: part } of routing.partsOf(machine, x)) {
+    const matrix = expertMatrix(stacked, count, expert);
+    multiply(machine, part, matrix, biasOf(expert), out.address + first * width * 4, few);
   }
   return gather(machine, out, routing.order(machine).places);
 }
 
 export function mixExperts(machine: Machine, input: Tensor, by: Routing): Tensor {
-  const y = own(WasmTensor, input);
+  const y = ownTensor(input);
   const routing = own(WasmRouting, by);
   const { rows, used } = routing;
   if (!(y.rows === rows * used)) refuse("mixExperts", `${shape(y)} for ${rows} rows with ${used} experts each`);

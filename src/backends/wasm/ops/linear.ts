@@ -1,21 +1,20 @@
-/**
- * Commands of matrix products and embeddings; kernels/linear.ts, quantise.ts, planes.ts and quantise-bytes.ts document the
- * arguments.
- */
+/** Commands of matrix products and embeddings; kernels/linear/linear.ts documents the arguments. */
 import * as abi from "../../../../kernels/abi.js";
+import { FEW_ROWS } from "../../../tensor/backend.js";
 import { DTYPES, type DType, rowBytes } from "../../../tensor/dtype.js";
 import type { Tensor, Weight } from "../../../tensor/tensor.js";
-import { floatForm, formFor } from "../byte-form.js";
+import { floatForm, formFor, planesForm, type Readers } from "../byte-form.js";
+import { type FormsInUse, formName } from "../form-names.js";
 import type { Machine } from "../machine.js";
-import { own, refuse, type WasmInput, WasmTensor, WasmWeight } from "../tensors.js";
+import { ownTensor, ownWeight, refuse, type WasmInput, type WasmTensor, type WasmWeight } from "../tensors.js";
+import { integerBytes, integersOf, type RowRange } from "./activations.js";
 
-/** Nanoseconds of one thread per multiplication of a product, per weight of an embedding, per activation quantised. */
+/** Nanoseconds of one thread per multiplication of a product, per weight of an embedding. */
 const PRODUCT_NS = 0.06;
 const UNPACK_NS = 0.3;
-const QUANTISE_NS = 0.4;
 
 export function embed(machine: Machine, table: Weight, ids: WasmInput): Tensor {
-  const weight = own(WasmWeight, table);
+  const weight = ownWeight(table);
   const out = machine.empty(ids.length, weight.cols);
   machine.commands
     .begin(abi.EMBED, out.rows * out.cols * UNPACK_NS)
@@ -27,128 +26,129 @@ export function embed(machine: Machine, table: Weight, ids: WasmInput): Tensor {
     .word(rowBytes(weight.dtype, weight.cols))
     .word(weight.kernelType)
     .word(machine.scratch)
+    .word(weight.rows)
     .end();
   return out;
 }
 
 const isFloat = (dtype: DType): boolean => DTYPES[dtype].blockSize === 1;
 
-/** Bytes of a row of 16-bit activations, as kernels/quantise.ts pads it. */
-function quantisedRowBytes(columns: number): number {
-  return Math.ceil((columns * 2 + (columns / 32) * 4 + (columns / 16) * 4) / 64) * 64;
-}
-
-/** Bytes of a row in planes, as kernels/planes.ts pads it. */
-function planesRowBytes(columns: number): number {
-  return Math.ceil((columns * 2 + (columns / 32) * 8) / 64) * 64;
-}
-
-/** The command that makes the form of x which a product reads. */
-function makerOf(form: number): number {
-  if (form === abi.SIXTEEN_BITS) return abi.QUANTISE;
-  return form >= abi.PLANES ? abi.SPLIT_PLANES : abi.QUANTISE_BYTES;
-}
-
-/** Bytes of that form of so many rows. Eight bits: groups of eight rows, as kernels/quantise-bytes.ts lays them. */
-function formBytes(maker: number, rows: number, cols: number): number {
-  if (maker === abi.QUANTISE_BYTES) return Math.ceil(rows / 8) * 15 * cols;
-  return rows * (maker === abi.SPLIT_PLANES ? planesRowBytes(cols) : quantisedRowBytes(cols));
-}
-
-/** Its address; made once for all products that read x. */
-function formOf(machine: Machine, x: WasmTensor, maker: number): number {
-  const known = x.forms[maker];
-  if (known !== 0) return known;
-  const bytes = formBytes(maker, x.rows, x.cols);
-  const address = x.arena.allocate(bytes);
-  x.forms[maker] = address;
-  machine.commands
-    .begin(maker, x.rows * x.cols * QUANTISE_NS)
-    .word(x.rows)
-    .word(x.cols)
-    .reads(x.address, x.bytes)
-    .word(x.cols)
-    .writes(address, bytes)
-    .end();
-  return address;
-}
-
 export function linear(machine: Machine, input: Tensor, matrix: Weight, bias: Weight | undefined): Tensor {
-  const x = own(WasmTensor, input);
+  const x = ownTensor(input);
   const out = machine.empty(x.rows, matrix.rows);
-  multiply(machine, x, matrix, bias, out.address);
+  multiply(machine, x, ownWeight(matrix), biasOf(machine, matrix, bias), out.address);
   return out;
 }
 
-/** Writes x times the matrix's transpose, plus the bias, to [rows, outputs] at `to`. */
-export function multiply(machine: Machine, x: WasmTensor, matrix: Weight, bias: Weight | undefined, to: number): void {
-  const weight = checked(x, matrix, bias);
-  const form = formOfProduct(machine, weight, x.rows);
-  const address = isFloat(weight.dtype) ? 0 : formOf(machine, x, makerOf(form));
-  product(machine, { x, first: 0, rows: x.rows, form, address, weight, bias, to, stride: weight.rows });
+/** A matrix as it is stored: a weight, or what of a stack belongs to one expert. */
+export type StoredMatrix = Pick<WasmWeight, "name" | "dtype" | "kernelType" | "address" | "rows" | "cols">;
+
+/**
+ * Writes x times the matrix's transpose, plus the bias, to [rows, outputs] at `to`. The first `few` rows are of sequences
+ * that read few tokens in this step and take the form for those, the others take the form for many.
+ * @param bias address of its f32 numbers; 0: there is none
+ */
+export function multiply(
+  machine: Machine,
+  x: WasmTensor,
+  weight: StoredMatrix,
+  bias: number,
+  to: number,
+  few = machine.fewOf(x.rows),
+): void {
+  checkWidth(x, weight);
+  const stride = weight.rows;
+  if (few > 0) product(machine, { x, first: 0, rows: few, readers: "few", weight, bias, to, stride });
+  if (few === x.rows) return;
+  const target = to + few * stride * 4;
+  product(machine, { x, first: few, rows: x.rows - few, readers: "many", weight, bias, to: target, stride });
 }
 
 /**
- * The same for one row of x, so few that all rows share their integer form: it is made of all of x at once, for all
- * products of any of its rows.
+ * The product of one row of x, to `to`, where a sequence reads a single token: x has a row for each of the token's experts,
+ * and each expert multiplies one. The first product turns all rows of x into integers, so that the others find theirs.
  */
 export function multiplyRow(
   machine: Machine,
   x: WasmTensor,
   row: number,
-  matrix: Weight,
-  bias: Weight | undefined,
+  weight: StoredMatrix,
+  bias: number,
   to: number,
 ): void {
-  const weight = checked(x, matrix, bias);
-  const form = formOfProduct(machine, weight, 1);
-  const maker = makerOf(form);
-  const address = isFloat(weight.dtype) ? 0 : formOf(machine, x, maker) + formBytes(maker, row, x.cols);
-  product(machine, { x, first: row, rows: 1, form, address, weight, bias, to, stride: weight.rows });
+  checkWidth(x, weight);
+  const form = formOf(machine, weight, "few");
+  const address = isFloat(weight.dtype)
+    ? 0
+    : integersOf(machine, x, { first: 0, rows: x.rows }, form) + integerBytes(form, row, x.cols);
+  command(machine, form, address, { x, first: row, rows: 1, weight, bias, to, stride: weight.rows });
 }
 
-/** The same for rows [first, first + rows) of x and a weight of floats, to rows `stride` numbers apart. */
+/** The products of rows [first, first + rows) of x and a weight of floats, to rows `stride` numbers apart. */
 export function multiplyRows(
   machine: Machine,
   x: WasmTensor,
-  range: { readonly first: number; readonly rows: number },
+  range: RowRange,
   matrix: Weight,
   bias: Weight | undefined,
   to: { readonly address: number; readonly stride: number },
 ): void {
-  const weight = checked(x, matrix, bias);
+  const weight = ownWeight(matrix);
+  checkWidth(x, weight);
   if (!isFloat(weight.dtype)) refuse(`A product of rows with ${weight.name}`, `weights of ${weight.dtype}`);
-  const form = floatForm(machine.wide, range.rows);
-  product(machine, { x, ...range, form, address: 0, weight, bias, to: to.address, stride: to.stride });
+  const readers = range.rows < FEW_ROWS ? "few" : "many";
+  product(machine, {
+    x,
+    ...range,
+    readers,
+    weight,
+    bias: biasOf(machine, matrix, bias),
+    to: to.address,
+    stride: to.stride,
+  });
 }
 
-function formOfProduct(machine: Machine, weight: WasmWeight, rows: number): number {
-  if (isFloat(weight.dtype)) return floatForm(machine.wide, rows);
-  return formFor(machine.byteForm, weight.dtype, rows, weight.kernelType >= abi.EIGHTS);
+/** What few and many tokens meet this weight in. */
+export function formsOf(machine: Machine, matrix: Weight): FormsInUse {
+  const weight = ownWeight(matrix);
+  return { few: formName(formOf(machine, weight, "few")), many: formName(formOf(machine, weight, "many")) };
 }
 
-function checked(x: WasmTensor, matrix: Weight, bias: Weight | undefined): WasmWeight {
-  const weight = own(WasmWeight, matrix);
-  if (!(x.cols === weight.cols)) refuse(`linear with ${weight.name}`, `${x.cols} columns for ${weight.cols}`);
-  if (!(!bias || bias.cols === weight.rows)) refuse(`linear with ${weight.name}`, `a bias of ${bias?.cols}`);
-  return weight;
+function formOf(machine: Machine, weight: StoredMatrix, readers: Readers): number {
+  if (isFloat(weight.dtype)) return floatForm(machine.wide, readers);
+  if (readers === "few" && weight.kernelType >= abi.EIGHTS) return planesForm(machine.byteForm, machine.wide);
+  return formFor(machine.byteForm, weight.dtype, readers);
 }
 
-interface Product {
+function checkWidth(x: WasmTensor, { name, cols }: StoredMatrix): void {
+  if (!(x.cols === cols)) refuse(`linear with ${name}`, `${x.cols} columns for ${cols}`);
+}
+
+function biasOf(machine: Machine, { name, rows }: Weight, bias: Weight | undefined): number {
+  if (bias === undefined) return 0;
+  if (!(bias.cols === rows)) refuse(`linear with ${name}`, `a bias of ${bias.cols}`);
+  return machine.elements(ownWeight(bias));
+}
+
+/** Of rows [first, first + rows) of x. */
+interface Product extends RowRange {
   readonly x: WasmTensor;
-  /** Rows of x that are multiplied, the form that is taken of them, and its address (0: none, the weight is of floats). */
-  readonly first: number;
-  readonly rows: number;
-  readonly form: number;
-  readonly address: number;
-  readonly weight: WasmWeight;
-  readonly bias: Weight | undefined;
+  readonly weight: StoredMatrix;
+  readonly bias: number;
   readonly to: number;
   /** Numbers from row to row there. */
   readonly stride: number;
 }
 
-function product(machine: Machine, { x, first, rows, form, address, weight, bias, to, stride }: Product): void {
+function product(machine: Machine, wanted: Product & { readonly readers: Readers }): void {
+  const { x, weight, readers } = wanted;
+  const form = formOf(machine, weight, readers);
+  command(machine, form, isFloat(weight.dtype) ? 0 : integersOf(machine, x, wanted, form), wanted);
+}
+
+/** `integers`: the address of the rows' integers; 0: the weight is of floats. */
+function command(machine: Machine, form: number, integers: number, wanted: Product): void {
+  const { x, first, rows, weight, bias, to, stride } = wanted;
   const rowBytes = x.cols * 4;
   machine.commands
     .begin(abi.LINEAR, rows * weight.rows * weight.cols * PRODUCT_NS)
@@ -158,9 +158,9 @@ function product(machine: Machine, { x, first, rows, form, address, weight, bias
     .word(weight.rows)
     .reads(x.address + first * rowBytes, rows * rowBytes)
     .word(x.cols)
-    .reads(address, address === 0 ? 0 : formBytes(makerOf(form), rows, x.cols))
+    .reads(integers, integers === 0 ? 0 : integerBytes(form, rows, x.cols))
     .word(weight.address)
-    .word(bias === undefined ? 0 : machine.elements(own(WasmWeight, bias)))
+    .word(bias)
     .word(DTYPES.f32.ggml)
     .writes(to, rows * stride * 4)
     .word(stride)

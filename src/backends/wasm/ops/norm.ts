@@ -1,15 +1,15 @@
-/** Commands of the norms; kernels/norm.ts documents the arguments. */
+/** Commands of the norms; kernels/rows/norm.ts documents the arguments. */
 import * as abi from "../../../../kernels/abi.js";
 import type { Tensor, Weight } from "../../../tensor/tensor.js";
 import type { Machine } from "../machine.js";
-import { own, refuse, shape, WasmTensor, WasmWeight } from "../tensors.js";
+import { ownTensor, ownWeight, refuse, shape } from "../tensors.js";
 
 /** Nanoseconds per element of one thread, roughly; it only decides what is worth sharing. */
 const NORM_NS = 0.25;
 
 export function rmsNorm(machine: Machine, input: Tensor, gain: Weight, epsilon: number): Tensor {
-  const x = own(WasmTensor, input);
-  const gains = own(WasmWeight, gain);
+  const x = ownTensor(input);
+  const gains = ownWeight(gain);
   const fits = x.cols % (gains.rows * gains.cols) === 0;
   if (!fits) refuse("rmsNorm", `${shape(x)} with a gain of ${shape(gains)}`);
   const out = machine.empty(x.rows, x.cols);
@@ -33,9 +33,9 @@ export function layerNorm(
   bias: Weight | undefined,
   epsilon: number,
 ): Tensor {
-  const x = own(WasmTensor, input);
-  const gains = own(WasmWeight, gain);
-  const offsets = bias === undefined ? undefined : own(WasmWeight, bias);
+  const x = ownTensor(input);
+  const gains = ownWeight(gain);
+  const offsets = bias === undefined ? undefined : ownWeight(bias);
   const fits = gains.rows === 1 && gains.cols === x.cols && (!offsets || offsets.cols === x.cols);
   if (!fits)
     refuse("layerNorm", `${shape(x)} with a gain of ${shape(gains)} and ${offsets ? shape(offsets) : "no bias"}`);

@@ -1,10 +1,10 @@
-/** Commands of state-space layers; kernels/convolution.ts and scan.ts document the arguments. */
+/** Commands of state-space layers; kernels/state-space/convolution.ts and scan.ts document the arguments. */
 import * as abi from "../../../../kernels/abi.js";
 import type { ConvolutionCall, ScanCall } from "../../../tensor/backend.js";
 import type { Tensor } from "../../../tensor/tensor.js";
 import { WasmKept } from "../kept.js";
 import type { Machine } from "../machine.js";
-import { expect, own, refuse, shape, WasmTensor, WasmWeight } from "../tensors.js";
+import { expect, own, ownTensor, ownWeight, refuse, shape } from "../tensors.js";
 
 /** Nanoseconds of one thread per tap of a channel, for SiLU of a channel, per number of a state. */
 const TAP_NS = 0.1;
@@ -30,9 +30,9 @@ function keptPair(
 }
 
 export function convolution(machine: Machine, call: ConvolutionCall): Tensor {
-  const x = own(WasmTensor, call.x);
-  const kernel = own(WasmWeight, call.kernel);
-  const bias = call.bias === undefined ? undefined : own(WasmWeight, call.bias);
+  const x = ownTensor(call.x);
+  const kernel = ownWeight(call.kernel);
+  const bias = call.bias === undefined ? undefined : ownWeight(call.bias);
   const { rows: channels, cols: width } = kernel;
   if (!(x.cols === channels)) refuse("convolution", `${shape(x)} for ${channels} channels`);
   if (!(!bias || bias.rows * bias.cols === channels)) refuse("convolution", `a bias of ${bias?.cols}`);
@@ -54,12 +54,12 @@ export function convolution(machine: Machine, call: ConvolutionCall): Tensor {
 }
 
 export function scan(machine: Machine, call: ScanCall): Tensor {
-  const x = own(WasmTensor, call.x);
-  const dt = own(WasmTensor, call.dt);
-  const b = own(WasmTensor, call.b);
-  const c = own(WasmTensor, call.c);
-  const a = own(WasmWeight, call.a);
-  const skip = own(WasmWeight, call.skip);
+  const x = ownTensor(call.x);
+  const dt = ownTensor(call.dt);
+  const b = ownTensor(call.b);
+  const c = ownTensor(call.c);
+  const a = ownWeight(call.a);
+  const skip = ownWeight(call.skip);
   const states = call.before.cols;
   const heads = dt.cols;
   const width = x.cols / heads;

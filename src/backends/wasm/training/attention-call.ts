@@ -1,18 +1,19 @@
-/** A call of attention for training, checked, as the record that kernels/attend-record.ts describes. */
+/** A call of attention for training, checked, as the record that kernels/training/attend-record.ts describes. */
 import * as abi from "../../../../kernels/abi.js";
-import * as at from "../../../../kernels/attend-record.js";
+import * as at from "../../../../kernels/training/attend-record.js";
 import type { AttentionBias } from "../../../tensor/backend.js";
 import type { Tensor } from "../../../tensor/tensor.js";
 import type { AttentionTrainingCall } from "../../../tensor/training.js";
 import { WasmKept } from "../kept.js";
 import { checkWidths } from "../kv-layout.js";
 import type { Machine } from "../machine.js";
-import { expect, own, shape, WasmInput, WasmTensor, WasmWeight } from "../tensors.js";
-import { PAGE_KEYS, type VisitPlan, visitPlan } from "./visit-plan.js";
+import { expect, own, ownInput, ownTensor, ownWeight, shape, type WasmTensor } from "../tensors.js";
+import type { VisitPlan } from "./visit.js";
+import { PAGE_KEYS, visitPlan } from "./visit-plan.js";
 
-/** Of the constants there (kernels/attend-weights.ts). */
+/** Of the constants there (kernels/training/attend-weights.ts). */
 const WEIGH_BYTES = 352;
-/** Bytes of a thread's scratch before the rows of a tile (kernels/attend-rows-back.ts). */
+/** Bytes of a thread's scratch before the rows of a tile (kernels/training/attend-rows-back.ts). */
 const TILE_SCRATCH = 4 * abi.TILE_ROWS * 64 + 3 * abi.TILE_ROWS * 4 + WEIGH_BYTES;
 
 /** Something that commands touch: a tensor, a weight that is trained, a gradient. */
@@ -51,8 +52,8 @@ interface BiasFigures {
 }
 
 export function measure(machine: Machine, call: AttentionTrainingCall, out: Tensor, logSums: Tensor): Figures {
-  const [q, k, v] = [own(WasmTensor, call.q), own(WasmTensor, call.k), own(WasmTensor, call.v)];
-  const [result, logs] = [own(WasmTensor, out), own(WasmTensor, logSums)];
+  const [q, k, v] = [ownTensor(call.q), ownTensor(call.k), ownTensor(call.v)];
+  const [result, logs] = [ownTensor(out), ownTensor(logSums)];
   const { group, head, heads } = call;
   const columns = logs.cols;
   const width = q.cols / columns;
@@ -68,7 +69,7 @@ export function measure(machine: Machine, call: AttentionTrainingCall, out: Tens
   );
   expect(head >= 0 && heads > 0 && head + heads <= kvHeads, "attendRows", `heads from ${head}, ${heads} of ${kvHeads}`);
   expect(call.softcap === undefined || call.softcap > 0, "attendRows", `a soft cap of ${call.softcap}`);
-  const spans = own(WasmInput, call.spans);
+  const spans = ownInput(call.spans);
   const ranges = spans.length / (q.rows * 2);
   expect(Number.isInteger(ranges), "attendRows", `${spans.length} span bounds for ${q.rows} rows`);
   const height = tileHeight(2 * width + valueWidth);
@@ -76,7 +77,7 @@ export function measure(machine: Machine, call: AttentionTrainingCall, out: Tens
   const pages = Math.ceil(k.rows / PAGE_KEYS);
   const first = head * group;
   const bias = biasFigures(machine, call.bias, q.rows * ranges, columns);
-  const sinks = call.sinks && own(WasmWeight, call.sinks);
+  const sinks = call.sinks && ownWeight(call.sinks);
   expect(!sinks || sinks.rows * sinks.cols === columns, "attendRows", `sinks of ${sinks?.cols} heads`);
   const piece = sinks && { address: machine.elements(sinks), bytes: columns * 4 };
   return { q, k, v, out: result, logSums: logs, width, valueWidth, pages, first, heads, plan, bias, sinks: piece };
@@ -92,15 +93,15 @@ function tileHeight(widths: number): number {
 function biasFigures(machine: Machine, bias: AttentionBias | undefined, count: number, columns: number): BiasFigures {
   const none = { kind: abi.BIAS_NONE, places: 0, slopes: 0, reach: 0, buckets: 0, table: undefined, rowBytes: 0 };
   if (!bias) return none;
-  const places = own(WasmInput, bias.places);
+  const places = ownInput(bias.places);
   expect(places.length === count, "attendRows", `${places.length} places of ${count} rows and ranges`);
   if (bias.kind === "linear") {
-    const slopes = own(WasmInput, bias.slopes);
+    const slopes = ownInput(bias.slopes);
     expect(slopes.length === columns, "attendRows", `${slopes.length} slopes of ${columns} heads`);
     return { ...none, kind: abi.BIAS_LINEAR, places: places.address, slopes: slopes.address };
   }
-  const weight = own(WasmWeight, bias.table);
-  const buckets = own(WasmInput, bias.buckets);
+  const weight = ownWeight(bias.table);
+  const buckets = ownInput(bias.buckets);
   const { rows, cols } = weight;
   expect(cols === columns, "attendRows", `a table of ${cols} heads, not ${columns}`);
   expect(buckets.length % 2 === 1, "attendRows", `${buckets.length} buckets of distances`);
@@ -140,8 +141,8 @@ export function newRecord(machine: Machine, call: AttentionTrainingCall, figures
     [at.V_STRIDE, v.cols * 4],
     [at.KEYS, k.rows],
     [at.PAGES, pages],
-    [at.SPANS, own(WasmInput, call.spans).address],
-    [at.RANGES, own(WasmInput, call.spans).length / (q.rows * 2)],
+    [at.SPANS, ownInput(call.spans).address],
+    [at.RANGES, ownInput(call.spans).length / (q.rows * 2)],
     [at.ROWS, q.rows * call.group],
     [at.WIDTH, width],
     [at.VALUE_WIDTH, valueWidth],

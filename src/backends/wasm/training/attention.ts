@@ -4,11 +4,11 @@
  * number of threads, as the division follows from the shape alone (visit-plan.ts).
  */
 import * as abi from "../../../../kernels/abi.js";
-import * as at from "../../../../kernels/attend-record.js";
+import * as at from "../../../../kernels/training/attend-record.js";
 import type { Tensor } from "../../../tensor/tensor.js";
 import type { AttentionBackCall, AttentionTraining, AttentionTrainingCall } from "../../../tensor/training.js";
 import type { Machine } from "../machine.js";
-import { expect, own, shape, WasmTensor } from "../tensors.js";
+import { expect, ownTensor, shape, type WasmTensor } from "../tensors.js";
 import { type Figures, gradientOf, measure, newRecord, type Piece, setWords } from "./attention-call.js";
 import { PAGE_KEYS } from "./visit-plan.js";
 import { Workspace } from "./workspace.js";
@@ -126,7 +126,7 @@ type Gradients = ReturnType<typeof gradientsOf>;
 /** What the derivatives read and are added to. */
 function gradientsOf(machine: Machine, call: AttentionBackCall, { q, k, v, out, bias, logSums }: Figures) {
   const like = (tensor: Tensor, model: WasmTensor): WasmTensor => {
-    const found = own(WasmTensor, tensor);
+    const found = ownTensor(tensor);
     const fits = found.rows === model.rows && found.cols === model.cols;
     expect(fits, "attendRowsBack", `a gradient ${shape(found)} of ${shape(model)}`);
     return found;

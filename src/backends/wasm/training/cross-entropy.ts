@@ -1,6 +1,6 @@
 /**
  * Cross-entropy fused with the head, in chunks of rows: a chunk's logits are multiplied, turned into their gradient in place
- * (kernels/cross-entropy.ts), and multiplied into dx and the head's gradient before the next chunk takes their memory. Only
+ * (kernels/training/cross-entropy.ts), and multiplied into dx and the head's gradient before the next chunk takes their memory. Only
  * rows with a weight are computed: they are brought together first, where others lie between them.
  */
 import * as abi from "../../../../kernels/abi.js";
@@ -9,8 +9,8 @@ import { WasmKept } from "../kept.js";
 import type { Machine } from "../machine.js";
 import { gather } from "../ops/elementwise.js";
 import { multiplyRows } from "../ops/linear.js";
-import { expect, own, shape, WasmInput, WasmTensor } from "../tensors.js";
-import { floatProduct, type Matrix, matrixOf, sumColumns, trained } from "./products.js";
+import { expect, own, ownInput, ownTensor, shape, type WasmInput, type WasmTensor } from "../tensors.js";
+import { floatProduct, keptMatrix, type Matrix, matrixOf, sumColumns, trained } from "./products.js";
 
 /** Nanoseconds of one thread per logit. */
 const LOSS_NS = 3;
@@ -20,8 +20,8 @@ const MOST_ROWS = 480;
 const LEAST_ROWS = 96;
 
 export function crossEntropy(machine: Machine, call: CrossEntropyCall): CrossEntropyResult {
-  const x = own(WasmTensor, call.x);
-  const [targets, weights] = [own(WasmInput, call.targets), own(WasmInput, call.weights)];
+  const x = ownTensor(call.x);
+  const [targets, weights] = [ownInput(call.targets), ownInput(call.weights)];
   const found = `${shape(x)} with ${targets.length} targets and ${weights.length} weights`;
   expect(targets.length === x.rows && weights.length === x.rows, "crossEntropy", found);
   const start = weights.address >>> 2;
@@ -112,5 +112,5 @@ function chunk(machine: Machine, call: WholeCall, { first, logits, losses, dx }:
     const to = matrixOf(own(WasmKept, gradients.head));
     floatProduct(machine, { left: logits, transposed: "left", right: part(x), to, added: true });
   }
-  if (gradients.bias) sumColumns(machine, logits, gradients.bias);
+  if (gradients.bias) sumColumns(machine, logits, keptMatrix(gradients.bias));
 }

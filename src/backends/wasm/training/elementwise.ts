@@ -1,10 +1,10 @@
-/** Commands of the derivatives of functions and gates; kernels/train-elementwise.ts documents the arguments. */
+/** Commands of the derivatives of functions and gates; kernels/training/train-elementwise.ts documents the arguments. */
 import * as abi from "../../../../kernels/abi.js";
 import type { ElementFunction, Gating } from "../../../tensor/backend.js";
 import type { Tensor } from "../../../tensor/tensor.js";
 import type { Machine } from "../machine.js";
 import { FUNCTIONS } from "../ops/elementwise.js";
-import { expect, own, shape, WasmTensor } from "../tensors.js";
+import { expect, ownTensor, shape, type WasmTensor } from "../tensors.js";
 
 /** Nanoseconds per element of one thread, roughly. */
 const COST = { map: 0.8, gated: 1.2 } as const;
@@ -18,8 +18,8 @@ export function mapInput(
   parameter: number,
   slope: Tensor,
 ): Tensor {
-  const x = own(WasmTensor, input);
-  const dy = own(WasmTensor, slope);
+  const x = ownTensor(input);
+  const dy = ownTensor(slope);
   expect(sameShape(x, dy), "mapInput", `${shape(x)} and dy ${shape(dy)}`);
   const out = machine.empty(x.rows, x.cols);
   machine.commands
@@ -35,7 +35,7 @@ export function mapInput(
 }
 
 export function gatedInputs(machine: Machine, gates: Tensor, ups: Tensor, gating: Gating, slope: Tensor) {
-  const [gate, up, dy] = [gates, ups, slope].map((x) => own(WasmTensor, x));
+  const [gate, up, dy] = [gates, ups, slope].map((x) => ownTensor(x));
   const fits = sameShape(gate, up) && sameShape(gate, dy);
   expect(fits, "gatedInputs", `${shape(gate)}, ${shape(up)} and dy ${shape(dy)}`);
   const { rows, cols } = gate;

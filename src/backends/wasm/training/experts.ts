@@ -6,12 +6,11 @@ import * as abi from "../../../../kernels/abi.js";
 import type { Routing } from "../../../tensor/backend.js";
 import type { Tensor } from "../../../tensor/tensor.js";
 import type { ExpertLinearBackCall, ExpertTraining, RouteBackCall } from "../../../tensor/training.js";
-import { WasmKept } from "../kept.js";
 import type { Machine } from "../machine.js";
 import { gather } from "../ops/elementwise.js";
 import { WasmRouting } from "../ops/experts.js";
-import { expect, own, shape, WasmTensor } from "../tensors.js";
-import { floatProduct, type Matrix, matrixOf, sumColumns, trained } from "./products.js";
+import { expect, own, ownTensor, shape, type WasmTensor } from "../tensors.js";
+import { floatProduct, keptMatrix, type Matrix, matrixOf, partOf, sumColumns, trained } from "./products.js";
 import { ungather } from "./rows.js";
 
 /** Nanoseconds of one thread per element of an expert's row. */
@@ -37,7 +36,7 @@ function numbersIn(machine: Machine, { address, rows, cols }: WasmTensor): Float
 }
 
 function routeInput(machine: Machine, call: RouteBackCall): Tensor {
-  const [logits, dy] = [own(WasmTensor, call.logits), own(WasmTensor, call.dy)];
+  const [logits, dy] = [ownTensor(call.logits), ownTensor(call.dy)];
   const routing = own(WasmRouting, call.routing);
   const { rows, used } = routing;
   const { cols } = logits;
@@ -92,25 +91,26 @@ function balanceSlopes({ rows, experts }: WasmRouting, count: number, balance: n
 }
 
 function expertLinearInput(machine: Machine, call: ExpertLinearBackCall): Tensor {
-  const [x, dy] = [own(WasmTensor, call.x), own(WasmTensor, call.dy)];
+  const [x, dy] = [ownTensor(call.x), ownTensor(call.dy)];
   const routing = own(WasmRouting, call.routing);
   const { rows, used } = routing;
   const fits = (x.rows === rows || x.rows === rows * used) && dy.rows === rows * used;
   expect(fits, "expertLinearInput", `${shape(x)} and dy ${shape(dy)} for ${rows} rows with ${used} experts each`);
+  const { gradient, biasGradient } = call;
+  const { count } = call.experts;
+  const matrices = matrixOf(trained(call.experts.matrix));
   const order = routing.order(machine);
   const slopes = gather(machine, dy, order.entries);
   const dx = machine.empty(rows * used, x.cols);
   for (const { expert, first, x: part } of routing.partsOf(machine, x)) {
     const left = rowsOf(slopes, first, part.rows);
-    const right = matrixOf(trained(call.experts[expert]));
+    const right = partOf(matrices, count, expert);
     floatProduct(machine, { left, right, to: rowsOf(dx, first, part.rows), added: false });
-    const gradient = call.gradients?.[expert];
     if (gradient) {
-      const to = matrixOf(own(WasmKept, gradient));
+      const to = partOf(keptMatrix(gradient), count, expert);
       floatProduct(machine, { left, transposed: "left", right: matrixOf(part), to, added: true });
     }
-    const biasGradient = call.biasGradients?.[expert];
-    if (biasGradient) sumColumns(machine, left, biasGradient);
+    if (biasGradient) sumColumns(machine, left, partOf(keptMatrix(biasGradient), count, expert));
   }
   return x.rows === rows ? ungather(machine, dx, order.rows, rows) : gather(machine, dx, order.places);
 }
@@ -120,7 +120,7 @@ function rowsOf(x: WasmTensor, first: number, rows: number): Matrix {
 }
 
 function mixExpertsInputs(machine: Machine, mixed: Tensor, by: Routing, slope: Tensor) {
-  const [y, dy] = [own(WasmTensor, mixed), own(WasmTensor, slope)];
+  const [y, dy] = [ownTensor(mixed), ownTensor(slope)];
   const routing = own(WasmRouting, by);
   const { rows, used } = routing;
   const fits = y.rows === rows * used && dy.rows === rows && dy.cols === y.cols;

@@ -7,15 +7,15 @@ import type { KeptTensor, Tensor, Weight } from "../../../tensor/tensor.js";
 import type { LinearTraining } from "../../../tensor/training.js";
 import { WasmKept } from "../kept.js";
 import type { Machine } from "../machine.js";
-import { own, WasmTensor, WasmWeight } from "../tensors.js";
+import { own, ownTensor, ownWeight } from "../tensors.js";
 import { crossEntropy } from "./cross-entropy.js";
-import { floatProduct, matrixOf, sumColumns, trained } from "./products.js";
+import { floatProduct, keptMatrix, matrixOf, sumColumns, trained } from "./products.js";
 
 export function linearTraining(machine: Machine): LinearTraining {
   return {
     linearInput: (dy, weight) => linearInput(machine, dy, weight),
     linearWeight: (dy, x, gradient) => linearWeight(machine, dy, x, gradient),
-    sumRows: (dy, gradient) => sumColumns(machine, matrixOf(own(WasmTensor, dy)), gradient),
+    sumRows: (dy, gradient) => sumColumns(machine, matrixOf(ownTensor(dy)), keptMatrix(gradient)),
     crossEntropy: (call) => crossEntropy(machine, call),
   };
 }
@@ -28,7 +28,7 @@ const LEAST_ROWS = 32;
  * inference. Undefined where it is not for this product.
  */
 export function linearOfMany(machine: Machine, input: Tensor, matrix: Weight): Tensor | undefined {
-  const [x, weight] = [own(WasmTensor, input), own(WasmWeight, matrix)];
+  const [x, weight] = [ownTensor(input), ownWeight(matrix)];
   if (weight.kernelType !== DTYPES.f32.ggml || x.rows < LEAST_ROWS) return undefined;
   const out = machine.empty(x.rows, weight.rows);
   const [left, right] = [matrixOf(x), matrixOf(weight)];
@@ -37,7 +37,7 @@ export function linearOfMany(machine: Machine, input: Tensor, matrix: Weight): T
 }
 
 function linearInput(machine: Machine, gradient: Tensor, matrix: Weight): Tensor {
-  const dy = matrixOf(own(WasmTensor, gradient));
+  const dy = matrixOf(ownTensor(gradient));
   const weight = matrixOf(trained(matrix));
   const out = machine.empty(dy.rows, weight.cols);
   floatProduct(machine, { left: dy, right: weight, to: matrixOf(out), added: false });
@@ -45,6 +45,6 @@ function linearInput(machine: Machine, gradient: Tensor, matrix: Weight): Tensor
 }
 
 function linearWeight(machine: Machine, dy: Tensor, x: Tensor, gradient: KeptTensor): void {
-  const [left, right] = [matrixOf(own(WasmTensor, dy)), matrixOf(own(WasmTensor, x))];
+  const [left, right] = [matrixOf(ownTensor(dy)), matrixOf(ownTensor(x))];
   floatProduct(machine, { left, transposed: "left", right, to: matrixOf(own(WasmKept, gradient)), added: true });
 }

@@ -1,10 +1,10 @@
-/** Commands of the derivatives of the norms; kernels/train-norm.ts documents the arguments. */
+/** Commands of the derivatives of the norms; kernels/training/train-norm.ts documents the arguments. */
 import * as abi from "../../../../kernels/abi.js";
 import type { KeptTensor, Tensor } from "../../../tensor/tensor.js";
 import type { NormCall } from "../../../tensor/training.js";
 import type { WasmKept } from "../kept.js";
 import type { Machine } from "../machine.js";
-import { expect, own, shape, WasmTensor, WasmWeight } from "../tensors.js";
+import { expect, ownTensor, ownWeight, shape } from "../tensors.js";
 import { gradientOf, mergeParts } from "./gradients.js";
 
 /** Nanoseconds per element of one thread, roughly. */
@@ -17,9 +17,9 @@ const MOST_BLOCKS = 64;
 const blocksOf = (rows: number): number => Math.min(MOST_BLOCKS, Math.ceil(rows / BLOCK_ROWS));
 
 export function rmsNormInput(machine: Machine, call: NormCall): Tensor {
-  const x = own(WasmTensor, call.x);
-  const dy = own(WasmTensor, call.dy);
-  const gain = own(WasmWeight, call.gain);
+  const x = ownTensor(call.x);
+  const dy = ownTensor(call.dy);
+  const gain = ownWeight(call.gain);
   const cycleWidth = gain.rows * gain.cols;
   const fits = x.rows === dy.rows && x.cols === dy.cols && x.cols % cycleWidth === 0;
   expect(fits, "rmsNormInput", `${shape(x)}, dy ${shape(dy)} and a gain of ${shape(gain)}`);
@@ -49,9 +49,9 @@ export function layerNormInput(
   machine: Machine,
   call: NormCall & { readonly biasGradient?: KeptTensor | undefined },
 ): Tensor {
-  const x = own(WasmTensor, call.x);
-  const dy = own(WasmTensor, call.dy);
-  const gain = own(WasmWeight, call.gain);
+  const x = ownTensor(call.x);
+  const dy = ownTensor(call.dy);
+  const gain = ownWeight(call.gain);
   const fits = x.rows === dy.rows && x.cols === dy.cols && gain.rows === 1 && gain.cols === x.cols;
   expect(fits, "layerNormInput", `${shape(x)}, dy ${shape(dy)} and a gain of ${shape(gain)}`);
   const gradient = call.gradient && gradientOf(machine, "layerNormInput", call.gradient, gain);

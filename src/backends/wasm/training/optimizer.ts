@@ -1,10 +1,10 @@
-/** Commands of the optimizer; kernels/adamw.ts documents the arguments. */
+/** Commands of the optimizer; kernels/training/adamw.ts documents the arguments. */
 import * as abi from "../../../../kernels/abi.js";
 import type { KeptTensor, Tensor } from "../../../tensor/tensor.js";
 import type { AdamWCall, OptimizerTraining } from "../../../tensor/training.js";
 import { WasmKept } from "../kept.js";
 import type { Machine } from "../machine.js";
-import { expect, own, WasmWeight } from "../tensors.js";
+import { expect, own, ownWeight } from "../tensors.js";
 import { gradientOf } from "./gradients.js";
 import { zero } from "./rows.js";
 
@@ -56,7 +56,7 @@ function sumsOfSquares(machine: Machine, tensors: readonly KeptTensor[]): Tensor
 }
 
 function adamW(machine: Machine, call: AdamWCall): void {
-  const weight = own(WasmWeight, call.weight);
+  const weight = ownWeight(call.weight);
   expect(weight.dtype === "f32", "adamW", `the weight ${weight.name} in ${weight.dtype}; what is trained is f32`);
   const [gradient, first, second] = [call.gradient, call.first, call.second].map((kept) =>
     gradientOf(machine, "adamW", kept, weight),

@@ -1,12 +1,12 @@
 /**
- * Products and sums of matrices in training, of f32 rows wherever they lie; kernels/float-product.ts and sum-rows.ts
+ * Products and sums of matrices in training, of f32 rows wherever they lie; kernels/training/float-product.ts and sum-rows.ts
  * document the arguments.
  */
 import * as abi from "../../../../kernels/abi.js";
 import type { KeptTensor, Weight } from "../../../tensor/tensor.js";
 import { WasmKept } from "../kept.js";
 import type { Machine } from "../machine.js";
-import { expect, own, shape, type WasmTensor, WasmWeight } from "../tensors.js";
+import { expect, own, ownWeight, shape, type WasmTensor, type WasmWeight } from "../tensors.js";
 
 /** Nanoseconds of one thread per multiplication of a product, and per number that is summed. */
 const PRODUCT_NS = 0.04;
@@ -28,7 +28,7 @@ export function matrixOf(x: WasmTensor | WasmKept | WasmWeight): Matrix {
 
 /** A trained weight. */
 export function trained(matrix: Weight): WasmWeight {
-  const weight = own(WasmWeight, matrix);
+  const weight = ownWeight(matrix);
   expect(weight.dtype === "f32", `A derivative of ${weight.name}`, `a weight of ${weight.dtype}; f32 is trained`);
   return weight;
 }
@@ -68,9 +68,19 @@ export function floatProduct(machine: Machine, { left, transposed, right, to, ad
     .end();
 }
 
-/** gradient [1, cols] += the sums of x's columns. */
-export function sumColumns(machine: Machine, x: Matrix, gradient: KeptTensor): void {
-  const sums = own(WasmKept, gradient);
+/** Of a stack of `count` matrices one. */
+export function partOf(stacked: Matrix, count: number, index: number): Matrix {
+  const rows = stacked.rows / count;
+  return { ...stacked, rows, address: stacked.address + index * rows * stacked.stride * 4 };
+}
+
+/** A gradient as a matrix. */
+export function keptMatrix(gradient: KeptTensor): Matrix {
+  return matrixOf(own(WasmKept, gradient));
+}
+
+/** sums [1, cols] += the sums of x's columns. */
+export function sumColumns(machine: Machine, x: Matrix, sums: Matrix): void {
   expect(sums.rows === 1 && sums.cols === x.cols, "sumRows", `${shape(x)} for ${shape(sums)}`);
   machine.commands
     .begin(abi.SUM_ROWS, x.rows * x.cols * SUM_NS)
@@ -78,6 +88,6 @@ export function sumColumns(machine: Machine, x: Matrix, gradient: KeptTensor): v
     .word(x.stride * 4)
     .word(x.rows)
     .word(x.cols)
-    .writes(sums.address, sums.bytes)
+    .writes(sums.address, bytesOf(sums))
     .end();
 }

@@ -1,11 +1,11 @@
-/** Commands of training that work row by row; kernels/train-rows.ts documents the arguments. */
+/** Commands of training that work row by row; kernels/training/train-rows.ts documents the arguments. */
 import * as abi from "../../../../kernels/abi.js";
 import type { Angles } from "../../../tensor/backend.js";
 import type { KeptTensor, StepInput, Tensor } from "../../../tensor/tensor.js";
 import type { RowTraining } from "../../../tensor/training.js";
 import type { Machine } from "../machine.js";
 import { checkAngles, LAYOUTS } from "../ops/elementwise.js";
-import { expect, own, shape, WasmInput, WasmTensor } from "../tensors.js";
+import { expect, ownInput, ownTensor, shape, type WasmInput, type WasmTensor } from "../tensors.js";
 import { gatedInputs, mapInput } from "./elementwise.js";
 import { gradientOf } from "./gradients.js";
 import { layerNormInput, rmsNormInput } from "./norm.js";
@@ -44,7 +44,7 @@ function zeros(machine: Machine, rows: number, cols: number): WasmTensor {
 }
 
 function copy(machine: Machine, input: Tensor): Tensor {
-  const x = own(WasmTensor, input);
+  const x = ownTensor(input);
   const out = machine.empty(x.rows, x.cols);
   machine.commands
     .begin(abi.COPY, x.rows * x.cols * COST.copy)
@@ -56,8 +56,8 @@ function copy(machine: Machine, input: Tensor): Tensor {
 }
 
 function accumulate(machine: Machine, into: Tensor, added: Tensor): void {
-  const to = own(WasmTensor, into);
-  const x = own(WasmTensor, added);
+  const to = ownTensor(into);
+  const x = ownTensor(added);
   expect(to.rows === x.rows && to.cols === x.cols, "accumulate", `${shape(to)} and ${shape(x)}`);
   to.forgetForms();
   machine.commands
@@ -82,21 +82,21 @@ function scatter(machine: Machine, dy: WasmTensor, ids: WasmInput, address: numb
 }
 
 function scatterRows(machine: Machine, dy: Tensor, ids: StepInput, gradient: KeptTensor): void {
-  const rows = own(WasmTensor, dy);
+  const rows = ownTensor(dy);
   const { address, bytes } = gradientOf(machine, "scatterRows", gradient, { rows: gradient.rows, cols: rows.cols });
-  scatter(machine, rows, own(WasmInput, ids), address, bytes);
+  scatter(machine, rows, ownInput(ids), address, bytes);
 }
 
 export function ungather(machine: Machine, dy: Tensor, indices: StepInput, rows: number): Tensor {
   const out = zeros(machine, rows, dy.cols);
-  scatter(machine, own(WasmTensor, dy), own(WasmInput, indices), out.address, out.bytes);
+  scatter(machine, ownTensor(dy), ownInput(indices), out.address, out.bytes);
   return out;
 }
 
 /** The transposed rotation is that by the angles negated. */
 function rotateBack(machine: Machine, input: Tensor, headWidth: number, angles: Angles): Tensor {
-  const dy = own(WasmTensor, input);
-  const values = own(WasmInput, angles.values);
+  const dy = ownTensor(input);
+  const values = ownInput(angles.values);
   expect(dy.cols % headWidth === 0, "rotateBack", `${shape(dy)} in heads of ${headWidth}`);
   checkAngles("rotateBack", angles, dy.rows, headWidth);
   const turned = machine.empty(dy.rows, angles.dims);

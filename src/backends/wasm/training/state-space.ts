@@ -1,12 +1,12 @@
 /**
- * Commands of the derivatives of state-space layers; kernels/train-convolution.ts and train-scan.ts document the
+ * Commands of the derivatives of state-space layers; kernels/training/train-convolution.ts and train-scan.ts document the
  * arguments.
  */
 import * as abi from "../../../../kernels/abi.js";
 import type { Tensor } from "../../../tensor/tensor.js";
 import type { ScanBackCall, StateSpaceTraining } from "../../../tensor/training.js";
 import type { Machine } from "../machine.js";
-import { expect, own, shape, WasmTensor, WasmWeight } from "../tensors.js";
+import { expect, ownTensor, ownWeight, shape } from "../tensors.js";
 import { gradientOf } from "./gradients.js";
 
 /** Nanoseconds of one thread per tap of a channel, for SiLU of a channel, per number of a state. */
@@ -16,10 +16,10 @@ const STATE_NS = 1.5;
 /** Per number of a sum. */
 const MERGE_NS = 0.2;
 
-/** What a thread's scratch memory has room for (kernels/train-convolution.ts). */
+/** What a thread's scratch memory has room for (kernels/training/train-convolution.ts). */
 const MOST_TAPS = 1024;
 
-// As in kernels/train-scan.ts.
+// As in kernels/training/train-scan.ts.
 const ROWS = 64;
 const CHANNELS = 16;
 /** Blocks of heads at least, where there are so many: each has sums of its own of b's and c's gradients. */
@@ -33,10 +33,10 @@ export function stateSpaceTraining(machine: Machine): StateSpaceTraining {
 }
 
 function convolutionInput(machine: Machine, call: Parameters<StateSpaceTraining["convolutionInput"]>[0]): Tensor {
-  const x = own(WasmTensor, call.x);
-  const dy = own(WasmTensor, call.dy);
-  const kernel = own(WasmWeight, call.kernel);
-  const bias = call.bias === undefined ? undefined : own(WasmWeight, call.bias);
+  const x = ownTensor(call.x);
+  const dy = ownTensor(call.dy);
+  const kernel = ownWeight(call.kernel);
+  const bias = call.bias === undefined ? undefined : ownWeight(call.bias);
   const { rows: channels, cols: width } = kernel;
   const fits = x.cols === channels && dy.cols === channels && x.rows === dy.rows;
   expect(fits, "convolutionInput", `${shape(x)} and dy ${shape(dy)} for ${channels} channels`);
@@ -65,8 +65,8 @@ function convolutionInput(machine: Machine, call: Parameters<StateSpaceTraining[
 
 /** The call's handles and sizes: H, P, G, N and the columns of a. */
 function scanParts(call: ScanBackCall) {
-  const [x, dt, b, c, dy] = [call.x, call.dt, call.b, call.c, call.dy].map((tensor) => own(WasmTensor, tensor));
-  const [a, skip] = [own(WasmWeight, call.a), own(WasmWeight, call.skip)];
+  const [x, dt, b, c, dy] = [call.x, call.dt, call.b, call.c, call.dy].map((tensor) => ownTensor(tensor));
+  const [a, skip] = [ownWeight(call.a), ownWeight(call.skip)];
   const { states } = call;
   const heads = dt.cols;
   const width = x.cols / heads;
@@ -134,7 +134,7 @@ function scanInputs(machine: Machine, call: ScanBackCall): ReturnType<StateSpace
   return { x: dx, dt: ddt, b: db, c: dc };
 }
 
-/** Work memory of a thread, as kernels/train-scan.ts lays it out; whole cache lines. */
+/** Work memory of a thread, as kernels/training/train-scan.ts lays it out; whole cache lines. */
 function workBytes(rows: number, stateBytes: number): number {
   const chunks = Math.max(1, Math.ceil(rows / ROWS));
   const states = 2 + 4 * ROWS + CHANNELS + chunks * CHANNELS;

@@ -1,11 +1,12 @@
 /**
  * Which pages of keys each tile of query rows visits: those that some of its rows see, so that attention for training
  * costs what is seen. Made once of a step's spans, as layers share them. The layout is that of
- * kernels/attend-record.ts.
+ * kernels/training/attend-record.ts.
  */
-import { VISIT_BYTES, VISIT_WHOLE } from "../../../../kernels/attend-record.js";
+import { VISIT_BYTES, VISIT_WHOLE } from "../../../../kernels/training/attend-record.js";
 import type { Machine } from "../machine.js";
 import { expect, type WasmInput } from "../tensors.js";
+import type { Visit, VisitPlan } from "./visit.js";
 
 export const PAGE_KEYS = 16;
 /** Chunks of all KV heads together that many threads share well; fewer where a chunk would have few rows. */
@@ -26,28 +27,6 @@ export interface PlanShape {
   readonly heads: number;
   /** Rows (t * G + g) of a tile. */
   readonly height: number;
-}
-
-/** Addresses in the step's memory, and counts. */
-export interface VisitPlan {
-  readonly tiles: number;
-  readonly starts: number;
-  readonly visits: number;
-  readonly chunks: number;
-  readonly chunkTiles: number;
-  readonly chunkSlots: number;
-  readonly slotOf: number;
-  readonly slots: number;
-  /** Rows times keys of all visits of one KV head. */
-  readonly pairs: number;
-}
-
-/** One tile's visit of a page; rows are counted from the tile's first. */
-export interface Visit {
-  readonly page: number;
-  readonly first: number;
-  readonly end: number;
-  readonly whole: boolean;
 }
 
 export function visitPlan(machine: Machine, spans: WasmInput, shape: PlanShape): VisitPlan {

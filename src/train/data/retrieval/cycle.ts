@@ -21,14 +21,14 @@ export interface CycleOptions {
 
 export class CycleTask implements SampleSource {
   readonly name = "cycle";
-  readonly #options: CycleOptions;
+  private readonly options: CycleOptions;
 
   constructor(options: CycleOptions) {
-    this.#options = options;
+    this.options = options;
   }
 
   async sample(n: number, length: number): Promise<Sample> {
-    const { seed, filler, symbols, period = periods(length), turns = [2, 8] } = this.#options;
+    const { seed, filler, symbols, period = periods(length), turns = [2, 8] } = this.options;
     const random = randomFor(seed, n);
     const sample = new SampleBuilder(length);
     while (sample.room > 0) {

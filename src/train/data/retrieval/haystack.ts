@@ -73,34 +73,34 @@ function fitting(needles: readonly Needle[], room: number): Needle[] {
 
 /** Collects L + 1 ids and the weights of predicting them. */
 export class SampleBuilder {
-  readonly #ids: Int32Array;
-  readonly #weights: Float32Array;
-  #size = 0;
+  private readonly ids: Int32Array;
+  private readonly weights: Float32Array;
+  private size = 0;
 
   constructor(length: number) {
-    this.#ids = new Int32Array(length + 1);
-    this.#weights = new Float32Array(length + 1);
+    this.ids = new Int32Array(length + 1);
+    this.weights = new Float32Array(length + 1);
   }
 
   /** Ids that still fit. */
   get room(): number {
-    return this.#ids.length - this.#size;
+    return this.ids.length - this.size;
   }
 
   add({ ids, weights }: EncodedText): void {
-    this.#ids.set(ids, this.#size);
-    this.#weights.set(weights, this.#size);
-    this.#size += ids.length;
+    this.ids.set(ids, this.size);
+    this.weights.set(weights, this.size);
+    this.size += ids.length;
   }
 
   fill(ids: Int32Array, weight: number): void {
-    this.#ids.set(ids, this.#size);
-    this.#weights.fill(weight, this.#size, this.#size + ids.length);
-    this.#size += ids.length;
+    this.ids.set(ids, this.size);
+    this.weights.fill(weight, this.size, this.size + ids.length);
+    this.size += ids.length;
   }
 
   /** The first id is predicted from nothing. */
   finish(): Sample {
-    return { ids: this.#ids, weights: this.#weights.slice(1) };
+    return { ids: this.ids, weights: this.weights.slice(1) };
   }
 }

@@ -33,15 +33,15 @@ const WORDING = {
 /** `needles` are the questions of a sample, by default one to four; lines fill the sample, filler what is left before. */
 export class LinesTask implements SampleSource {
   readonly name = "lines";
-  readonly #options: RetrievalOptions;
+  private readonly options: RetrievalOptions;
 
   constructor(options: RetrievalOptions) {
-    this.#options = options;
+    this.options = options;
   }
 
   async sample(n: number, length: number): Promise<Sample> {
-    const { seed, filler, needles: range = [1, 4] } = this.#options;
-    const { weights, encode } = partEncoder(this.#options);
+    const { seed, filler, needles: range = [1, 4] } = this.options;
+    const { weights, encode } = partEncoder(this.options);
     const random = randomFor(seed, n);
     const record = await untilItFits(() => new LineRecord(encode, length + 1, between(random, range), random));
     const sample = new SampleBuilder(length);
@@ -54,13 +54,13 @@ export class LinesTask implements SampleSource {
 /** As many lines as fit behind an opening, with their questions behind them. */
 class LineRecord {
   tokens = 0;
-  readonly #opening: EncodedText;
-  readonly #lines: EncodedText[] = [];
-  readonly #questions: EncodedText[] = [];
+  private readonly opening: EncodedText;
+  private readonly lines: EncodedText[] = [];
+  private readonly questions: EncodedText[] = [];
 
   constructor(encode: (parts: readonly TextPart[]) => EncodedText, room: number, asked: number, random: Random) {
-    this.#opening = encode([["text", WORDING.opening]]);
-    this.tokens = this.#opening.ids.length;
+    this.opening = encode([["text", WORDING.opening]]);
+    this.tokens = this.opening.ids.length;
     const names = new Set<string>();
     for (let tries = 0; tries < room; tries++) {
       const name = adjectiveAndNoun(random);
@@ -72,17 +72,17 @@ class LineRecord {
       const tokens = line.ids.length + (question?.ids.length ?? 0);
       if (this.tokens + tokens > room) break;
       this.tokens += tokens;
-      this.#lines.push(line);
-      if (question) this.#questions.push(question);
+      this.lines.push(line);
+      if (question) this.questions.push(question);
     }
-    if (this.#lines.length === 0) {
+    if (this.lines.length === 0) {
       throw new ArgumentError(`A sample of ${room - 1} tokens is too short for a record of lines and a question.`);
     }
-    shuffle(this.#lines, random);
-    shuffle(this.#questions, random);
+    shuffle(this.lines, random);
+    shuffle(this.questions, random);
   }
 
   get texts(): readonly EncodedText[] {
-    return [this.#opening, ...this.#lines, ...this.#questions];
+    return [this.opening, ...this.lines, ...this.questions];
   }
 }

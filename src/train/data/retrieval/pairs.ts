@@ -35,15 +35,15 @@ const WORDING = {
 /** Default: two to sixteen pairs a sample; values are numbers or words. */
 export class KeyValueTask implements SampleSource {
   readonly name = "pairs";
-  readonly #options: RetrievalOptions;
+  private readonly options: RetrievalOptions;
 
   constructor(options: RetrievalOptions) {
-    this.#options = options;
+    this.options = options;
   }
 
   sample(n: number, length: number): Promise<Sample> {
-    const { seed, filler, needles: range = [2, 16] } = this.#options;
-    const { weights, encode } = partEncoder(this.#options);
+    const { seed, filler, needles: range = [2, 16] } = this.options;
+    const { weights, encode } = partEncoder(this.options);
     const random = randomFor(seed, n);
     return untilItFits(() => {
       const count = between(random, range);

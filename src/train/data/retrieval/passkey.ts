@@ -42,15 +42,15 @@ export const PASSKEY_WORDING = {
 /** Default: one to six passkeys a sample; a single one has no name. */
 export class PasskeyTask implements SampleSource {
   readonly name = "passkey";
-  readonly #options: RetrievalOptions;
+  private readonly options: RetrievalOptions;
 
   constructor(options: RetrievalOptions) {
-    this.#options = options;
+    this.options = options;
   }
 
   sample(n: number, length: number): Promise<Sample> {
-    const { seed, filler, needles: range = [1, 6] } = this.#options;
-    const { weights, encode } = partEncoder(this.#options);
+    const { seed, filler, needles: range = [1, 6] } = this.options;
+    const { weights, encode } = partEncoder(this.options);
     const random = randomFor(seed, n);
     return untilItFits(() => {
       const count = between(random, range);

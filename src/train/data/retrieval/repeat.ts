@@ -22,20 +22,20 @@ export interface RepeatOptions {
 
 export class RepeatTask implements SampleSource {
   readonly name = "repeat";
-  readonly #options: RepeatOptions;
+  private readonly options: RepeatOptions;
 
   constructor(options: RepeatOptions) {
-    this.#options = options;
+    this.options = options;
   }
 
   async sample(n: number, length: number): Promise<Sample> {
-    const { seed, filler, span = [8, 48], gap = [0, length] } = this.#options;
-    const weights = { ...DEFAULT_WEIGHTS, ...this.#options.weights };
+    const { seed, filler, span = [8, 48], gap = [0, length] } = this.options;
+    const weights = { ...DEFAULT_WEIGHTS, ...this.options.weights };
     const random = randomFor(seed, n);
     const sample = new SampleBuilder(length);
     while (sample.room >= 2 * span[0]) {
       const size = Math.min(between(random, span), Math.floor(sample.room / 2));
-      const ids = await this.#span(size, random);
+      const ids = await this.span(size, random);
       const most = Math.min(gap[1], sample.room - 2 * size);
       const apart = between(random, [Math.min(gap[0], most), most]);
       sample.fill(ids, weights.noise);
@@ -48,8 +48,8 @@ export class RepeatTask implements SampleSource {
     return sample.finish();
   }
 
-  async #span(size: number, random: Random): Promise<Int32Array> {
-    const { symbols, filler } = this.#options;
+  private async span(size: number, random: Random): Promise<Int32Array> {
+    const { symbols, filler } = this.options;
     if (symbols && symbols.length > 0 && random.below(2) === 0) {
       return Int32Array.from({ length: size }, () => symbols[random.below(symbols.length)]);
     }

@@ -1,0 +1,132 @@
+/** The conversation of a session: its messages, and the text of them that the model has read. */
+import type { ChatMessage } from "../../tokenizer/tokenizer.js";
+import type { GenerateOptions, Part } from "../api.js";
+import { CANCELLED, type Cancel } from "../calls/leaving.js";
+import { ChatText } from "./chat-text.js";
+import { Generation } from "./generation.js";
+import { encodePlain, opened } from "./prompt.js";
+import type { TextState } from "./text-state.js";
+
+/** A turn that is being written. */
+interface OpenTurn {
+  readonly added: readonly ChatMessage[];
+  /** Where text and conversation stood before it. */
+  readonly held: string | undefined;
+  readonly waiting: number | undefined;
+  readonly seen: number;
+  /** Undefined until the first token. */
+  readonly answer: string | undefined;
+}
+
+export interface ConversationMark {
+  readonly said: readonly ChatMessage[];
+  readonly held: string | undefined;
+  readonly turn: OpenTurn | undefined;
+}
+
+export class Conversation {
+  private said: readonly ChatMessage[] = [];
+  private readonly chatText: ChatText;
+  private turn: OpenTurn | undefined;
+
+  constructor(private readonly state: TextState) {
+    this.chatText = new ChatText(state.model.tokenizer);
+  }
+
+  get messages(): readonly ChatMessage[] {
+    return this.said;
+  }
+  /** The text that the model has read; undefined when that is not known. */
+  get held(): string | undefined {
+    return this.chatText.held;
+  }
+
+  /** Reads the messages and writes the answer, which becomes one of them. */
+  async *answer(
+    added: readonly ChatMessage[],
+    options: GenerateOptions,
+    cancel: Cancel,
+  ): AsyncGenerator<Part, void, undefined> {
+    const { state } = this;
+    const { waiting, seen } = state;
+    this.turn = { added, held: this.chatText.held, waiting, seen, answer: undefined };
+    try {
+      const ids = await cancel.unless(() => this.turnIds(added, cancel.check));
+      if (!ids) {
+        yield CANCELLED;
+        return;
+      }
+      for await (const part of new Generation(state, options, cancel, ids).run()) {
+        this.heard(part);
+        yield part;
+      }
+    } finally {
+      this.close();
+    }
+  }
+
+  /** What the turn adds to the text. */
+  private turnIds(added: readonly ChatMessage[], check: () => void): Int32Array {
+    const { state } = this;
+    const { text, startOver } = this.chatText.turn(this.said, added, check);
+    const ids = encodePlain(state.model, text, { guarded: true, check });
+    if (startOver) state.forget();
+    // The template closes the answer before with its own end token.
+    if (state.waiting !== undefined && state.model.endIds.has(state.waiting)) state.dropWaiting();
+    return opened(state, ids);
+  }
+
+  /** A part of the answer was given out. */
+  heard({ id, text }: Pick<Part, "id" | "text">): void {
+    const { turn } = this;
+    if (turn && (id !== undefined || turn.answer !== undefined)) {
+      this.turn = { ...turn, answer: (turn.answer ?? "") + text };
+    }
+  }
+
+  /** The turn has ended, whatever ended it. */
+  close(): void {
+    const { turn, state } = this;
+    this.turn = undefined;
+    if (!turn) return;
+    const { added, held, waiting, seen, answer } = turn;
+    if (answer !== undefined) {
+      this.chatText.answered(answer);
+      this.said = [...this.said, ...added, { role: "assistant", content: answer }];
+    } else if (state.seen === seen) {
+      this.chatText.unread(held);
+      state.waitAgain(waiting);
+    } else {
+      // Without a first token the turn was not read to its end: it counts as never said.
+      this.chatText.lost();
+    }
+  }
+
+  /** Where it stands in the midst of a turn, to be taken back to there. */
+  mark(): ConversationMark {
+    return { said: this.said, held: this.chatText.held, turn: this.turn };
+  }
+
+  /** Takes back what was heard since then; the turn is open again. */
+  takeBack({ said, held, turn }: ConversationMark): void {
+    this.said = said;
+    this.chatText.held = held;
+    this.turn = turn;
+  }
+
+  /** Nothing of the answer was given out. */
+  unheard(): void {
+    if (this.turn) this.turn = { ...this.turn, answer: undefined };
+  }
+
+  /** Goes on with a conversation that was saved. */
+  resume(messages: readonly ChatMessage[], held: string | undefined): void {
+    this.said = messages;
+    this.chatText.held = held;
+  }
+
+  clear(): void {
+    this.said = [];
+    this.chatText.clear();
+  }
+}

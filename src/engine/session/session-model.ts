@@ -1,0 +1,19 @@
+/** What a session needs of the model that it belongs to. */
+import type { ModelSpec } from "../../nn/spec.js";
+import type { Tokenizer } from "../../tokenizer/tokenizer.js";
+import type { ModelInfo, Session } from "../api.js";
+import type { MemoryLedger } from "../step/memory-ledger.js";
+import type { StepRunner } from "../step/step-runner.js";
+
+export interface SessionModel {
+  readonly info: ModelInfo;
+  readonly spec: ModelSpec;
+  readonly tokenizer: Tokenizer;
+  /** Ids that end an answer. */
+  readonly endIds: ReadonlySet<number>;
+  readonly runner: StepRunner;
+  readonly ledger: MemoryLedger;
+  readonly isDisposed: boolean;
+  /** It was disposed of. */
+  forgetSession(session: Session): void;
+}

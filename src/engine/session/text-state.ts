@@ -1,0 +1,242 @@
+/**
+ * The text of a session and where it stands: what was read and into which memory, the sampled token that waits to be read, the
+ * logits that predict the next one, the newest ids, and what was counted. Generation, scores, conversations and snapshots work
+ * on it; nobody else changes it.
+ */
+import type { SluiceError } from "../../util/errors.js";
+import type { Usage } from "../api.js";
+
+import { RecentIds, SAMPLING_RANGES } from "../sampling/index.js";
+import { Breath } from "../step/breath.js";
+import { type ContextReader, contextReader } from "../step/context-reader.js";
+import type { Wanted } from "../step/want.js";
+import { freeingPolicy, mayRaise } from "./default-context.js";
+import type { SessionModel } from "./session-model.js";
+import type { SessionSettings } from "./session-settings.js";
+import { Speed, type SpeedSums } from "./speed.js";
+
+/** Counts that go on through `save` and `restore`. */
+export interface TokenCounts {
+  readonly promptTokens: number;
+  readonly generatedTokens: number;
+}
+
+/** A token of a generation, as the last thing that was drawn. Its prompt was read before, so what that took is none of it. */
+export interface TextMark {
+  readonly seen: number;
+  readonly waiting: number | undefined;
+  readonly pushed: number;
+  readonly counts: TokenCounts;
+  readonly decode: SpeedSums;
+}
+
+export class TextState {
+  readonly prefillSpeed = new Speed();
+  readonly decodeSpeed = new Speed();
+  /** Lets events through between two steps. */
+  readonly breath = new Breath();
+  /** Undefined until something is read. */
+  private opened: ContextReader | undefined;
+  private waitingId: number | undefined;
+  private logits: Float32Array | undefined;
+  private logitsBuffer = new Float32Array(0);
+  private readonly recent = new RecentIds(SAMPLING_RANGES.penaltyWindow.most);
+  private counts = { promptTokens: 0, generatedTokens: 0 };
+  /** Why it can no longer be read or written. */
+  private ended: (() => SluiceError) | undefined;
+
+  constructor(
+    readonly model: SessionModel,
+    readonly settings: SessionSettings,
+  ) {}
+
+  /** It is made on first use, so that a session costs nothing before. @throws MemoryError with figures */
+  get reader(): ContextReader {
+    this.requireLive();
+    if (this.opened) return this.opened;
+    const { model, settings } = this;
+    const { policy, keyType, valueType, contextLength, chunk } = settings;
+    const { trainedContext, positions } = model.info;
+    const limit = contextLength ?? trainedContext;
+    const advice = {
+      policy: freeingPolicy(limit, model.info),
+      longer: mayRaise(limit, model.info) ? trainedContext : undefined,
+    };
+    const options = { policy, keyType, valueType, limit, chunk, positions: positions ?? undefined, advice };
+    model.ledger.admit(this, settings);
+    try {
+      this.opened = contextReader(model.runner, options);
+    } catch (error) {
+      model.ledger.release(this);
+      throw error;
+    }
+    return this.opened;
+  }
+
+  /** What was read so far, if anything was. */
+  get existing(): ContextReader | undefined {
+    return this.opened;
+  }
+
+  get seen(): number {
+    return this.opened?.seen ?? 0;
+  }
+  /** The newest sampled token, which the next step reads first. */
+  get waiting(): number | undefined {
+    return this.waitingId;
+  }
+  /** Neither read nor about to be. */
+  get isEmpty(): boolean {
+    return this.seen === 0 && this.waitingId === undefined;
+  }
+  /** Logits after the last token that was read, when no sampled token waits. */
+  get nextLogits(): Float32Array | undefined {
+    return this.logits;
+  }
+  /** The newest tokens of the text, for penalties. */
+  get history(): ArrayLike<number> {
+    return this.recent.values;
+  }
+
+  get usage(): Usage {
+    const { opened, seen } = this;
+    const kept = opened?.kept ?? 0;
+    return {
+      seen,
+      kept,
+      evicted: seen - kept,
+      horizon: opened?.horizon ?? null,
+      sinks: opened?.sinks ?? this.settings.policy.sinks,
+      cacheBytes: opened?.cacheBytes ?? 0,
+      ...this.counts,
+      prefillTokensPerSecond: this.prefillSpeed.tokensPerSecond,
+      decodeTokensPerSecond: this.decodeSpeed.tokensPerSecond,
+    };
+  }
+
+  /** Reads ids, with which a token that waited is read; `use` sees the logits of the last or of all, during the call only. */
+  read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R): Promise<R> {
+    return this.reader.read(ids, wanted, (logits) => {
+      this.waitingId = undefined;
+      return use(logits);
+    });
+  }
+
+  /** That steps with the logits of so many rows fit. @throws MemoryError with figures */
+  admitLogits(rows: number): void {
+    const { reader, model, settings } = this;
+    // A text that is read again for every token has them one by one.
+    if (!settings.policy.recompute) model.ledger.admitLogits(this, reader.limit(rows));
+  }
+
+  /** These ids of a prompt became part of the text. */
+  prompted(ids: Int32Array): void {
+    for (const id of ids) this.recent.push(id);
+  }
+
+  /** A token was drawn; it waits to be read. */
+  sampled(id: number): void {
+    this.recent.push(id);
+    this.waitingId = id;
+    this.logits = undefined;
+    this.counts.generatedTokens++;
+  }
+
+  /** The token that waits is not to be read: what follows brings it along. */
+  dropWaiting(): void {
+    this.waitingId = undefined;
+  }
+
+  /** The token that waited before waits again: nothing was read since. */
+  waitAgain(id: number | undefined): void {
+    this.waitingId = id;
+  }
+
+  /** Remembers the logits after the last token read, so that the text can go on from any token. */
+  keepLogits(logits: Float32Array): Float32Array {
+    if (this.logitsBuffer.length !== logits.length) this.logitsBuffer = new Float32Array(logits.length);
+    this.logitsBuffer.set(logits);
+    this.logits = this.logitsBuffer;
+    return this.logitsBuffer;
+  }
+
+  countPrompt(tokens: number): void {
+    this.counts.promptTokens += tokens;
+  }
+
+  /** Goes on where a saved text stood, whose memory the reader has. */
+  resume(saved: {
+    readonly waiting: number | undefined;
+    readonly history: Int32Array;
+    /** Empty: none. */
+    readonly logits: Float32Array;
+    readonly counts: TokenCounts;
+  }): void {
+    this.prompted(saved.history);
+    if (saved.logits.length > 0) this.keepLogits(saved.logits);
+    this.waitingId = saved.waiting;
+    const { promptTokens, generatedTokens } = saved.counts;
+    this.counts = { promptTokens, generatedTokens };
+  }
+
+  /** Text that a generation holds back for a whole character or a stop string; undefined while none runs. */
+  heldBack: (() => string) | undefined;
+
+  /** Whether a generation's next token can be taken back as if it had never been. */
+  canTakeBack(): boolean {
+    return this.heldBack !== undefined && this.opened?.canTakeBack() === true;
+  }
+
+  /** Where it stands, to be taken back to there. */
+  mark(): TextMark {
+    return {
+      seen: this.seen,
+      waiting: this.waitingId,
+      pushed: this.recent.pushed,
+      counts: { ...this.counts },
+      decode: this.decodeSpeed.sums,
+    };
+  }
+
+  /** Takes back what a generation read and drew since then; `canTakeBack` was asked before each token. */
+  takeBack({ seen, waiting, pushed, counts, decode }: TextMark): void {
+    if (seen < this.seen) this.opened?.takeBack(seen);
+    this.waitingId = waiting;
+    this.logits = undefined;
+    this.recent.takeBack(pushed);
+    this.counts = { ...counts };
+    this.decodeSpeed.back(decode);
+  }
+
+  /** Forgets the text and gives its memory back; what was counted stays. */
+  forget(): void {
+    this.recent.clear();
+    this.opened?.dispose();
+    this.opened = undefined;
+    this.model.ledger.release(this);
+    this.logits = undefined;
+    this.waitingId = undefined;
+  }
+
+  /** Begins anew. */
+  reset(): void {
+    this.forget();
+    this.counts = { promptTokens: 0, generatedTokens: 0 };
+    this.prefillSpeed.clear();
+    this.decodeSpeed.clear();
+  }
+
+  /** From here on it can be neither read nor written; what is under way fails with the reason at its next step. */
+  end(reason: () => SluiceError): void {
+    this.ended ??= reason;
+  }
+
+  get isLive(): boolean {
+    return this.ended === undefined;
+  }
+
+  /** @throws the reason why it has ended */
+  requireLive(): void {
+    if (this.ended) throw this.ended();
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * A backend whose operations someone sees: it passes each call on to another one, which is left as it is, so that who else
+ * uses that one is not seen.
+ */
+import type { AttentionCall, Backend, ScopeBody } from "../tensor/backend.js";
+import type { Tensor } from "../tensor/tensor.js";
+
+/** Is told of a call before it is computed. */
+export interface Observer {
+  attention(call: AttentionCall): void;
+}
+
+export function observedBackend(backend: Backend, observer: Observer): Backend {
+  const own: Pick<Backend, "attention" | "scope"> = {
+    attention(call) {
+      observer.attention(call);
+      backend.attention(call);
+    },
+    // Layers work with the backend that they are handed, so it must be this one.
+    scope<I>(body: ScopeBody<I>, x: Tensor, input: I): Tensor {
+      const forward = (_: Backend, inside: Tensor, given: I) => body.forward(observed, inside, given);
+      return backend.scope({ layer: body.layer, forward }, x, input);
+    },
+  };
+  const observed: Backend = new Proxy(backend, {
+    get(target, name) {
+      const value: unknown = Reflect.get(name in own ? own : target, name, target);
+      return typeof value === "function" ? value.bind(name in own ? own : target) : value;
+    },
+  });
+  return observed;
+}

@@ -1,0 +1,2 @@
+/** Values with which a key changes nothing. */
+export type NeutralKeys = Readonly<Record<string, readonly (number | boolean | string)[]>>;
