@@ -42,10 +42,10 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   }
   platform().enableWasmFeatures();
   const { module, relaxed } = await compileKernels(options.relaxed);
-  const mayWiden = relaxed && options.wide !== false;
-  if (!mayWiden) platform().withoutWide?.();
+  const allowed = options.relaxed !== false && options.wide !== false;
+  if (!(relaxed && allowed)) platform().withoutWide?.();
   const forced = forcedForm();
-  const wide = forceBits(forced, mayWiden, (asked) => compileWide(asked ?? options.wide));
+  const wide = forceBits(forced, allowed, (asked) => (relaxed ? compileWide(asked ?? options.wide) : undefined));
   const { parallelNs, precise } = options;
   const room = { threads, memoryBytes, maxMemoryBytes, parallelNs, relaxed, precise, wide, forced };
   return new WasmBackend(await MachineRoom.open(module, room), relaxed);

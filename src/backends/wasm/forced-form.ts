@@ -48,7 +48,7 @@ export function parseForm(text: string): ForcedForm {
 
 /**
  * The wide module that a backend gets: `compile` gives it where this process has it. `may`: whether the backend's options
- * and kernels allow one. @throws UnsupportedError where 256 bits are forced and there are none
+ * allow one. @throws UnsupportedError where 256 bits are forced and there are none
  */
 export function forceBits(
   { bits }: ForcedForm,
