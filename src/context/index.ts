@@ -7,6 +7,8 @@ export { KvCache, type KvCacheOptions } from "./kv-cache.js";
 export { kvCacheBytes } from "./kv-layout.js";
 export type * from "./mixer-state.js";
 export type * from "./policy.js";
+export type { OptionName, PolicyOptions } from "./policy-options.js";
 export { parsePolicy, policyHelp } from "./policy-text.js";
+export type { ItemValues, ValueForm } from "./policy-values.js";
 export { SequenceMemory } from "./sequence-memory.js";
 export { Step, type StepSegment } from "./step.js";

@@ -4,7 +4,9 @@
  */
 import { ArgumentError, PolicyError } from "../util/errors.js";
 import { POLICIES } from "./policies/index.js";
-import type { ContextPolicy, PolicyDefinition, PolicyOptions } from "./policy.js";
+import type { ContextPolicy, PolicyDefinition, PolicyGiven, PolicyItem } from "./policy.js";
+import { type OptionName, POLICY_OPTIONS, type PolicyOptions } from "./policy-options.js";
+import { ItemValues } from "./policy-values.js";
 
 interface Item {
   readonly name: string;
@@ -16,34 +18,30 @@ interface Item {
 
 /** The forms that a policy text can have, one per line. */
 export function policyHelp(): string {
-  const options = [
-    "evict=M           with recent: free M tokens at a time instead of one by one",
-    "distance=text     with a window: count distances as in the text, not as in the cache",
-  ];
-  return [...POLICIES.map((policy) => policy.help), ...options].join("\n");
+  return [...POLICIES, ...Object.values(POLICY_OPTIONS)].map(({ help }) => help).join("\n");
 }
 
-/** Reads a policy text such as "sinks:4,recent:2044". @throws PolicyError with the offset of what is wrong */
-export function parsePolicy(text: string): ContextPolicy {
+/**
+ * Reads a policy text such as "sinks:4,recent:2044".
+ * @param given what it may refer to by name
+ * @throws PolicyError with the offset of what is wrong
+ */
+export function parsePolicy(text: string, given: PolicyGiven = {}): ContextPolicy {
   if (typeof text !== "string")
     throw new ArgumentError(`A context policy is a text such as "sinks:4,recent:2044"; found ${typeof text}.`);
   const items = split(text);
   checkItems(text, items);
-  const plain = items.filter((item) => item.sign !== "=");
-  const definition = POLICIES.find((candidate) => hasExactly(candidate, plain));
-  if (!definition) throw notOne(text, plain);
-  const values = Object.fromEntries(
-    definition.items.map(({ name, least, optional }) => [
-      name,
-      optional && items.some((item) => item.name === name && item.sign === "") ? 0 : numberOf(text, items, name, least),
-    ]),
+  const { definition, values } = readItems(
+    text,
+    items.filter((item) => item.sign !== "="),
   );
   const options = readOptions(text, items, definition);
   try {
-    return definition.create(values, options);
+    return definition.create(values, options, given);
   } catch (error) {
     if (!(error instanceof ArgumentError)) throw error;
-    throw fail(text, items.find((item) => item.sign === "=")?.position ?? 0, error.message.replace(/\.$/, ""));
+    const wrong = items.find(({ name }) => name === error.details.item);
+    throw fail(text, wrong ? placeOf(wrong) : 0, error.message.replace(/\.$/, ""));
   }
 }
 
@@ -66,25 +64,63 @@ function split(text: string): Item[] {
 /** Every item must be known, once, and with the sign that it takes. */
 function checkItems(text: string, items: readonly Item[]): void {
   const known = new Set(POLICIES.flatMap((policy) => policy.items.map((item) => item.name)));
-  const options = new Set(POLICIES.flatMap((policy) => policy.options));
   const seen = new Set<string>();
   for (const item of items) {
+    const isOption = isOptionName(item.name);
     if (item.name === "") throw fail(text, item.position, "an item is missing here");
-    if (options.has(item.name) && item.sign !== "=") {
+    if (isOption && item.sign !== "=") {
       throw fail(text, item.position, `"${item.name}" is an option: write ${item.name}=VALUE`);
     }
-    if (!options.has(item.name) && item.sign === "=") throw fail(text, item.position, `unknown option "${item.name}"`);
-    if (!options.has(item.name) && !known.has(item.name))
-      throw fail(text, item.position, `unknown item "${item.name}"`);
+    if (!isOption && item.sign === "=") throw fail(text, item.position, `unknown option "${item.name}"`);
+    if (!isOption && !known.has(item.name)) throw fail(text, item.position, `unknown item "${item.name}"`);
     if (seen.has(item.name)) throw fail(text, item.position, `"${item.name}" stands twice`);
     seen.add(item.name);
   }
 }
 
-function hasExactly(definition: PolicyDefinition, items: readonly Item[]): boolean {
-  return (
-    definition.items.length === items.length && definition.items.every(({ name }) => items.some((i) => i.name === name))
-  );
+/** The policy whose items these are, with their values. Several may have the same items with other values. */
+function readItems(text: string, items: readonly Item[]) {
+  const candidates = POLICIES.filter((definition) => isMadeOf(definition, items));
+  if (candidates.length === 0) throw notOne(text, items);
+  for (const definition of candidates) {
+    const values = new Map<string, number | string>();
+    for (const kind of definition.items) {
+      const value = readValue(
+        kind,
+        items.find(({ name }) => name === kind.name),
+      );
+      if (value !== undefined) values.set(kind.name, value);
+    }
+    if (values.size === definition.items.length) return { definition, values: new ItemValues(values) };
+  }
+  throw wrongItem(text, items, candidates);
+}
+
+/** All items are the definition's, and none is missing. */
+function isMadeOf(definition: PolicyDefinition, items: readonly Item[]): boolean {
+  const found = definition.items.filter(({ name }) => items.some((item) => item.name === name));
+  const needed = definition.items.filter(({ absent }) => absent === undefined);
+  return found.length === items.length && needed.every((kind) => found.includes(kind));
+}
+
+/** Undefined where the value is none of the item's; an item without one has its name. */
+function readValue({ name, value, bare, absent }: PolicyItem, item: Item | undefined): number | string | undefined {
+  if (!item) return absent;
+  if (item.sign === "") return value ? bare : name;
+  return value?.read(item.value);
+}
+
+/** Why no candidate can read the values: the first item that none can. */
+function wrongItem(text: string, items: readonly Item[], candidates: readonly PolicyDefinition[]): PolicyError {
+  const kindsOf = ({ name }: Item) => candidates.flatMap((one) => one.items.filter((kind) => kind.name === name));
+  const wrong = items.find((item) => kindsOf(item).every((kind) => readValue(kind, item) === undefined)) ?? items[0];
+  const forms = kindsOf(wrong).flatMap(({ value }) => value ?? []);
+  const { name, sign, value, position, valuePosition } = wrong;
+  if (forms.length === 0) return fail(text, valuePosition - 1, `"${name}" takes no number`);
+  const needs = [...new Set(forms.map((form) => form.needs(value)))].join(" or ");
+  if (sign === ":") return fail(text, valuePosition, `"${name}" needs ${needs}`);
+  const what = forms[0].sign === "N" ? "a number" : needs;
+  return fail(text, position + name.length, `"${name}" needs ${what}: ${name}:${forms[0].sign}`);
 }
 
 /** Why these items, each known, are not those of one policy. */
@@ -98,45 +134,33 @@ function notOne(text: string, items: readonly Item[]): PolicyError {
     if (policies.length === 0) return fail(text, position, `"${name}" does not go with "${first.name}"`);
   }
   const whole = POLICIES.find((policy) => items.every(({ name }) => policy.items.some((i) => i.name === name)));
-  const missing = (whole?.items ?? []).filter(({ name }) => !items.some((item) => item.name === name));
-  const last = items[items.length - 1];
-  return fail(
-    text,
-    last.position,
-    `"${last.name}" needs ${missing.map(({ name }) => `${name}:N`).join(" and ")} beside it`,
+  const missing = (whole?.items ?? []).filter(
+    ({ name, absent }) => absent === undefined && !items.some((item) => item.name === name),
   );
+  const last = items[items.length - 1];
+  const forms = missing.map(({ name, value }) => (value ? `${name}:${value.sign}` : name));
+  return fail(text, last.position, `"${last.name}" needs ${forms.join(" and ")} beside it`);
 }
 
-function numberOf(text: string, items: readonly Item[], name: string, least: number | undefined): number {
-  const item = items.find((candidate) => candidate.name === name);
-  if (!item) return 0;
-  if (least === undefined) {
-    if (item.sign !== "") throw fail(text, item.valuePosition - 1, `"${name}" takes no number`);
-    return 0;
+function readOptions(text: string, items: readonly Item[], { options }: PolicyDefinition): PolicyOptions {
+  const read: Partial<Record<OptionName, unknown>> = {};
+  for (const { name, sign, value, position, valuePosition } of items) {
+    if (sign !== "=" || !isOptionName(name)) continue;
+    if (!options.includes(name)) throw fail(text, position, `"${name}" does not go with this policy`);
+    const form = POLICY_OPTIONS[name].value;
+    read[name] = form.read(value);
+    if (read[name] === undefined) throw fail(text, valuePosition, `"${name}" needs ${form.needs(value)}`);
   }
-  if (item.sign === "") throw fail(text, item.position + name.length, `"${name}" needs a number: ${name}:N`);
-  const value = /^\d{1,15}$/.test(item.value) ? Number(item.value) : Number.NaN;
-  if (!(value >= least))
-    throw fail(
-      text,
-      item.valuePosition,
-      `"${name}" needs a whole number of at least ${least}${/^\d{16,}$/.test(item.value) ? " and at most 999999999999999" : ""}`,
-    );
-  return value;
+  return read as PolicyOptions;
 }
 
-function readOptions(text: string, items: readonly Item[], definition: PolicyDefinition): PolicyOptions {
-  for (const item of items) {
-    if (item.sign === "=" && !definition.options.includes(item.name)) {
-      throw fail(text, item.position, `"${item.name}" does not go with this policy`);
-    }
-  }
-  const distance = items.find((item) => item.name === "distance");
-  if (distance && distance.value !== "text" && distance.value !== "cache") {
-    throw fail(text, distance.valuePosition, `"distance" is "text" or "cache"`);
-  }
-  const evict = items.some((item) => item.name === "evict") ? numberOf(text, items, "evict", 1) : 1;
-  return { evict, distance: distance ? (distance.value === "text" ? "text" : "cache") : undefined };
+function isOptionName(name: string): name is OptionName {
+  return Object.hasOwn(POLICY_OPTIONS, name);
+}
+
+/** Of an option its name, of an item its value. */
+function placeOf({ sign, position, valuePosition }: Item): number {
+  return sign === ":" ? valuePosition : position;
 }
 
 function fail(text: string, position: number, what: string): PolicyError {

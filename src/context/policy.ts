@@ -4,6 +4,8 @@
  * (policy-text.ts).
  */
 import { type HeadSets, oneHeadSet, type Retention } from "./head-sets.js";
+import type { OptionName, PolicyOptions } from "./policy-options.js";
+import type { ItemValues, ValueForm } from "./policy-values.js";
 
 /** What a policy says of itself; memory follows from its head sets alone. */
 export interface PolicyFacts {
@@ -37,24 +39,26 @@ export function policyOf(retention: Retention, facts: PolicyFacts): ContextPolic
 
 /** An entry of the registry: which items a policy's text has, and how it is made of them. */
 export interface PolicyDefinition {
-  /** Names of the items that must be there, each once: `full`, or `sinks` and `recent`. */
+  /** In any order, each at most once: `full`, or `sinks` and `recent`. */
   readonly items: readonly PolicyItem[];
-  readonly options: readonly string[];
+  readonly options: readonly OptionName[];
   readonly help: string;
-  create(values: Readonly<Record<string, number>>, options: PolicyOptions): ContextPolicy;
+  /** @throws ArgumentError (`wrongValue`) for values that do not go together */
+  create(values: ItemValues, options: PolicyOptions, given: PolicyGiven): ContextPolicy;
 }
 
 export interface PolicyItem {
   readonly name: string;
-  /** Smallest number after the colon; undefined: the item takes none. */
-  readonly least: number | undefined;
-  /** The number may be left out, and is 0 then. */
-  readonly optional?: true;
+  /** What stands after the colon; absent: nothing may. */
+  readonly value?: ValueForm<number | string>;
+  /** Its value where nothing stands there; absent: something must. */
+  readonly bare?: number | string;
+  /** Its value where the item is left out; absent: it must be there. */
+  readonly absent?: number | string;
 }
 
-export interface PolicyOptions {
-  /** `evict=N`: tokens are freed N at a time. */
-  readonly evict: number;
-  /** `distance=text|cache`. */
-  readonly distance: "text" | "cache" | undefined;
+/** What a policy's text may refer to by name. */
+export interface PolicyGiven {
+  /** Gates of attention heads. */
+  readonly gates?: ReadonlyMap<string, unknown>;
 }

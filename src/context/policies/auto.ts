@@ -5,6 +5,7 @@
  */
 import { counted, formatCount } from "../../util/figures.js";
 import { type ContextPolicy, type PolicyDefinition, policyOf } from "../policy.js";
+import { wholeNumber } from "../policy-values.js";
 import { EVERYTHING } from "./full.js";
 import { windowRetention } from "./window.js";
 
@@ -14,7 +15,7 @@ const SINKS = 4;
 /** For models that can go on without the oldest tokens. */
 function movingAuto(limit: number): ContextPolicy {
   const sinks = Math.min(SINKS, Math.floor(limit / 2));
-  return policyOf(windowRetention(sinks, limit - sinks, { evict: 1 }), {
+  return policyOf(windowRetention(sinks, limit - sinks), {
     text: `auto:${limit}`,
     summary: `keeps everything up to ${counted(limit, "token")}, then the first ${formatCount(sinks)} and the newest ${formatCount(limit - sinks)}`,
     recompute: false,
@@ -33,8 +34,11 @@ export function endingAuto(limit?: number): ContextPolicy {
 }
 
 export const auto: PolicyDefinition = {
-  items: [{ name: "auto", least: 1, optional: true }],
+  items: [{ name: "auto", value: wholeNumber(1), bare: 0 }],
   options: [],
   help: "auto              keep everything that fits, then the first 4 and the newest (the default)",
-  create: ({ auto: limit }) => (limit > 0 ? movingAuto(limit) : endingAuto()),
+  create(values) {
+    const limit = values.number("auto");
+    return limit > 0 ? movingAuto(limit) : endingAuto();
+  },
 };

@@ -10,7 +10,7 @@ export const EVERYTHING: Retention = {
 };
 
 export const full: PolicyDefinition = {
-  items: [{ name: "full", least: undefined }],
+  items: [{ name: "full" }],
   options: [],
   help: "full              keep everything; reaching the limit is an error",
   create: () => policyOf(EVERYTHING, { text: "full", summary: "keeps everything", recompute: false }),

@@ -4,16 +4,19 @@
  */
 import { counted } from "../../util/figures.js";
 import { type PolicyDefinition, policyOf } from "../policy.js";
+import { wholeNumber } from "../policy-values.js";
 import { windowRetention } from "./window.js";
 
 export const recompute: PolicyDefinition = {
-  items: [{ name: "recompute", least: 1 }],
+  items: [{ name: "recompute", value: wholeNumber(1) }],
   options: [],
   help: "recompute:N       read the newest N tokens again for every token (slow baseline)",
-  create: ({ recompute: window }) =>
-    policyOf(windowRetention(0, window, { evict: 1 }), {
+  create(values) {
+    const window = values.number("recompute");
+    return policyOf(windowRetention(0, window), {
       text: `recompute:${window}`,
       summary: `reads the newest ${counted(window, "token")} again for every token`,
       recompute: true,
-    }),
+    });
+  },
 };

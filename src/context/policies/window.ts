@@ -3,10 +3,11 @@
  * the newest `recent` ones. Distances count inside the cache. With evict = n the oldest n go at once when the budget is
  * reached, so between evictions the window has recent - n + 1 to recent tokens.
  */
-import { ArgumentError } from "../../util/errors.js";
 import { counted, formatCount } from "../../util/figures.js";
 import type { Retention } from "../head-sets.js";
-import { type ContextPolicy, type PolicyDefinition, type PolicyOptions, policyOf } from "../policy.js";
+import { type ContextPolicy, type PolicyDefinition, policyOf } from "../policy.js";
+import type { PolicyOptions } from "../policy-options.js";
+import { wholeNumber, wrongValue } from "../policy-values.js";
 
 /** First position of the recent part at query position t. */
 function recentStart(t: number, sinks: number, recent: number, evict: number): number {
@@ -18,7 +19,7 @@ function recentStart(t: number, sinks: number, recent: number, evict: number): n
 export function windowRetention(
   sinks: number,
   recent: number,
-  { evict, distance = "cache" }: Pick<PolicyOptions, "evict"> & Partial<PolicyOptions>,
+  { evict = 1, distance = "cache" }: PolicyOptions = {},
 ): Retention {
   return {
     budget: sinks + recent,
@@ -35,9 +36,9 @@ export function windowRetention(
 }
 
 function slidingWindow(sinks: number, recent: number, options: PolicyOptions): ContextPolicy {
-  const { evict, distance } = options;
+  const { evict = 1, distance } = options;
   if (evict > recent) {
-    throw new ArgumentError(`evict=${evict} must be at most recent:${recent}, or nothing recent would be left.`);
+    throw wrongValue("evict", `evict=${evict} must be at most recent:${recent}, or nothing recent would be left.`);
   }
   const items = [sinks > 0 ? `sinks:${sinks}` : "", `recent:${recent}`];
   if (evict > 1) items.push(`evict=${evict}`);
@@ -52,18 +53,18 @@ function slidingWindow(sinks: number, recent: number, options: PolicyOptions): C
 }
 
 export const recent: PolicyDefinition = {
-  items: [{ name: "recent", least: 1 }],
+  items: [{ name: "recent", value: wholeNumber(1) }],
   options: ["evict", "distance"],
   help: "recent:N          keep the newest N tokens (sliding window)",
-  create: (values, options) => slidingWindow(0, values.recent, options),
+  create: (values, options) => slidingWindow(0, values.number("recent"), options),
 };
 
 export const sinksAndRecent: PolicyDefinition = {
   items: [
-    { name: "sinks", least: 0 },
-    { name: "recent", least: 1 },
+    { name: "sinks", value: wholeNumber(0) },
+    { name: "recent", value: wholeNumber(1) },
   ],
   options: ["evict", "distance"],
   help: "sinks:S,recent:N  keep the first S and the newest N tokens (StreamingLLM)",
-  create: (values, options) => slidingWindow(values.sinks, values.recent, options),
+  create: (values, options) => slidingWindow(values.number("sinks"), values.number("recent"), options),
 };

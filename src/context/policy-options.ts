@@ -1,0 +1,25 @@
+/** The registry of options that policies may take, `name=value`: adding one is adding an entry here. */
+import { oneOf, type ValueForm, wholeNumber } from "./policy-values.js";
+
+interface PolicyOption<V> {
+  readonly value: ValueForm<V>;
+  readonly help: string;
+}
+
+export const POLICY_OPTIONS = {
+  evict: {
+    value: wholeNumber(1),
+    help: "evict=M           with recent: free M tokens at a time instead of one by one",
+  },
+  distance: {
+    value: oneOf("text", "cache"),
+    help: "distance=text     with a window: count distances as in the text, not as in the cache",
+  },
+} satisfies Readonly<Record<string, PolicyOption<unknown>>>;
+
+export type OptionName = keyof typeof POLICY_OPTIONS;
+
+type Value<O> = O extends PolicyOption<infer V> ? V : never;
+
+/** The options of a policy's text; undefined: not given. */
+export type PolicyOptions = { readonly [N in OptionName]?: Value<(typeof POLICY_OPTIONS)[N]> | undefined };
