@@ -7,6 +7,7 @@
 
 import { timeRun } from "./lib/child.mjs";
 import { decodeRate, undisturbed } from "./lib/compare.mjs";
+import { gatesOption } from "./lib/gates.mjs";
 import { readOptions, wholeNumber } from "./lib/options.mjs";
 import { summariseOthers } from "./lib/other-load.mjs";
 import { figure, median, saveJson, spread, table } from "./lib/report.mjs";
@@ -16,6 +17,7 @@ import { makeModel, randomPrompt, SHAPES } from "./make-model.mjs";
 const HELP = `Usage: npm run bench -- endless [options]
 
   --context TEXT   what the sessions keep (sinks:4,recent:1020)
+  --gates FILE     gates of the policy duo:gates; or one number that all heads have (0: all stream)
   --near N         place of the first session (2000)
   --far N          place of the second (100000)
   --tokens N       tokens decoded a round (100)
@@ -29,6 +31,7 @@ const SHAPE = "two-layers";
 
 const options = readOptions(HELP, {
   context: { type: "string", default: "sinks:4,recent:1020" },
+  gates: { type: "string" },
   near: { type: "string", default: "2000" },
   far: { type: "string", default: "100000" },
   tokens: { type: "string", default: "100" },
@@ -62,7 +65,8 @@ async function decode({ session, place }) {
 }
 
 const { load } = await importSluice();
-const model = await load(makeModel(SHAPE, "q4_0"), { threads, thread: false });
+const path = makeModel(SHAPE, "q4_0");
+const model = await load(path, { threads, thread: false, ...(await gatesOption(load, path, options.gates)) });
 const places = [];
 for (const name of ["near", "far"]) places.push(await open(model, wholeNumber(name, options[name])));
 for (let round = 0; round <= rounds; round++) {

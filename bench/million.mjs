@@ -10,6 +10,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { getHeapSpaceStatistics, getHeapStatistics } from "node:v8";
 import { isMainThread, parentPort } from "node:worker_threads";
+import { gatesOption } from "./lib/gates.mjs";
 import { readOptions, usageError, wholeNumber } from "./lib/options.mjs";
 import { summariseOthers, watchOthers } from "./lib/other-load.mjs";
 import { figure, median, saveJson, table } from "./lib/report.mjs";
@@ -20,6 +21,7 @@ const HELP = `Usage: npm run bench -- million [options]
   --shared FOLDER  holds models/stories260K.gguf and text/*.txt (../shared)
   --model FILE     another model
   --context TEXT   what the session keeps (sinks:4,recent:508)
+  --gates FILE     gates of the policy duo:gates; or one number that all heads have (0: all stream)
   --kv TYPE        cache type (f16)
   --tokens N       in all (1000000); figures are taken at every tenth
   --threads N      threads of the kernels (1: the model is too small for more)
@@ -44,6 +46,7 @@ const options = readOptions(HELP, {
   shared: { type: "string", default: fileURLToPath(new URL("../../shared", import.meta.url)) },
   model: { type: "string" },
   context: { type: "string", default: "sinks:4,recent:508" },
+  gates: { type: "string" },
   kv: { type: "string", default: "f16" },
   tokens: { type: "string", default: "1000000" },
   threads: { type: "string", default: "1" },
@@ -188,7 +191,9 @@ if (isMainThread) {
 async function measure() {
   const wasmBytes = watchWasmMemories();
   const { load } = await importSluice();
-  const model = await load(modelPath, { threads: wholeNumber("threads", options.threads), thread: false });
+  const threads = wholeNumber("threads", options.threads);
+  const gates = await gatesOption(load, modelPath, options.gates);
+  const model = await load(modelPath, { threads, thread: false, ...gates });
   const encodeStart = performance.now();
   const ids = await encodeBooks(model, tenth * 10);
   process.stderr.write(`Encoded ${ids.length} tokens in ${((performance.now() - encodeStart) / 1000).toFixed(1)} s\n`);

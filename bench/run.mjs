@@ -17,6 +17,10 @@ const BENCHES = {
   bits: { peer: false, about: "prefill in 256-bit vectors over the same in 128, Sluice alone" },
   decode: { peer: true, about: "decode, prefill, load, memory beside llama.cpp, each in fresh processes" },
   length: { peer: true, about: "1.1B parameters, Q4_0: speed against context length beside llama.cpp" },
+  long: {
+    peer: true,
+    about: "caches of 8,192 to 131,072 tokens under policies that keep or read less, beside llama.cpp",
+  },
   small: { peer: true, about: "stories260K: overhead per token beside llama.cpp" },
   kernels: { peer: false, about: "what the machine can do, and what the kernels alone reach of it" },
   endless: { peer: false, about: "decode under sinks:4,recent:1020 at token 100,000 against token 2,000" },
@@ -50,8 +54,9 @@ if (!named && (options[0] === "--help" || options[0] === "-h")) {
     const script = fileURLToPath(new URL(`${bench}.mjs`, import.meta.url));
     return spawnSync(process.execPath, [script, ...args], { stdio: "inherit" });
   };
-  // The whole begins with the same lines by itself.
-  const alone = !["all", "machine"].includes(name) && !options.some((option) => ["--help", "-h"].includes(option));
+  // These begin with the same lines by themselves.
+  const alone =
+    !["all", "long", "machine"].includes(name) && !options.some((option) => ["--help", "-h"].includes(option));
   if (alone && start("machine", []).status !== 0) process.exit(1);
   const { status } = start(name, options);
   process.exitCode = status ?? 1;

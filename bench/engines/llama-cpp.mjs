@@ -16,7 +16,7 @@ async function* withTop(sequence, ids, count, onTop) {
   }
 }
 
-serveEngine(async ({ model: modelPath, threads, contextSize }) => {
+serveEngine(async ({ model: modelPath, threads, contextSize, kv }) => {
   const start = performance.now();
   const llama = await getLlama({
     gpu: false,
@@ -27,7 +27,8 @@ serveEngine(async ({ model: modelPath, threads, contextSize }) => {
     logLevel: LlamaLogLevel.error,
   });
   const model = await llama.loadModel({ modelPath, gpuLayers: 0 });
-  const context = await model.createContext({ contextSize, threads: { ideal: threads, min: threads } });
+  const type = kv && { experimentalKvCacheKeyType: kv.toUpperCase(), experimentalKvCacheValueType: kv.toUpperCase() };
+  const context = await model.createContext({ contextSize, threads: { ideal: threads, min: threads }, ...type });
   const sequence = context.getSequence();
   const loadMs = performance.now() - start;
   if (context.currentThreads !== threads)

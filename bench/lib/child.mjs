@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
  * @property {string} model path of a GGUF file
  * @property {number} threads
  * @property {number} contextSize tokens that prompt and answer take at most
+ * @property {string} [kv] llama.cpp: type of the cache; f16 where it is absent
  *
  * @typedef {object} Run
  * @property {string} name

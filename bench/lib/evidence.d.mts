@@ -30,4 +30,8 @@ export function evidenceTable(
   labels: readonly string[],
   missed: string,
 ): string;
-export function withTable(page: string, table: string): string;
+export function withTable(
+  page: string,
+  table: string,
+  marks?: { readonly begin: string; readonly end: string },
+): string;

@@ -3,8 +3,7 @@
  * docs/speed-results.json by kind of machine and only ever written by a run (`npm run bench -- --docs`); the table is made of them.
  */
 
-const BEGIN = "<!-- results: npm run bench -- --docs -->";
-const END = "<!-- end of results -->";
+const MARKS = { begin: "<!-- results: npm run bench -- --docs -->", end: "<!-- end of results -->" };
 
 /**
  * What a column is of: results of the same kind replace each other.
@@ -67,9 +66,13 @@ export function evidenceTable(results, labels, missed) {
   return `${[row(head), rule, ...lines.map(row)].join("\n")}\n\nBold: a must that was missed.\n\n${about.join("\n")}\n`;
 }
 
-/** The page with another table in it. @throws Error where the marks are not there */
-export function withTable(page, table) {
-  const [from, to] = [page.indexOf(BEGIN), page.indexOf(END)];
-  if (from < 0 || to < from) throw new Error(`docs/evidence.md: expected '${BEGIN}' and, behind it, '${END}'`);
-  return `${page.slice(0, from + BEGIN.length)}\n\n${table}\n${page.slice(to)}`;
+/**
+ * The page with another table in it.
+ * @param {{begin: string, end: string}} marks lines that it stands between
+ * @throws Error where the marks are not there
+ */
+export function withTable(page, table, { begin, end } = MARKS) {
+  const [from, to] = [page.indexOf(begin), page.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`docs/evidence.md: expected '${begin}' and, behind it, '${end}'`);
+  return `${page.slice(0, from + begin.length)}\n\n${table}\n${page.slice(to)}`;
 }

@@ -180,17 +180,32 @@ export const GOALS = [
  * @returns {{label: string, part: string, value: number | undefined, must?: number, aim?: number, verdict: string, disturbed: boolean}[]}
  */
 export function judge(figures) {
-  const kind = kindOf(figures.machine);
-  return GOALS.map(({ label, part, value: measure, must: least, on, aim, atMost = false }) => {
-    const value = figures[part] && measure(figures[part], figures);
-    const must = on === undefined || on === kind ? least : undefined;
-    const reaches = (goal) => goal !== undefined && (atMost ? value <= goal : value >= goal);
+  const measure = ({ part, value }) => figures[part] && value(figures[part], figures);
+  return judgeGoals(GOALS, measure, kindOf(figures.machine)).map((judged) => ({
+    ...judged,
+    disturbed: figures[judged.part]?.disturbed ?? false,
+  }));
+}
+
+/**
+ * Each goal with what was measured and a verdict.
+ * @template {Omit<Goal, "value">} G
+ * @param {readonly G[]} goals
+ * @param {(goal: G) => number | undefined} measure
+ * @param {"table" | "bits" | "none"} kind of the machine
+ */
+export function judgeGoals(goals, measure, kind) {
+  return goals.map((goal) => {
+    const { label, part, on, aim, atMost = false } = goal;
+    const value = measure(goal);
+    const must = on === undefined || on === kind ? goal.must : undefined;
+    const reaches = (limit) => limit !== undefined && (atMost ? value <= limit : value >= limit);
     const verdict = () => {
       if (!Number.isFinite(value)) return "not measured";
       if (reaches(aim)) return "hoped for, reached";
       if (must === undefined) return aim === undefined ? "" : "hoped for, not reached";
       return reaches(must) ? "goal reached" : GOAL_MISSED;
     };
-    return { label, part, value, must, aim, verdict: verdict(), disturbed: figures[part]?.disturbed ?? false };
+    return { label, part, value, must, aim, verdict: verdict() };
   });
 }

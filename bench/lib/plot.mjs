@@ -22,7 +22,7 @@ function curves(index, rows, rateOf) {
 }
 
 /** An axis of lengths, doubling from mark to mark. */
-function lengthAxis(index, rows) {
+export function lengthAxis(index, rows) {
   return {
     type: "log",
     logBase: 2,
