@@ -16,6 +16,7 @@ import type {
   RowSplit,
   ScanCall,
   ScopeBody,
+  SelectedPages,
   WeightPlan,
   WeightRequest,
 } from "../tensor/backend.js";
@@ -199,6 +200,12 @@ export class RecordingBackend implements Backend {
     throw withoutStore();
   }
   attention(_: AttentionCall): void {
+    throw withoutStore();
+  }
+  bound(): void {
+    throw withoutStore();
+  }
+  select(): readonly SelectedPages[] {
     throw withoutStore();
   }
   rotatePages(): void {

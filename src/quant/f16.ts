@@ -45,6 +45,23 @@ export function roundToF16(value: number): number {
   return floatFromHalf(halfFromFloat(value));
 }
 
+/** The largest finite half. */
+const LARGEST = 65504;
+
+/** The smallest finite half that is not below the float32 `value`; 65504 for what is beyond it. */
+export function ceilToF16(value: number): number {
+  const bits = halfFromFloat(Math.min(value, LARGEST));
+  if (floatFromHalf(bits) >= value || value > LARGEST) return floatFromHalf(bits);
+  // Halves of one sign are in the order of their bits; after -0 comes the smallest that is positive.
+  if (bits === 0x8000) return floatFromHalf(1);
+  return floatFromHalf(bits & 0x8000 ? bits - 1 : bits + 1);
+}
+
+/** The largest finite half that is not above the float32 `value`; -65504 for what is beyond it. */
+export function floorToF16(value: number): number {
+  return -ceilToF16(-value);
+}
+
 export function readHalf(bytes: Uint8Array, offset: number): number {
   return floatFromHalf(bytes[offset] | (bytes[offset + 1] << 8));
 }

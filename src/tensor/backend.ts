@@ -11,7 +11,7 @@
  * activations and inputs are copied to where an operation needs them.
  */
 import type { DType } from "./dtype.js";
-import type { KvLayout, KvSlice, KvStore } from "./kv.js";
+import type { BoundsPlace, KvBounds, KvLayout, KvSlice, KvStore } from "./kv.js";
 import type { Misfits } from "./misfits.js";
 import type { Angles, AttentionBias, ElementFunction, ExpertWeighting, Gating, Routing } from "./operands.js";
 import type { ExpertWeights, KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "./tensor.js";
@@ -31,6 +31,11 @@ export interface AttentionPart {
   readonly ranges: number;
   /** Where the part's spans begin in those of the call, counted in pairs: [rows, R, 2] from there. */
   readonly spans: number;
+  /**
+   * Of a part of one row: the pages that are read, for each KV head its own list. Spans then count slots within the lists (entry of
+   * the list * 16 + place), and are the same for all heads; places of a bias still count those of the table.
+   */
+  readonly selection?: SelectedPages | undefined;
 }
 
 /**
@@ -62,6 +67,68 @@ export interface AttentionCall {
   readonly bias?: AttentionBias | undefined;
   /** [1, H]: one logit for each head that joins the softmax's denominator and has no value. */
   readonly sinks?: Weight | undefined;
+}
+
+/** A row that is to read a part of its pages. */
+export interface SelectPart {
+  /** The cache that it will attend to, and the bounds of its pages. */
+  readonly slice: KvSlice;
+  readonly bounds: KvBounds;
+  /** The row of the call's tensors. */
+  readonly first: number;
+  /** R: its ranges. The newest has at least one candidate. */
+  readonly ranges: number;
+  /** Where its spans begin in those of the call, counted in pairs: [R, 2] from there, in slots of the table. */
+  readonly spans: number;
+  /** Bounds place of the first candidate. */
+  readonly at: number;
+  /** K: candidates to be chosen, at least one, at most all. */
+  readonly pages: number;
+  /** How many of the first and of the last candidates are chosen whatever they weigh: together at most K. */
+  readonly oldest: number;
+  readonly newest: number;
+}
+
+/**
+ * Which pages single rows read, by what their bounds promise (Quest, 2406.10774). *Candidates* are the pages of a row's newest range,
+ * but for a first one that the range has in part. The bound of a candidate is the largest score that a query head could have with a
+ * key within its bounds: the sum over elements of max(q * largest, q * smallest), scaled and capped as in attention, plus the
+ * largest bias of the page's 16 distances. A candidate's weight is the sum over the group's query heads of the softmax of their
+ * bounds over the candidates; a sink joins the denominator. Beside those at both ends the heaviest are chosen, of equal ones
+ * the earlier; a weight that is no number counts as 0.
+ */
+export interface SelectCall {
+  /** As in AttentionCall. Of the queries only the last ones, those of the newest range, are looked at. */
+  readonly queries: readonly Tensor[];
+  readonly spans: StepInput;
+  /** Stores of slices lie in one place, those of bounds too, and all have the same width. */
+  readonly parts: readonly SelectPart[];
+  readonly group: number;
+  readonly scale: number;
+  readonly softcap?: number | undefined;
+  readonly bias?: AttentionBias | undefined;
+  readonly sinks?: Weight | undefined;
+}
+
+/** The pages that a part of a SelectCall reads, for each KV head of its slice. Lives as a tensor. */
+export interface SelectedPages {
+  readonly heads: number;
+  /**
+   * Entries of each head's list: first all pages that the earlier ranges touch, range by range, then those chosen of the newest
+   * range, in text order.
+   */
+  readonly pages: number;
+  /** The lists as entries of the page table, [heads, pages], once all dispatched work is done. For tests and studies. */
+  read(): Promise<Int32Array>;
+}
+
+/** Slots of a slice whose pages are to be bounded: a page from its first place to the last that is among them. */
+export interface BoundPart {
+  readonly slice: KvSlice;
+  /** Those of the pages that have the slots [slot, slot + rows), in their order. */
+  readonly bounds: BoundsPlace;
+  readonly slot: number;
+  readonly rows: number;
 }
 
 /** A causal depthwise convolution over the rows of one sequence, of width K, whose result goes through SiLU. */
@@ -112,6 +179,11 @@ export interface AppendPart {
   readonly rows: number;
   /** The first row goes to this slot, the next to the following ones. */
   readonly slot: number;
+  /**
+   * Where the bounds of the pages go to which the rows are written. They are made anew of what the page has stored from its first
+   * place to the last that is written; whatever was there before is forgotten.
+   */
+  readonly bounds?: BoundsPlace | undefined;
 }
 
 export interface AppendCall {
@@ -239,7 +311,7 @@ export interface Backend {
   rotate(x: Tensor, headWidth: number, angles: Angles): Tensor;
   /**
    * Writes keys and values into pages. The table must already cover the slots. What is beyond the range of the cache's type
-   * (in f16 it is cut to 65504), or not finite, is told by `misfits`.
+   * (in f16 it is cut to 65504), or not finite, is told by `misfits`; so are keys of BOUNDED_RANGE and more that are bounded.
    */
   append(call: AppendCall): void;
   /**
@@ -247,6 +319,10 @@ export interface Backend {
    * nothing yields zeros; one with a query or a score that is not finite yields NaN.
    */
   attention(call: AttentionCall): void;
+  /** The bounds of pages that are there already, as `append` makes them. */
+  bound(parts: readonly BoundPart[]): void;
+  /** For each part the pages that its row reads, to be given to `attention`. Nothing is read back. */
+  select(call: SelectCall): readonly SelectedPages[];
   /**
    * Copies the keys of the slots [0, count) of `from` into `to` (same slots, same layout), rotated by `angles`
    * ([count, dims/2, 2], a row per slot), and the values as they are. For scalings whose base changes with length.

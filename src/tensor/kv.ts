@@ -92,3 +92,36 @@ export interface KvSlice {
   /** Their numbers in the layer, ascending; they need not be neighbours. */
   readonly heads: readonly number[];
 }
+
+/**
+ * Bounds of keys by page (Quest, 2406.10774): for each KV head the largest and the smallest that every element of its stored keys
+ * takes in a page, as half floats rounded outwards, so that no key is outside. They lie in pages of their own, *blocks*, in which
+ * the place of a token is that of a page: a block has for each member the largest, [D][16 pages], then the smallest, so that
+ * the scores of 16 pages are an ordinary product of queries and keys of width 2D. A page's *bounds place* is the entry of its
+ * block in the table * 16 + its place in the block.
+ */
+export interface KvBounds {
+  /** Of the layout that `boundsLayout` gives. */
+  readonly store: KvStore;
+  readonly table: PageTable;
+  /** The member of a block that belongs to the first of a slice's heads; the others follow. */
+  readonly member: number;
+}
+
+/** Where the bounds of successive pages of a slice are. */
+export interface BoundsPlace {
+  readonly bounds: KvBounds;
+  /** Bounds place of the first of them. */
+  readonly at: number;
+}
+
+/** The layout of blocks of bounds for pages of this layout: keys of width 2D in half floats, and no values. */
+export function boundsLayout({ members, keyWidth }: KvLayout): KvLayout {
+  return { members, keyWidth: 2 * keyWidth, valueWidth: 0, keyType: "f16", valueType: "f16" };
+}
+
+/**
+ * From this magnitude on keys that are not stored as half floats are misfits where they are bounded: what a lossy type makes of
+ * smaller ones has bounds that are half floats.
+ */
+export const BOUNDED_RANGE = 32768;

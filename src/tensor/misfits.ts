@@ -19,8 +19,9 @@ export function misfitError({ notFinite }: Misfits): NumericError {
     );
   }
   return new NumericError(
-    "Keys or values of this step are beyond the range of the cache's type (65504 for f16). Open the session with a cache of " +
-      'f32: kv: "f32", or --kv f32. The step was undone.',
+    "Keys or values of this step are beyond the range of the cache's type (65504 for f16; 32768 for keys of other types whose " +
+      'pages a policy selects). Open the session with a cache of f32 (kv: "f32", or --kv f32) and a policy without read=. ' +
+      "The step was undone.",
     { cause: "beyond range" },
   );
 }

@@ -6,8 +6,11 @@
 import { KV_FORMATS } from "../../quant/kv/index.js";
 import type { Angles, AppendCall, AppendPart, AttentionCall, AttentionPart } from "../../tensor/backend.js";
 import type { KvType } from "../../tensor/dtype.js";
-import { type KvSlice, PAGE_TOKENS } from "../../tensor/kv.js";
+import { BOUNDED_RANGE, type KvSlice, PAGE_TOKENS } from "../../tensor/kv.js";
+import { boundPart } from "./bounds.js";
 import { misfitsOf, ReferenceKvStore } from "./kv.js";
+import { adjusted } from "./scores.js";
+import { ReferencePages } from "./select.js";
 import { elements, own, ReferenceInput, tensor } from "./tensors.js";
 
 /** Rotates one head in place by row `row` of the angles. */
@@ -43,7 +46,7 @@ export function append(call: AppendCall): void {
   for (const part of call.parts) appendPart(call, part);
 }
 
-function appendPart(call: AppendCall, { slice, first, rows, slot: firstSlot }: AppendPart): void {
+function appendPart(call: AppendCall, { slice, first, rows, slot: firstSlot, bounds }: AppendPart): void {
   const { keyWidth, valueWidth, keyType, valueType } = slice.store.layout;
   const keys = tensor(call.keys);
   const values = tensor(call.values);
@@ -55,11 +58,19 @@ function appendPart(call: AppendCall, { slice, first, rows, slot: firstSlot }: A
       const rotated = keys.row(row).slice(head * keyWidth, (head + 1) * keyWidth);
       if (call.angles) rotateHead(rotated, call.angles, row);
       const key = stored(slice, keyType, rotated);
+      if (bounds) checkBounded(slice, rotated);
       for (let d = 0; d < keyWidth; d++) page.keys[d * PAGE_TOKENS + place] = key[d];
       const value = stored(slice, valueType, values.row(row).subarray(head * valueWidth, (head + 1) * valueWidth));
       page.values.set(value, place * valueWidth);
     }
   }
+  if (bounds) boundPart({ slice, bounds, slot: firstSlot, rows });
+}
+
+/** Remembers a key that has no bounds. */
+function checkBounded({ store }: KvSlice, key: Float32Array): void {
+  if (store.layout.keyType === "f16" || key.every((x) => Math.abs(x) < BOUNDED_RANGE)) return;
+  own(ReferenceKvStore, store).misfits ??= { beyondRange: true, notFinite: false };
 }
 
 export function rotatePages(from: KvSlice, to: KvSlice, count: number, angles: Angles): void {
@@ -123,7 +134,7 @@ export interface AttentionWeights {
  */
 export function attentionWeights(
   call: AttentionCall,
-  { slice, first, ranges, spans: firstSpan }: AttentionPart,
+  { slice, first, ranges, spans: firstSpan, selection }: AttentionPart,
   row: number,
   index: number,
   head: number,
@@ -131,6 +142,7 @@ export function attentionWeights(
   const queries = call.queries.slice(call.queries.length - ranges);
   const { keyWidth } = slice.store.layout;
   const spans = own(ReferenceInput, call.spans).values;
+  const chosen = selection && own(ReferencePages, selection);
   const slots: number[] = [];
   const scores: number[] = [];
   queries.forEach((rotated, range) => {
@@ -139,7 +151,8 @@ export function attentionWeights(
       .subarray(head * keyWidth, (head + 1) * keyWidth);
     const finite = query.every(Number.isFinite);
     const pair = firstSpan + (row - first) * ranges + range;
-    for (let slot = spans[pair * 2]; slot < spans[pair * 2 + 1]; slot++) {
+    for (let listed = spans[pair * 2]; listed < spans[pair * 2 + 1]; listed++) {
+      const slot = chosen ? chosen.slotOf(index, listed) : listed;
       const { keys } = memberAt(slice, index, slot);
       let dot = 0;
       for (let d = 0; d < keyWidth; d++) dot += query[d] * keys[d * PAGE_TOKENS + (slot % PAGE_TOKENS)];
@@ -154,16 +167,4 @@ export function attentionWeights(
   const weights = scores.map((score) => Math.exp(score - most));
   const total = weights.reduce((a, b) => a + b, slots.length > 0 ? Math.exp(sink - most) : 0);
   return { slots, weights, total };
-}
-
-/** A score with the soft cap and the bias of its distance; `entry` is the place of row and range among the pairs. */
-function adjusted({ softcap, bias }: AttentionCall, score: number, entry: number, slot: number, head: number): number {
-  const capped = softcap === undefined ? score : softcap * Math.tanh(score / softcap);
-  if (!bias) return capped;
-  const distance = own(ReferenceInput, bias.places).values[entry] - slot;
-  if (bias.kind === "linear") return capped - own(ReferenceInput, bias.slopes).values[head] * distance;
-  const buckets = own(ReferenceInput, bias.buckets).values;
-  const reach = (buckets.length - 1) / 2;
-  const bucket = buckets[reach + Math.min(Math.max(distance, -reach), reach)];
-  return capped + elements(bias.table)[bucket * bias.table.cols + head];
 }

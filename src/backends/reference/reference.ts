@@ -9,6 +9,7 @@ import type {
   AppendCall,
   AttentionCall,
   Backend,
+  BoundPart,
   ConvolutionCall,
   ElementFunction,
   ExpertWeighting,
@@ -17,6 +18,8 @@ import type {
   RowSplit,
   ScanCall,
   ScopeBody,
+  SelectCall,
+  SelectedPages,
   WeightRequest,
 } from "../../tensor/backend.js";
 import { rowBytes } from "../../tensor/dtype.js";
@@ -25,9 +28,11 @@ import { memorySlot } from "../../tensor/memory-slot.js";
 import type { Misfits } from "../../tensor/misfits.js";
 import type { ExpertWeights, KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
 import { append, attention, rotateHead, rotatePages } from "./attention.js";
+import { boundPart } from "./bounds.js";
 import { expertLinear, expertPart, mixExperts, type ReferenceRouting, route } from "./experts.js";
 import { clampedSwiglu, FUNCTIONS } from "./functions.js";
 import { pageElements, ReferenceKvStore } from "./kv.js";
+import { select } from "./select.js";
 import { convolution, scan } from "./state-space.js";
 import { elements, own, ReferenceInput, ReferenceKept, ReferenceTensor, ReferenceWeight, tensor } from "./tensors.js";
 import { referenceTraining } from "./training/training.js";
@@ -238,6 +243,14 @@ export class ReferenceBackend implements Backend {
 
   attention(call: AttentionCall): void {
     attention(call);
+  }
+
+  bound(parts: readonly BoundPart[]): void {
+    for (const part of parts) boundPart(part);
+  }
+
+  select(call: SelectCall): readonly SelectedPages[] {
+    return select(call);
   }
 
   rotatePages(from: KvSlice, to: KvSlice, count: number, angles: Angles): void {

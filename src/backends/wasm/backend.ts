@@ -9,6 +9,7 @@ import type {
   AppendCall,
   AttentionCall,
   Backend,
+  BoundPart,
   ConvolutionCall,
   ElementFunction,
   ExpertWeighting,
@@ -17,6 +18,8 @@ import type {
   RowSplit,
   ScanCall,
   ScopeBody,
+  SelectCall,
+  SelectedPages,
   WeightPlan,
   WeightRequest,
 } from "../../tensor/backend.js";
@@ -26,7 +29,7 @@ import { memorySlot } from "../../tensor/memory-slot.js";
 import type { Misfits } from "../../tensor/misfits.js";
 import type { ExpertWeights, KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
 import type { TrainingOps } from "../../tensor/training.js";
-import { InternalError } from "../../util/errors.js";
+import { InternalError, UnsupportedError } from "../../util/errors.js";
 import type { CommandWatcher } from "./command-list.js";
 import { Crossing } from "./crossing.js";
 import type { FormsInUse } from "./form-names.js";
@@ -270,6 +273,14 @@ export class WasmBackend implements Backend {
     if (call.parts.length === 0) return;
     const machine = this.of(WasmKvStore, call.parts[0].slice.store);
     attention(machine, this.crossing.attention(call, machine));
+  }
+
+  bound(_: readonly BoundPart[]): void {
+    throw new UnsupportedError("The wasm backend has no bounds of pages yet.");
+  }
+
+  select(_: SelectCall): readonly SelectedPages[] {
+    throw new UnsupportedError("The wasm backend cannot select pages yet.");
   }
 
   rotatePages(from: KvSlice, to: KvSlice, count: number, angles: Angles): void {

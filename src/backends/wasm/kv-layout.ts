@@ -27,7 +27,9 @@ export function checkWidths(...widths: readonly number[]): void {
 
 /** @throws UnsupportedError for head widths that the kernels are not made for */
 export function checkLayout(layout: KvLayout): void {
-  checkWidths(layout.keyWidth, layout.valueWidth);
+  // Blocks of bounds have no values, and two rows for each element of a key.
+  if (layout.valueWidth === 0) checkWidths(layout.keyWidth / 2);
+  else checkWidths(layout.keyWidth, layout.valueWidth);
   for (const type of [layout.keyType, layout.valueType]) {
     if (!KV_TYPES.includes(type))
       throw new ArgumentError(`Unknown cache type ${type}; there are ${KV_TYPES.join(", ")}.`);

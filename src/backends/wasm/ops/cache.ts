@@ -4,6 +4,7 @@ import * as at from "../../../../kernels/kv/append-record.js";
 import { SLICE_BYTES } from "../../../../kernels/kv/slice-record.js";
 import type { Angles, AppendCall, AppendPart } from "../../../tensor/backend.js";
 import { type KvSlice, PAGE_TOKENS } from "../../../tensor/kv.js";
+import { UnsupportedError } from "../../../util/errors.js";
 import type { Machine } from "../machine.js";
 import { expect, ownInput, ownTensor, refuse } from "../tensors.js";
 import { checkAngles, LAYOUTS } from "./elementwise.js";
@@ -70,10 +71,11 @@ function checkTensors({ keys, values, angles, parts }: AppendCall): void {
 function checkPart(
   machine: Machine,
   { keys, values, parts }: AppendCall,
-  { slice, first, rows, slot }: AppendPart,
+  { slice, first, rows, slot, bounds }: AppendPart,
 ): void {
   const { keyWidth, valueWidth } = slice.store.layout;
   const { layout } = parts[0].slice.store;
+  if (bounds) throw new UnsupportedError("The wasm backend has no bounds of pages yet.");
   checkSlice(machine, "append", slice, slot + rows);
   if (!(first >= 0 && slot >= 0 && first + rows <= keys.rows))
     refuse("append", `row ${first + rows - 1} of ${keys.rows} for slot ${slot}`);
