@@ -55,7 +55,7 @@ export class DynamicAngles {
 
   /** Of the keys in all slots of the part's table: once a step for all layers whose tables hold the same tokens. */
   ofKeys(rope: RopeSpec, { plan, slice }: HeadPart): Angles {
-    const known = this.keys.find((one) => one.plan === plan && one.rope === rope);
+    const known = this.keys.find((one) => one.rope === rope && sameKeys(one.plan, plan));
     if (known) return known.angles;
     const slots = slice.table.length * PAGE_TOKENS;
     const places = placesOf(plan);
@@ -91,12 +91,17 @@ export class DynamicAngles {
   }
 }
 
+/** Whether keys stand at the same places, whatever is seen of them. */
+function sameKeys(a: StepPlan, b: StepPlan): boolean {
+  return a === b || (a.group === b.group && a.stands && b.stands);
+}
+
 /**
  * Places from which a set counts distance, of the positions that the step's last row sees, and how many there are. All rows
  * of a step have one base: KvCache.stepLimit sees to it.
  */
-function placesOf({ group, lastRow }: StepPlan) {
-  const ranges = group.retention.visible(lastRow);
+function placesOf({ retention, lastRow, stands }: StepPlan) {
+  const ranges = retention.visible(lastRow);
   // Of positions before a range that is gone the place may be anything: they are masked.
   const placeOf = (position: number): number => {
     let place = 0;
@@ -106,6 +111,6 @@ function placesOf({ group, lastRow }: StepPlan) {
     }
     return place;
   };
-  const of = group.retention.distance === "text" ? (position: number) => position : placeOf;
+  const of = stands ? (position: number) => position : placeOf;
   return { of, last: lastRow, length: of(lastRow) + 1 };
 }

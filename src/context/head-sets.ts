@@ -29,12 +29,24 @@ export interface Retention extends Visibility {
   readonly budget: number | undefined;
   /** Fewest newest tokens that are visible once something was evicted; absent where that is not said. */
   readonly leastRecent?: number;
+  /**
+   * What is kept is what this one keeps; absent: what this one itself sees. Retentions that see different parts of the same
+   * tokens share page tables and pages by it. Distances count alike in both.
+   */
+  readonly keeps?: Retention;
+  /** Queries at positions of the same block of so many see the same, each up to itself; absent: that is not said. */
+  readonly alike?: number;
+}
+
+/** Whose tokens are held for the retention: those with the same share page tables. */
+export function keeperOf(retention: Retention): Retention {
+  return retention.keeps ?? retention;
 }
 
 export interface HeadSet<V extends Visibility = Retention> {
   /** KV heads, ascending. */
   readonly heads: readonly number[];
-  /** Sets with the same object keep the same tokens, and share page tables, whatever their layers. */
+  /** Sets with the same object see the same tokens, whatever their layers; `keeperOf` says which share page tables. */
   readonly retention: V;
 }
 

@@ -2,13 +2,15 @@
 import type { Backend } from "../tensor/backend.js";
 import type { KvType } from "../tensor/dtype.js";
 import { type KvLayout, PAGE_TOKENS } from "../tensor/kv.js";
-import { type HeadSets, type Retention, setsOfLayer } from "./head-sets.js";
+import { type HeadSets, keeperOf, type Retention, setsOfLayer } from "./head-sets.js";
 import type { AttentionShape } from "./mixer-state.js";
 
 /** Heads of a layer, and where their keys and values are in a page group. */
 export interface LayerHeads {
   readonly layer: number;
   readonly heads: readonly number[];
+  /** What they see of what the group keeps. */
+  readonly retention: Retention;
   /** The first of as many members. */
   readonly member: number;
 }
@@ -16,6 +18,7 @@ export interface LayerHeads {
 /** What shares a page table. */
 export interface GroupLayout {
   readonly layout: KvLayout;
+  /** Which tokens are kept. */
   readonly retention: Retention;
   readonly window: number | undefined;
   readonly members: readonly LayerHeads[];
@@ -47,8 +50,8 @@ export function kvLayouts(
   for (const shape of shapes) {
     const { layer, kvHeads } = shape;
     for (const { heads, retention } of setsOfLayer(policy, layer, kvHeads)) {
-      const { members } = groupOf(shape, backend?.placeOf(layer) ?? 0, retention);
-      members.push({ layer, heads, member: countHeads(members) });
+      const { members } = groupOf(shape, backend?.placeOf(layer) ?? 0, keeperOf(retention));
+      members.push({ layer, heads, retention, member: countHeads(members) });
     }
   }
   return groups.map(({ shape: { keyWidth, valueWidth, window }, retention, members }) => {

@@ -29,6 +29,15 @@ export class HeadPart implements AppendPart, AttentionPart {
   get spans(): number {
     return this.plan.offset;
   }
+
+  /** For attention: the part cut where its rows see something else. */
+  runs(): readonly AttentionPart[] {
+    const { slice, plan } = this;
+    const { first, offset, ranges } = plan;
+    const runs = plan.runs();
+    if (runs.length === 1) return [this];
+    return runs.map(([row, rows]) => ({ slice, first: first + row, rows, ranges, spans: offset + row * ranges }));
+  }
 }
 
 export interface LayerCache {
@@ -45,13 +54,13 @@ export function layerCaches(
   groups: readonly RetentionGroup[],
 ): ReadonlyMap<number, LayerCache> {
   const shared: LayerPlans[] = [];
-  const plansOf = (members: readonly RetentionGroup[]): LayerPlans => {
-    const leaders = distinct(members);
+  const plansOf = (sights: readonly Sight[]): LayerPlans => {
+    const leaders = distinct(sights);
     const known = shared.find(
-      ({ plans }) => plans.length === leaders.length && plans.every(({ group }, i) => sameTokens(group, leaders[i])),
+      ({ plans }) => plans.length === leaders.length && plans.every((plan, i) => sameTokens(plan, leaders[i])),
     );
     if (known) return known;
-    const made = new LayerPlans(leaders.map((group) => new StepPlan(group)));
+    const made = new LayerPlans(leaders.map(({ group, retention }) => new StepPlan(group, retention)));
     shared.push(made);
     return made;
   };
@@ -60,12 +69,12 @@ export function layerCaches(
       const slices = layouts.flatMap(({ members }, index) =>
         members
           .filter(({ layer }) => layer === shape.layer)
-          .map(({ heads, member }) => ({ heads, member, group: groups[index] })),
+          .map(({ heads, retention, member }) => ({ heads, retention, member, group: groups[index] })),
       );
-      const plans = plansOf(slices.map(({ group }) => group));
-      const parts = slices.flatMap(({ heads, member, group }) =>
+      const plans = plansOf(slices);
+      const parts = slices.flatMap(({ heads, member, group, retention }) =>
         plans.plans
-          .filter((plan) => sameTokens(plan.group, group))
+          .filter((plan) => sameTokens(plan, { group, retention }))
           .map((plan) => new HeadPart({ store: group.store, table: group.table, member, heads }, group, plan)),
       );
       return [shape.layer, { shape, plans, parts }];
@@ -73,11 +82,14 @@ export function layerCaches(
   );
 }
 
+/** What some heads see, and the group that keeps it. */
+type Sight = Pick<StepPlan, "group" | "retention">;
+
 /** Groups that keep the same tokens differ in their place, or in the widths of their heads. */
-function sameTokens(a: RetentionGroup, b: RetentionGroup): boolean {
-  return a.retention === b.retention && a.window === b.window;
+function sameTokens(a: Sight, b: Sight): boolean {
+  return a.retention === b.retention && a.group.window === b.group.window;
 }
 
-function distinct(groups: readonly RetentionGroup[]): RetentionGroup[] {
-  return groups.filter((group, i) => groups.findIndex((other) => sameTokens(other, group)) === i);
+function distinct(sights: readonly Sight[]): Sight[] {
+  return sights.filter((sight, i) => sights.findIndex((other) => sameTokens(other, sight)) === i);
 }

@@ -15,6 +15,10 @@ export const POLICY_OPTIONS = {
     value: oneOf("text", "cache"),
     help: "distance=text     with a window: count distances as in the text, not as in the cache",
   },
+  seed: {
+    value: wholeNumber(0),
+    help: "seed=N            with bigbird: other blocks are drawn (default 0)",
+  },
 } satisfies Readonly<Record<string, PolicyOption<unknown>>>;
 
 export type OptionName = keyof typeof POLICY_OPTIONS;

@@ -52,15 +52,16 @@ export class RetentionGroup {
     return this.pages.bytes;
   }
 
-  /**
-   * Ranges that the query at position t sees here: the retention's, cut by the model's own window, which counts as the
-   * retention does: in the text, or in the places of the cache.
-   */
+  /** Ranges that the query at position t sees here, but for heads that see less than what is kept. */
   visible(t: number): Range[] {
     return this.cut(this.retention.visible(t), t);
   }
 
-  private cut(ranges: Range[], t: number): Range[] {
+  /**
+   * What the model's own window leaves of a retention's ranges at position t. It counts as the retention does: in the text, or
+   * in the places of the cache.
+   */
+  cut(ranges: Range[], t: number): Range[] {
     if (this.window === undefined) return ranges;
     return this.retention.distance === "text" ? clipBelow(ranges, t + 1 - this.window) : newest(ranges, this.window);
   }
@@ -218,6 +219,8 @@ export class RetentionGroup {
   /** The slot of a text position whose page is held. */
   slotOf(position: number): number {
     const page = Math.floor(position / PAGE_TOKENS);
+    // Where nothing was freed.
+    if (this.textPages[page] === page) return position;
     let low = 0;
     let high = this.textPages.length - 1;
     while (low < high) {

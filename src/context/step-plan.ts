@@ -7,9 +7,11 @@
  * all cached keys anew at their places in the cache, at a cost per step that does not depend on the window.
  *
  * The queries of a layer are counted from the newest range, which is never moved and is the query 0 of all head sets. A set
- * of heads whose earlier ranges stand elsewhere than those of the sets before it has queries of its own for them.
+ * of heads whose distances count in the cache has queries of its own for earlier ranges; those of all others stand where their
+ * rows do, so they share them.
  */
 import type { Range } from "../util/ranges.js";
+import type { Retention } from "./head-sets.js";
 import type { RetentionGroup } from "./retention-group.js";
 
 export class StepPlan {
@@ -21,7 +23,7 @@ export class StepPlan {
   lastRow = 0;
   /** The slot of the first row's own token. */
   slot = 0;
-  /** R: queries that its rows use, those of the sets before it included, for which its ranges are empty. */
+  /** R: queries that its rows use, those of sets before it that it has no part in included, for which its ranges are empty. */
   ranges = 0;
   /** i32 [T, R, 2]: slots. */
   spans = new Int32Array(0);
@@ -36,12 +38,27 @@ export class StepPlan {
   private readonly moved: boolean[] = [];
   private readonly rows: Range[][] = [];
 
-  /** @param group one of those that keep these tokens */
-  constructor(readonly group: RetentionGroup) {}
+  /** Position of the first row. */
+  private start = 0;
+
+  /**
+   * @param group one of those that keep these tokens
+   * @param retention what is seen of them
+   */
+  constructor(
+    readonly group: RetentionGroup,
+    readonly retention: Retention,
+  ) {}
+
+  /** Whether its queries stand where their rows do. */
+  get stands(): boolean {
+    return this.retention.distance === "text";
+  }
 
   /** Fills the plan for the rows at positions [start, start + count). Buffers grow and stay. */
   fill(start: number, count: number, before: number): void {
-    const { group, rows } = this;
+    const { group, retention, rows } = this;
+    this.start = start;
     this.count = count;
     this.before = before;
     this.lastRow = start + count - 1;
@@ -49,7 +66,7 @@ export class StepPlan {
     this.own = 1;
     // Any row may have the most ranges: where a window of the model cuts the sinks off, those in the middle of a chunk may.
     for (let row = 0; row < count; row++) {
-      rows[row] = group.retention.visible(start + row);
+      rows[row] = retention.visible(start + row);
       this.own = Math.max(this.own, rows[row].length);
     }
     this.ranges = this.own === 1 ? 1 : before + this.own;
@@ -72,8 +89,8 @@ export class StepPlan {
   private fillRow(t: number, row: number): void {
     const { group, count } = this;
     const counted = this.rows[row];
-    const visible = group.visible(t);
-    const inCache = group.retention.distance === "cache";
+    const visible = group.cut(counted, t);
+    const inCache = !this.stands;
     for (let range = 0, gap = 0; range < this.own; range++) {
       const index = counted.length - 1 - range;
       this.positions[range * count + row] = t;
@@ -89,6 +106,22 @@ export class StepPlan {
       this.spans[at * 2 + 1] = slot + (seen.end - seen.start);
       this.places[at] = slot + (t - gap - seen.start);
     }
+  }
+
+  /**
+   * Rows that see the same, as [first, count): what several see together is read once for all, so others should not be among
+   * them.
+   */
+  runs(): readonly (readonly [first: number, count: number])[] {
+    const { start, count, retention } = this;
+    const { alike = Number.POSITIVE_INFINITY } = retention;
+    const runs: [number, number][] = [];
+    for (let row = 0; row < count; ) {
+      const end = Math.min(count, alike - ((start + row) % alike) + row);
+      runs.push([row, end - row]);
+      row = end;
+    }
+    return runs;
   }
 
   private queryOf(range: number): number {
@@ -128,6 +161,12 @@ export class LayerPlans {
   fill(start: number, count: number): void {
     this.queries = 1;
     for (const plan of this.plans) {
+      if (!plan.stands) continue;
+      plan.fill(start, count, 0);
+      this.queries = Math.max(this.queries, plan.own);
+    }
+    for (const plan of this.plans) {
+      if (plan.stands) continue;
       plan.fill(start, count, this.queries - 1);
       this.queries += plan.own - 1;
     }

@@ -177,6 +177,8 @@ function samePlans(some: readonly LayerPlans[], others: readonly LayerPlans[]): 
 class StepLayer implements AttentionState {
   // Of the step's sequences; they stay while the sequences do.
   private parts: readonly HeadPart[] = [];
+  /** Whether rows of some part see different blocks. */
+  private cuts = false;
   private plans: readonly LayerPlans[] = [];
   private collectedAt = 0;
   private readonly queries: Tensor[] = [];
@@ -205,7 +207,7 @@ class StepLayer implements AttentionState {
       queries[count - 1 - query] = angles ? ops.rotate(call.q, shape.keyWidth, angles) : unmoved;
     }
     if (queries.length > count) queries.length = count;
-    ops.attention(this.attentionCall(call, queries, parts));
+    ops.attention(this.attentionCall(call, queries, this.cuts ? parts.flatMap((part) => part.runs()) : parts));
   }
 
   /** The parts of all sequences. */
@@ -215,6 +217,7 @@ class StepLayer implements AttentionState {
     this.collectedAt = step.changes;
     const layers = step.segments.map(({ state }) => state.layer(shape.layer));
     this.parts = layers.flatMap(({ parts }) => parts);
+    this.cuts = this.parts.some(({ plan }) => plan.retention.alike !== undefined);
     this.plans = layers.map(({ plans }) => plans);
   }
 

@@ -77,7 +77,7 @@ const stage = z.strictObject({
   batchTokens: tokens,
   /** Tokens of one pass forward and back; bounds the memory. */
   microBatchTokens: tokens.optional(),
-  /** What a query sees: `full`, `recent:N`, `sinks:S,recent:N`, `shifted:N`, `bigbird:N`. */
+  /** What a query sees: `full`, `recent:N`, `sinks:S,recent:N`, `shifted:N`, `bigbird:N,seed=M`. */
   attention: z.string().default("full"),
   /** Metadata that changes from here on, such as `rope.freq_base` or `rope.scaling.type`. */
   keys: keys.default({}),

@@ -181,7 +181,7 @@ test("layouts: a retention is one group for all layers, a window or another rete
   const groups = kvLayouts(shapes, kind).map(({ layout, window, members }) => ({
     heads: layout.members,
     window,
-    members,
+    members: members.map(({ layer, heads, member }) => ({ layer, heads, member })),
   }));
   const [even, odd] = [
     [0, 2],

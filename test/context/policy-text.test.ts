@@ -17,6 +17,9 @@ const TEXTS: readonly (readonly [string, string, number | undefined])[] = [
   ["sinks:4,recent:60,evict=1,distance=cache", "sinks:4,recent:60", 64],
   ["recent:60,sinks:4,distance=text", "sinks:4,recent:60,distance=text", 64],
   ["recompute:256", "recompute:256", 256],
+  ["bigbird", "bigbird", undefined],
+  ["bigbird:64,seed=0", "bigbird", undefined],
+  ["seed=7,bigbird:128", "bigbird:128,seed=7", undefined],
 ];
 
 const WRONG: readonly (readonly [string, number, string])[] = [
@@ -46,6 +49,11 @@ const WRONG: readonly (readonly [string, number, string])[] = [
   ["recent:4,evict=5", 9, "at most recent:4"],
   ["full,evict=5", 5, "does not go with"],
   ["recent:4,speed=5", 9, 'unknown option "speed"'],
+  ["bigbird:8", 8, "at least 16"],
+  ["seed=1,bigbird:40", 15, "multiple of 16"],
+  ["bigbird:64,evict=2", 11, "does not go with"],
+  ["bigbird,seed=x", 13, "whole number"],
+  ["full,seed=1", 5, "does not go with"],
   ["sinks:1,recent:4,distance=far", 26, '"text" or "cache"'],
 ];
 

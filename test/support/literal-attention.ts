@@ -13,6 +13,8 @@ export interface LiteralPolicy {
   readonly evict: number;
   /** Count distances as in the text instead. */
   readonly inText?: boolean;
+  /** Of what is kept, whether the query at t sees the key at j. */
+  readonly sees?: (t: number, j: number) => boolean;
   /** Tokens that the text may come to fill, from which LongRoPE chooses. */
   readonly contextSize?: number;
   /** What a KV head of a layer does instead. */
@@ -61,7 +63,8 @@ function remember(spec: AttentionSpec, cache: CachedToken[], token: CachedToken,
   const seen = cache
     .map((token, place) => ({ token, place: policy.inText ? token.position : place }))
     // The model's own window counts as the policy counts: in the text, or in the cache.
-    .filter(({ place }) => spec.window === undefined || place > newest - spec.window);
+    .filter(({ place }) => spec.window === undefined || place > newest - spec.window)
+    .filter(({ token: { position } }) => policy.sees?.(newest, position) ?? true);
   return { seen, queryPlace: newest };
 }
 

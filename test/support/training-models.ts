@@ -54,7 +54,6 @@ export const TRAINING_MODELS: readonly TrainingModel[] = [
   { name: "llama, window", model: model("llama", { ...RMS, ...GROUPED }), attention: "recent:5" },
   { name: "llama, sinks and window", model: model("llama", { ...RMS, ...GROUPED }), attention: "sinks:2,recent:4" },
   { name: "llama, shifted groups", model: model("llama", { ...RMS, ...GROUPED }), attention: "shifted:4" },
-  { name: "llama, bigbird", model: model("llama", { ...RMS, ...GROUPED }), attention: "bigbird:1" },
   { name: "alibi, learned sinks", model: study("alibi", { sinks: "learned" }) },
   { name: "relative, window of the model", model: study("relative") },
   { name: "sinusoidal, zero sink", model: study("sinusoidal", { sinks: "zero" }) },

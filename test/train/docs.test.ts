@@ -58,8 +58,9 @@ test("every source is documented", () => {
 
 test("the patterns that are documented can be read, and all are", () => {
   const table = TEXT.slice(TEXT.indexOf("### Attention patterns"), TEXT.indexOf("### Positions"));
-  const names = [...table.matchAll(/^\| `([\w:,]+)` \|/gm)].map(([, name]) => name);
-  for (const name of names) expect(() => parsePattern(name.replace("S", "4").replace("N", "8"))).not.toThrow();
+  const names = [...table.matchAll(/^\| `([\w:,=]+)` \|/gm)].map(([, name]) => name);
+  for (const name of names)
+    expect(() => parsePattern(name.replace("S", "4").replace("N", "16").replace("M", "1"))).not.toThrow();
   const known = patternHelp()
     .split(/\n| \| /)
     .map((line) => line.split("  ")[0].trim());

@@ -44,7 +44,7 @@ const MORE = {
   "optimizer.rate": 1e308,
   "optimizer.clip": 1e-300,
   "optimizer.schedule": "wsd",
-  "stages.0.attention": "bigbird:1",
+  "stages.0.attention": "bigbird:16",
   "stages.1.attention": "shifted:4",
   "model.keys.block_count": 1e9,
   "model.keys.embedding_length": 1e9,

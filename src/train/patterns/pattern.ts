@@ -6,20 +6,21 @@
 import type { ContextPolicy } from "../../context/policy.js";
 import { parsePolicy } from "../../context/policy-text.js";
 import { ArgumentError, PolicyError } from "../../util/errors.js";
-import { bigBird } from "./big-bird.js";
 import type { AttentionPattern, PatternDefinition } from "./pattern-definition.js";
 import { shiftedGroups } from "./shifted-groups.js";
 
-const DEFINITIONS: readonly PatternDefinition[] = [shiftedGroups, bigBird];
+const DEFINITIONS: readonly PatternDefinition[] = [shiftedGroups];
 
 /** The texts that a pattern may have, one a line. */
 export function patternHelp(): string {
-  return ["full | recent:N | sinks:S,recent:N   as the policies of inference", ...DEFINITIONS.map((d) => d.help)].join(
-    "\n",
-  );
+  return [
+    "full | recent:N | sinks:S,recent:N   as the policies of inference",
+    "bigbird:N,seed=M   blocks of N, a multiple of 16: as the policy of inference (BigBird, causal)",
+    ...DEFINITIONS.map(({ help }) => help),
+  ].join("\n");
 }
 
-/** Reads `full`, `recent:256`, `sinks:4,recent:252`, `shifted:256`, `bigbird:64`. @throws ArgumentError */
+/** Reads `full`, `recent:256`, `sinks:4,recent:252`, `bigbird:64,seed=1`, `shifted:256`. @throws ArgumentError */
 export function parsePattern(text: string): AttentionPattern {
   const [name, ...rest] = text.trim().split(":");
   const definition = DEFINITIONS.find((candidate) => candidate.name === name);
