@@ -28,6 +28,7 @@ export interface LinearKernels {
   readonly quantiseBytes: Kernel;
   readonly quantisePairs: Kernel;
   readonly linear: Kernel;
+  readonly embed: Kernel;
   readonly probeBytes: (weight: number) => number;
   readonly unpackRow: (dtype: number, ptr: number, columns: number, out: number) => void;
 }
@@ -44,19 +45,29 @@ export const FIRST_ADDRESS = 65536;
 export class KernelMemory {
   readonly memory: WebAssembly.Memory;
   readonly bytes: Uint8Array;
-  #end = FIRST_ADDRESS;
+  private end = FIRST_ADDRESS;
+  /** Where that begins which was taken at the end. */
+  private limit: number;
 
   constructor(megabytes: number) {
     this.memory = new WebAssembly.Memory({ initial: megabytes * 16, maximum: 65536, shared: true });
     this.bytes = new Uint8Array(this.memory.buffer);
+    this.limit = this.bytes.length;
   }
 
   /** The address of `count` bytes, 64-byte aligned, or `skew` bytes past that. */
   take(count: number, skew = 0): number {
-    const at = this.#end + skew;
-    this.#end = Math.ceil((at + count) / 64) * 64;
-    if (this.#end > this.bytes.length) throw new Error(`The test needs more than ${this.bytes.length} bytes.`);
+    const at = this.end + skew;
+    this.end = Math.ceil((at + count) / 64) * 64;
+    if (this.end > this.limit) throw new Error(`The test needs more than ${this.bytes.length} bytes.`);
     return at;
+  }
+
+  /** The address of the memory's last `count` bytes: a kernel that goes on behind them traps. Once before it is cleared. */
+  takeLast(count: number): number {
+    this.limit = this.bytes.length - count;
+    if (this.end > this.limit) throw new Error(`The test needs more than ${this.bytes.length} bytes.`);
+    return this.limit;
   }
 
   floats(at: number, count: number): Float32Array {
@@ -69,7 +80,8 @@ export class KernelMemory {
 
   /** Forgets everything taken. */
   clear(): void {
-    this.#end = FIRST_ADDRESS;
+    this.end = FIRST_ADDRESS;
+    this.limit = this.bytes.length;
   }
 }
 
