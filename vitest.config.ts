@@ -7,6 +7,8 @@ export default defineConfig({
   test: {
     // Kernel threads sleep when there is nothing to do, so two files at once keep two cores busy.
     maxWorkers: "100%",
+    // Each file has a main thread: no other makes 256-bit vectors (src/platform/wide-node.ts).
+    pool: "forks",
     projects: [
       {
         test: {

@@ -24,13 +24,9 @@ import { attendsRight } from "../../src/backends/wasm/wide-attention.js";
 import { wideProducts } from "../../src/backends/wasm/wide-integers.js";
 import { multipliesPlanesRight } from "../../src/backends/wasm/wide-planes.js";
 import { derivesRight } from "../../src/backends/wasm/wide-training.js";
-import { relaxedSimd, testPlatform } from "../support/test-platform.js";
+import { mustBeWide, relaxedSimd, testPlatform } from "../support/test-platform.js";
 import { tensorOf, weightOf } from "./devices.js";
 import { byteForms, uniform } from "./linear-kernels.js";
-
-const { arch, env, versions } = process;
-/** Where the module is compiled to 256-bit vectors: set-platform.ts asks for it. */
-const widens = relaxedSimd && arch === "x64" && /^1(3|4)\.6\./.test(versions.v8) && env.SLUICE_WIDE !== "0";
 
 describe.skipIf(!relaxedSimd)("the trial of the wide module", () => {
   const bytes = Buffer.from(WIDE, "base64");
@@ -41,7 +37,7 @@ describe.skipIf(!relaxedSimd)("the trial of the wide module", () => {
     expect(wideProducts(new WebAssembly.Module(bytes))).toEqual({ words, nibbles: true, sixteen: true });
   });
 
-  test.skipIf(!widens)("accepts what Node 24 and 26 make with V8's flags", () => {
+  test.skipIf(!mustBeWide)("accepts what Node 24 and 26 make with V8's flags", () => {
     // Not by the platform that devices.ts sets, which compiles the module in any case.
     const module = testPlatform.compileWide?.(
       () => bytes,
@@ -155,7 +151,7 @@ describe.skipIf(!relaxedSimd)("a backend", () => {
     }
   }
 
-  test.skipIf(env.SLUICE_FORM)(
+  test.skipIf(process.env.SLUICE_FORM)(
     "multiplies eight tokens or more in 8 bits, fewer as exactly as one, and all so when `precise`",
     async () => {
       expect(await spread(7, undefined)).toBeLessThan(2e-6);
@@ -208,19 +204,22 @@ describe("the choice of a form", () => {
     }
   });
 
-  test.skipIf(!relaxedSimd || env.SLUICE_FORM)("a machine has the engine's form, also when `precise`", async () => {
-    const { module, relaxed } = await compileKernels(true);
-    const options = { threads: 1, memoryBytes: 2 ** 24, maxMemoryBytes: 2 ** 24, relaxed };
-    const formOf = async (precise: boolean) => {
-      const room = await MachineRoom.open(module, { ...options, precise });
-      const { byteForm: form } = room.machines[0];
-      await room.dispose();
-      return form;
-    };
-    const own = await formOf(false);
-    expect(own.largest).toBeGreaterThan(0);
-    expect(await formOf(true)).toEqual({ ...own, largest: 0 });
-  });
+  test.skipIf(!relaxedSimd || process.env.SLUICE_FORM)(
+    "a machine has the engine's form, also when `precise`",
+    async () => {
+      const { module, relaxed } = await compileKernels(true);
+      const options = { threads: 1, memoryBytes: 2 ** 24, maxMemoryBytes: 2 ** 24, relaxed };
+      const formOf = async (precise: boolean) => {
+        const room = await MachineRoom.open(module, { ...options, precise });
+        const { byteForm: form } = room.machines[0];
+        await room.dispose();
+        return form;
+      };
+      const own = await formOf(false);
+      expect(own.largest).toBeGreaterThan(0);
+      expect(await formOf(true)).toEqual({ ...own, largest: 0 });
+    },
+  );
 
   test("keeps 16 bits for few tokens, floats, large integers and on demand", () => {
     const nibbles = { form: BYTES_NIBBLES, largest: 63, sixteen: SIXTEEN_BITS };

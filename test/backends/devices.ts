@@ -8,18 +8,14 @@ import { type DType, rowBytes } from "../../src/tensor/dtype.js";
 import type { ExpertWeights, Tensor, Weight } from "../../src/tensor/tensor.js";
 import { setPlatform } from "../../src/util/platform.js";
 import type { Random } from "../../src/util/random.js";
-import { relaxedSimd, testPlatform } from "../support/test-platform.js";
+import { compileWideAnyway, relaxedSimd, testPlatform } from "../support/test-platform.js";
 
 export interface Device {
   readonly label: string;
   create(): Promise<Backend>;
 }
 
-/** For its arithmetic alone the wide module may be compiled as any other, where the engine has no 256-bit vectors. */
-setPlatform({
-  ...testPlatform,
-  compileWide: (bytes, isRight) => testPlatform.compileWide?.(bytes, isRight, true) ?? new WebAssembly.Module(bytes()),
-});
+setPlatform({ ...testPlatform, compileWide: compileWideAnyway });
 
 /** `parallelNs: 0` makes threads share even the smallest operation. */
 const wasm = (threads: number, build: "plain" | "relaxed" | "wide"): Device => ({

@@ -15,7 +15,7 @@ import { PLAIN, RELAXED, WIDE } from "../../src/backends/wasm/generated/kernels.
 import { compileWide, installWide } from "../../src/backends/wasm/wide.js";
 import { wideProducts } from "../../src/backends/wasm/wide-integers.js";
 import { DTYPES, type DType, rowBytes } from "../../src/tensor/dtype.js";
-import { relaxedSimd, testPlatform } from "../support/test-platform.js";
+import { mustBeWide, relaxedSimd, testPlatform } from "../support/test-platform.js";
 
 testPlatform.enableWasmFeatures();
 
@@ -96,6 +96,7 @@ export function moduleOf(build: Build): WebAssembly.Module {
 
 /** The wide module: as the platform compiles it, or, for its arithmetic alone, as any other; needs relaxed SIMD. */
 export const WIDE_MODULE = relaxedSimd ? compileWide(true) : undefined;
+if (mustBeWide && !WIDE_MODULE) throw new Error("Expected 256-bit vectors here, for the tests too; there are none.");
 
 export function linearKernels(build: Build, memory: WebAssembly.Memory): LinearKernels {
   const instance = new WebAssembly.Instance(moduleOf(build), { env: { memory } });
