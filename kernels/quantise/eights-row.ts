@@ -32,7 +32,8 @@ function unpackBlock(dtype: i32, block: usize, lane: usize, scratch: usize, out:
     const d = load<f32>(scratch + FACTORS + row);
     for (let column: usize = 0; column < 32; column++) {
       const factor = <i32>load<i16>(scratch + (((block << 1) + (column >> 4)) << 5) + row);
-      store<f32>(out + (column << 2), d * <f32>((byteAt(bytes, lane, column) - zero) * factor));
+      // The zero makes -0, of a negative scale, 0 as it does there.
+      store<f32>(out + (column << 2), d * <f32>((byteAt(bytes, lane, column) - zero) * factor) + 0);
     }
     return;
   }
