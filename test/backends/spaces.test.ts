@@ -18,7 +18,7 @@ import { StepRunner } from "../../src/engine/step/step-runner.js";
 import { weightUses } from "../../src/nn/weights.js";
 import type { RopeScaling } from "../../src/position/rope-scaling.js";
 import type { ScopeBody, WeightPlan, WeightRequest } from "../../src/tensor/backend.js";
-import { type KvType, rowBytes } from "../../src/tensor/dtype.js";
+import { type DType, type KvType, rowBytes } from "../../src/tensor/dtype.js";
 import type { KvLayout } from "../../src/tensor/kv.js";
 import type { Tensor, Weight } from "../../src/tensor/tensor.js";
 import { InternalError, MemoryError } from "../../src/util/errors.js";
@@ -160,22 +160,24 @@ describe("placement", () => {
 /** Memories of 1.75 MiB with one thread hold three of these layers and steps of 40 rows. */
 const LAYERED: RandomModelShape = { layers: 8, heads: 4, kvHeads: 2, headWidth: 16, vocabulary: 60, hidden: 96 };
 
-function planFor({ spec }: RandomModel): WeightPlan {
-  const weights = weightUses(spec).map(({ name, ref: { rows, cols }, layer }): WeightRequest => {
-    return { name, dtype: "f32", rows, cols, layer };
+function planFor({ spec }: RandomModel, type: DType = "f32", rows = 40): WeightPlan {
+  const weights = weightUses(spec).map(({ name, ref: { rows, cols, exact }, layer }): WeightRequest => {
+    return { name, dtype: exact ? "f32" : type, rows, cols, layer };
   });
-  return { weights, cacheBytes: spec.layers.map(() => 10_000), activationBytes: activationBytes(spec, { rows: 40 }) };
+  return { weights, cacheBytes: spec.layers.map(() => 10_000), activationBytes: activationBytes(spec, { rows }) };
 }
 
 interface RunOptions {
   readonly policy: string;
   readonly chunk: number;
   readonly kv?: KvType;
+  /** Of the matrices. */
+  readonly dtype?: DType;
 }
 
 /** Logits after every id. */
 async function logitsOf(ops: WasmBackend, model: RandomModel, ids: Int32Array, options: RunOptions) {
-  const decoder = bind(model, ops);
+  const decoder = bind(model, ops, options.dtype);
   const before = ops.memoryBytes;
   const kv = options.kv ?? "f32";
   const settings = { policy: parsePolicy(options.policy), keyType: kv, valueType: kv, limit: 4096 };
@@ -226,6 +228,29 @@ describe.each([1, 2])("a model in several memories, %i threads", (threads) => {
     await ops.planWeights(planFor(model));
     expect((await logitsOf(ops, model, ids, options)).logits).toEqual(one.logits);
   });
+
+  test.each([1, 12])(
+    "gives the same bits with weights in bundles, embedding and head one of them, %i at once",
+    async (chunk) => {
+      // Rows of 2,080 columns lie in bundles of four groups of eight.
+      const apart = randomModel({ ...LAYERED, vocabulary: 64, hidden: 2080 }, 5);
+      const { embedding, head } = apart.spec;
+      const values = new Map(apart.values).set(
+        head.weight.tensor,
+        apart.values.get(embedding.tensor) ?? new Float32Array(),
+      );
+      const shared: RandomModel = { values, spec: { ...apart.spec, head: { weight: embedding } } };
+      const ids = randomIds(24, 64, 6);
+      const options = { policy: "sinks:3,recent:15", chunk, dtype: "q4_0" } as const;
+      const { logits } = await logitsOf(await wasm({ threads }), { ...apart, values }, ids, options);
+      for (const model of [shared, { ...apart, values }]) {
+        const ops = await wasm({ threads, memoryBytes: memoryBytes + 1.25 * MIB });
+        await ops.planWeights(planFor(model, "q4_0", 12));
+        expect(ops.spaces.length).toBeGreaterThanOrEqual(2);
+        expect((await logitsOf(ops, model, ids, options)).logits).toEqual(logits);
+      }
+    },
+  );
 
   test("a steady state takes no memory, and a cache gives all of its memory back", async () => {
     const model = randomModel(LAYERED, 1);
