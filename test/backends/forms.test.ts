@@ -30,6 +30,8 @@ const ROWS = [40, 21];
 const SIXTEEN_ERROR = 1e-4;
 const BYTES_ERROR = 1e-2;
 
+const uniform32 = (rows: number) => Float32Array.from({ length: rows * 32 }, uniform(rows));
+
 interface Products {
   readonly few: string;
   readonly many: string;
@@ -157,6 +159,16 @@ describe("SLUICE_FORM", () => {
       const error = await createWasmBackend({ threads: 1 }).catch((thrown: unknown) => thrown);
       expect(error).toBeInstanceOf(UnsupportedError);
       expect(String(error)).toMatch(/SLUICE_FORM forces .*(256-bit vectors|not exact here)/);
+    }
+  });
+
+  test("a backend whose options exclude relaxed SIMD has 16 bits in vectors of 128, whatever is forced", async () => {
+    for (const form of ["nibbles", "bytes", "nibbles,256", "sixteen", "256"]) {
+      setPlatform({ ...testPlatform, forcedForm: form });
+      const backend = await createWasmBackend({ threads: 1, relaxed: false });
+      const weight = weightOf(backend, "q4_0", 8, 32, uniform32(8));
+      expect(backend.formsOf(weight), form).toEqual({ few: "rows", many: "sixteen", bits: 128 });
+      await backend.dispose();
     }
   });
 

@@ -2,7 +2,7 @@
 import { ArgumentError, UnsupportedError } from "../../util/errors.js";
 import { platform } from "../../util/platform.js";
 import { WasmBackend } from "./backend.js";
-import { forceBits, forcedForm } from "./forced-form.js";
+import { forceBits, forcedForm, withoutRelaxed } from "./forced-form.js";
 import { MachineRoom } from "./machine-room.js";
 import { compileKernels } from "./module.js";
 import { leastMemory } from "./space.js";
@@ -44,7 +44,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   const { module, relaxed } = await compileKernels(options.relaxed);
   const allowed = options.relaxed !== false && options.wide !== false;
   if (!(relaxed && allowed)) platform().withoutWide?.();
-  const forced = forcedForm();
+  const forced = options.relaxed === false ? withoutRelaxed(forcedForm()) : forcedForm();
   const wide = forceBits(forced, allowed, (asked) => (relaxed ? compileWide(asked ?? options.wide) : undefined));
   const { parallelNs, precise } = options;
   const room = { threads, memoryBytes, maxMemoryBytes, parallelNs, relaxed, precise, wide, forced };

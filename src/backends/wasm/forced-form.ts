@@ -29,6 +29,11 @@ export function forcedForm(): ForcedForm {
   return parseForm(platform().forcedForm ?? "");
 }
 
+/** For a backend whose options exclude relaxed SIMD: products that need it stay out, as vectors of 256 bits do. */
+export function withoutRelaxed({ products, bits }: ForcedForm): ForcedForm {
+  return { products: products === "sixteen" ? products : undefined, bits };
+}
+
 /** @throws ArgumentError for a word that is none, or two of a kind */
 export function parseForm(text: string): ForcedForm {
   const words = text === "" ? [] : text.split(",").map((word) => word.trim());
