@@ -59,6 +59,8 @@ export const CONVOLUTION = 17;
 export const SCAN = 18;
 export const MIX = 19;
 export const QUANTISE_PAIRS = 80;
+export const SELECT_SCORES = 81;
+export const SELECT_PAGES = 82;
 // Of training. Products and losses from 20, attention from 30, rows from 40, state spaces from 60, optimizers from 70.
 export const ZERO = 40;
 export const COPY = 41;
@@ -156,6 +158,9 @@ export const BLOCK_SLOTS = 64;
 export const KV_F32 = 0;
 export const KV_F16 = 1;
 export const KV_Q8 = 2;
+
+// Magnitude of keys that are too large to be bounded (kv/bounds.ts): BOUNDED_RANGE of src/tensor/kv.ts.
+export const BOUNDED_RANGE = 32768;
 
 // What numbers that do not fit into the cache leave in a memory's word of misfits, as bits (see append.ts).
 export const MISFIT_RANGE = 1; // beyond the range of the cache's type

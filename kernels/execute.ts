@@ -4,9 +4,10 @@ import {
   ATTENTION, ATTENTION_MERGE, CONVOLUTION, CONVOLUTION_BACK, COPY, CROSS_ENTROPY, EMBED, FLOAT_PRODUCT, GATED_BACK,
   GATHER, LAYER_NORM, LAYER_NORM_BACK, LINEAR, MAP, MAP_BACK, MERGE_PARTS, MIX, MIX_BACK, PACK_EIGHTS,
   QUANTISE, QUANTISE_BYTES, QUANTISE_PAIRS, RMS_NORM, RMS_NORM_BACK, ROTATE, ROTATE_PAGES, SCAN, SCAN_BACK, SCAN_MERGE, SCATTER_ROWS,
+  SELECT_PAGES, SELECT_SCORES,
   SPLIT_PLANES, SQUARES, SQUARES_SUM, SUM_ROWS, TURN_BACK, ZERO,
 } from "./abi";
-import { attention, attentionMerge } from "./attention";
+import { attention, attentionMerge, selectPages, selectScores } from "./attention";
 import { append, rotatePages } from "./kv";
 import { linear } from "./linear";
 import { packEights, quantise, quantiseBytes, quantisePairs, splitPlanes } from "./quantise";
@@ -36,6 +37,8 @@ export function execute(opcode: i32, args: usize, thread: i32, threads: i32): vo
     case ROTATE_PAGES: return rotatePages(args, thread, threads);
     case ATTENTION: return attention(args, thread, threads);
     case ATTENTION_MERGE: return attentionMerge(args, thread, threads);
+    case SELECT_SCORES: return selectScores(args, thread, threads);
+    case SELECT_PAGES: return selectPages(args, thread, threads);
     case PACK_EIGHTS: return packEights(args, thread, threads);
     case SPLIT_PLANES: return splitPlanes(args, thread, threads);
     case CONVOLUTION: return convolution(args, thread, threads);

@@ -8,7 +8,7 @@ export { packEights, quantise, quantiseBytes, quantisePairs, splitPlanes, unpack
 export { embed, gather, layerNorm, rmsNorm, add, map, mix, rotate } from "./rows";
 export { convolution, scan } from "./state-space";
 export { append, rotatePages } from "./kv";
-export { attention, attentionMerge } from "./attention";
+export { attention, attentionMerge, selectPages, selectScores } from "./attention";
 export {
   attendBiases, attendMerge, attendPack, attendRows, attendRowsBack, crossEntropy, floatProduct, sumRows,
 } from "./training";

@@ -7,10 +7,11 @@
 // biases are neighbours, however far away it is.
 import { BIAS_LINEAR, BIAS_TABLE, BLOCK_SLOTS } from "../abi";
 import { scoreUnit } from "./attention-queries";
-import { BIAS, BIASES, GROUP, PLACES, RANGES, REACH, SOFTCAP } from "./attention-record";
-import { CALL, COLUMN, COUNT, FIRST, PART, SCORES } from "./attention-scratch";
+import { BIAS, BIASES, ENTRIES, GROUP, PLACES, RANGES, REACH, SOFTCAP } from "./attention-record";
+import { CALL, COLUMN, COUNT, FIRST, HEAD, PART, SCORES } from "./attention-scratch";
 import { LOG2E, TOTALS } from "./attention-softmax";
 import { SCORE_STRIDE } from "./attention-tile";
+import { TABLE_STRIDE } from "../kv/slice-record";
 import { madd } from "../vector/simd";
 
 /** tanh is 1 from here on, to f32. */
@@ -36,6 +37,7 @@ export function adjustBlock(tile: usize, range: i32, slot: i32, pages: i32): voi
     unit = 1;
   }
   if (kind != BIAS_LINEAR && kind != BIAS_TABLE) return;
+  if (load<usize>(part, ENTRIES) != 0) return biasListed(tile, range, slot >> 4, pages, unit);
   const group = load<i32>(call, GROUP), ranges = load<i32>(part, RANGES);
   const places = load<usize>(part, PLACES) + usize(range) * 4;
   const biases = load<usize>(call, BIASES);
@@ -47,6 +49,28 @@ export function adjustBlock(tile: usize, range: i32, slot: i32, pages: i32): voi
     const distance = load<i32>(places + usize(t * ranges) * 4) - slot;
     if (kind == BIAS_LINEAR) addSlope(scores, scores + bytes, unit, load<f32>(biases + h * 4), distance);
     else addRow(scores, scores + bytes, unit, biases + h * usize(2 * (reach + BLOCK_SLOTS)) * 4, reach, distance);
+    scores += SCORE_STRIDE;
+  }
+}
+
+/** The biases of a block of listed pages, which need not be neighbours: page by page. Of a part of one token. */
+function biasListed(tile: usize, range: i32, listed: i32, pages: i32, unit: f32): void {
+  const call = load<usize>(tile, CALL), part = load<usize>(tile, PART);
+  const head = usize(load<i32>(tile, HEAD)) * load<usize>(part, TABLE_STRIDE);
+  const entries = load<usize>(part, ENTRIES) + head + usize(listed) * 4;
+  const place = load<i32>(load<usize>(part, PLACES) + usize(range) * 4);
+  const biases = load<usize>(call, BIASES);
+  const reach = load<i32>(call, REACH);
+  const linear = load<i32>(call, BIAS) == BIAS_LINEAR;
+  let scores = tile + SCORES;
+  const first = load<i32>(tile, COLUMN) + load<i32>(tile, FIRST);
+  for (let h = usize(first); h < usize(first + load<i32>(tile, COUNT)); h++) {
+    for (let page: usize = 0; page < usize(pages); page++) {
+      const distance = place - load<i32>(entries + page * 4) * 16;
+      const at = scores + page * 64;
+      if (linear) addSlope(at, at + 64, unit, load<f32>(biases + h * 4), distance);
+      else addRow(at, at + 64, unit, biases + h * usize(2 * (reach + BLOCK_SLOTS)) * 4, reach, distance);
+    }
     scores += SCORE_STRIDE;
   }
 }

@@ -7,7 +7,9 @@ import { HALF_UNIT } from "../kv/f16";
 import { KEY_TYPE } from "../kv/slice-record";
 
 // Of the 2^112 that keys from half floats lack, the queries carry this part and the softmax the rest: neither overflows.
-const QUERY_UNIT: f32 = 1.8446744073709552e19;
+// @ts-ignore: decorator
+@inline
+export const QUERY_UNIT: f32 = 1.8446744073709552e19;
 
 /**
  * Whether log2(e) enters with the maximum: where one rounding does both, or where scores are adjusted, which must be true

@@ -52,20 +52,20 @@ function listPages(tile: usize, page: i32, pages: i32): void {
   const table = tableOf(part, head) + usize(page) * 4;
   const offset = offsetOf(part, head);
   for (let i: usize = 0; i < usize(pages); i++) store<usize>(tile + i * 4, load<usize>(table + i * 4) + offset, MEMBERS);
-  if (load<i32>(part, TILES) == 1) fetchPages(tile, pages, load<usize>(part, MEMBER_BYTES));
+  if (load<i32>(part, TILES) == 1) fetchPages(tile + MEMBERS, pages, load<usize>(part, MEMBER_BYTES), tile + FETCHED);
 }
 
 /**
- * Reads a word of every cache line of a block's pages, so that their transfers from memory overlap: a long cache is read
+ * Reads a word of every cache line of up to four pages, whose addresses are listed, so that their transfers from memory overlap: a long cache is read
  * once per token, its pages lie scattered, and the arithmetic alone leaves a core waiting at the start of each. The pages
  * take turns, and so do their keys and values: what a core waits for longest is to learn where a page lies, and it can ask
  * for several. What was read has no meaning; storing it keeps the reads from being removed.
  */
-function fetchPages(tile: usize, pages: i32, bytes: usize): void {
-  const a = load<usize>(tile, MEMBERS);
-  const b = load<usize>(tile + usize(min(pages - 1, 1)) * 4, MEMBERS);
-  const c = load<usize>(tile + usize(min(pages - 1, 2)) * 4, MEMBERS);
-  const d = load<usize>(tile + usize(min(pages - 1, 3)) * 4, MEMBERS);
+export function fetchPages(members: usize, pages: i32, bytes: usize, fetched: usize): void {
+  const a = load<usize>(members);
+  const b = load<usize>(members + usize(min(pages - 1, 1)) * 4);
+  const c = load<usize>(members + usize(min(pages - 1, 2)) * 4);
+  const d = load<usize>(members + usize(min(pages - 1, 3)) * 4);
   const half = ((bytes >> 1) + 63) & ~63;
   const rest = bytes - half;
   let any = 0;
@@ -73,7 +73,7 @@ function fetchPages(tile: usize, pages: i32, bytes: usize): void {
     any |= load<i32>(a + at) | load<i32>(b + at) | load<i32>(c + at) | load<i32>(d + at);
     any |= load<i32>(a + at + rest) | load<i32>(b + at + rest) | load<i32>(c + at + rest) | load<i32>(d + at + rest);
   }
-  store<i32>(tile, any, FETCHED);
+  store<i32>(fetched, any);
 }
 
 /** Scores of slots outside of a row's span, cut to [from, to), become -inf. */

@@ -36,7 +36,8 @@ export const TILES = 72; // of its rows
 export const CHUNKS = 76; // pieces of long ranges, or 0: an item does all ranges
 export const CHUNK_LIST = 80; // CHUNK_BYTES each
 export const PARTIALS = 84; // what the chunks leave: [chunks][heads][T * G] records (attention-write.ts)
-export const PART_BYTES = 88;
+export const ENTRIES = 88; // where the slice's tables are lists of chosen pages: i32 [heads][TABLE_STRIDE / 4], their entries in the table
+export const PART_BYTES = 92;
 
 // A chunk.
 export const CHUNK_RANGE = 0;

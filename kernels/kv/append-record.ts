@@ -2,7 +2,7 @@
 // list of records of its parts. Plain constants, so that both compilers read this one file.
 
 // The call.
-export const KEYS = 0; // f32 rows of KEY_STRIDE bytes, of all heads of the layer
+export const KEYS = 0; // f32 rows of KEY_STRIDE bytes, of all heads of the layer; 0: nothing is written but bounds
 export const KEY_STRIDE = 4;
 export const VALUES = 8;
 export const VALUE_STRIDE = 12;
@@ -21,4 +21,10 @@ export const CALL_BYTES = 52;
 export const FIRST_ROW = 40;
 export const ROWS = 44;
 export const SLOT = 48; // where the first row goes
-export const PART_BYTES = 52;
+// Blocks of bounds (bounds.ts), where the pages are to be bounded: the addresses of the blocks, or 0; where the first head's member
+// begins in a block, and its bytes; the bounds place of the part's first page.
+export const BOUNDS_TABLE = 52;
+export const BOUNDS_MEMBER = 56;
+export const BOUNDS_MEMBER_BYTES = 60;
+export const BOUNDS_AT = 64;
+export const PART_BYTES = 68;

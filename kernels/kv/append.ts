@@ -2,9 +2,10 @@
 // not fit into the cache's type, and what is no number, leave a mark in the word of misfits, which the caller looks at with
 // the step's result: what was written for them is wrong.
 import {
-  ANGLE_DIMS, ANGLE_LAYOUT, ANGLES, FIRST_ROW, KEY_STRIDE, KEYS, MISFITS, PART_BYTES, PART_LIST, PARTS, ROWS, SCRATCH,
-  SLOT, VALUE_STRIDE, VALUE_WIDTH, VALUES, WIDTH,
+  ANGLE_DIMS, ANGLE_LAYOUT, ANGLES, BOUNDS_AT, BOUNDS_MEMBER, BOUNDS_MEMBER_BYTES, BOUNDS_TABLE, FIRST_ROW, KEY_STRIDE, KEYS,
+  MISFITS, PART_BYTES, PART_LIST, PARTS, ROWS, SCRATCH, SLOT, VALUE_STRIDE, VALUE_WIDTH, VALUES, WIDTH,
 } from "./append-record";
+import { boundPage } from "./bounds";
 import { misfitOf, storeKey, storeValue } from "./kv-page";
 import { headOf, memberAt } from "./slice";
 import { HEADS, KEY_BYTES, KEY_TYPE, SLICE_BYTES, VALUE_TYPE } from "./slice-record";
@@ -39,8 +40,24 @@ function pagesOf(part: usize): i32 {
   return ((slot + load<i32>(part, ROWS) + 15) >> 4) - (slot >> 4);
 }
 
-/** The rows of one head that go to the part's page number `index`. */
+/** The rows of one head that go to the part's page number `index`, then the page's bounds if it has any. */
 function appendPage(call: usize, part: usize, head: i32, index: i32, scratch: usize): void {
+  let misfits = load<usize>(call, KEYS) != 0 ? writeRows(call, part, head, index, scratch) : 0;
+  const blocks = load<usize>(part, BOUNDS_TABLE);
+  if (blocks != 0) {
+    const slot = load<i32>(part, SLOT);
+    const page = (slot >> 4) + index, at = load<i32>(part, BOUNDS_AT) + index;
+    const tokens = min(slot + load<i32>(part, ROWS) - page * 16, 16);
+    const member = load<usize>(part, BOUNDS_MEMBER) + usize(head) * load<usize>(part, BOUNDS_MEMBER_BYTES);
+    const bounds = load<usize>(blocks + usize(at >> 4) * 4) + member + usize(at & 15) * 2;
+    const keys = memberAt(part, head, page);
+    misfits |= boundPage(keys, load<i32>(part, KEY_TYPE), load<i32>(call, WIDTH), tokens, bounds, scratch);
+  }
+  if (misfits != 0) atomic.or<i32>(load<usize>(call, MISFITS), misfits);
+}
+
+/** What of the rows did not fit. */
+function writeRows(call: usize, part: usize, head: i32, index: i32, scratch: usize): i32 {
   const width = load<i32>(call, WIDTH);
   const valueWidth = load<i32>(call, VALUE_WIDTH);
   const keyType = load<i32>(part, KEY_TYPE);
@@ -61,7 +78,7 @@ function appendPage(call: usize, part: usize, head: i32, index: i32, scratch: us
     storeValue(values, valueType, valueWidth, at & 15, value);
     misfits |= misfitOf(key, keyType, width) | misfitOf(value, valueType, valueWidth);
   }
-  if (misfits != 0) atomic.or<i32>(load<usize>(call, MISFITS), misfits);
+  return misfits;
 }
 
 /** The row's key from byte `offset` on: as it lies in the call's tensor, or rotated, then in `scratch`. */

@@ -29,7 +29,7 @@ import { memorySlot } from "../../tensor/memory-slot.js";
 import type { Misfits } from "../../tensor/misfits.js";
 import type { ExpertWeights, KeptTensor, StepInput, Tensor, Weight, WeightSlot } from "../../tensor/tensor.js";
 import type { TrainingOps } from "../../tensor/training.js";
-import { InternalError, UnsupportedError } from "../../util/errors.js";
+import { InternalError } from "../../util/errors.js";
 import type { CommandWatcher } from "./command-list.js";
 import { Crossing } from "./crossing.js";
 import type { FormsInUse } from "./form-names.js";
@@ -45,6 +45,7 @@ import * as expertOps from "./ops/experts.js";
 import { layOut } from "./ops/layout.js";
 import * as linearOps from "./ops/linear.js";
 import * as normOps from "./ops/norm.js";
+import { select } from "./ops/select.js";
 import * as stateOps from "./ops/state-space.js";
 import { type Placement, placeWeights } from "./placement.js";
 import type { Space } from "./space.js";
@@ -275,12 +276,14 @@ export class WasmBackend implements Backend {
     attention(machine, this.crossing.attention(call, machine));
   }
 
-  bound(_: readonly BoundPart[]): void {
-    throw new UnsupportedError("The wasm backend has no bounds of pages yet.");
+  bound(parts: readonly BoundPart[]): void {
+    if (parts.length > 0) cacheOps.bound(this.of(WasmKvStore, parts[0].slice.store), parts);
   }
 
-  select(_: SelectCall): readonly SelectedPages[] {
-    throw new UnsupportedError("The wasm backend cannot select pages yet.");
+  select(call: SelectCall): readonly SelectedPages[] {
+    if (call.parts.length === 0) return [];
+    const machine = this.of(WasmKvStore, call.parts[0].slice.store);
+    return select(machine, this.crossing.select(call, machine));
   }
 
   rotatePages(from: KvSlice, to: KvSlice, count: number, angles: Angles): void {

@@ -9,6 +9,7 @@ import type {
   AttentionCall,
   ConvolutionCall,
   ScanCall,
+  SelectCall,
 } from "../../tensor/backend.js";
 import type { StepInput, Tensor, Weight } from "../../tensor/tensor.js";
 import type { Machine } from "./machine.js";
@@ -47,6 +48,15 @@ export class Crossing {
     // It is written, often in parts: a copy would be lost.
     expect(ownTensor(call.out).place === to.place, "attention", "an output in another memory than the cache");
     const queries = call.queries.map((query) => this.tensor(query, to));
+    const bias = call.bias && this.bias(call.bias, to);
+    const sinks = call.sinks && this.weight(call.sinks, to);
+    return { ...call, queries, spans: this.input(call.spans, to), bias, sinks };
+  }
+
+  select(call: SelectCall, to: Machine): SelectCall {
+    if (this.machines.length === 1) return call;
+    // No others are looked at.
+    const queries = call.queries.slice(-1).map((query) => this.tensor(query, to));
     const bias = call.bias && this.bias(call.bias, to);
     const sinks = call.sinks && this.weight(call.sinks, to);
     return { ...call, queries, spans: this.input(call.spans, to), bias, sinks };

@@ -5,8 +5,10 @@ import type { AttentionBias, AttentionCall } from "../../../tensor/backend.js";
 import type { Machine } from "../machine.js";
 import { ownInput, ownWeight, refuse, type WasmInput, type WasmWeight } from "../tensors.js";
 
+type Adjustments = Pick<AttentionCall, "softcap" | "bias" | "sinks">;
+
 /** Soft cap, biases and sinks of the first `columns` query heads, as words of the record. */
-export function writeAdjustments(machine: Machine, call: AttentionCall, record: number, columns: number): void {
+export function writeAdjustments(machine: Machine, call: Adjustments, record: number, columns: number): void {
   const { softcap, bias } = call;
   if (!(softcap === undefined || softcap > 0)) refuse("attention", `a soft cap of ${softcap}`);
   const sinks = sinksAddress(machine, call, columns);
@@ -18,7 +20,7 @@ export function writeAdjustments(machine: Machine, call: AttentionCall, record: 
 }
 
 /** 0: none. */
-function sinksAddress(machine: Machine, { sinks }: AttentionCall, columns: number): number {
+function sinksAddress(machine: Machine, { sinks }: Adjustments, columns: number): number {
   if (!sinks) return 0;
   const weight = ownWeight(sinks);
   if (!(weight.rows * weight.cols >= columns)) refuse("attention", `sinks of ${weight.rows * weight.cols} heads`);

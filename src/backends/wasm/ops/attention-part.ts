@@ -4,9 +4,12 @@
  */
 import { TILE_ROWS } from "../../../../kernels/abi.js";
 import * as at from "../../../../kernels/attention/attention-record.js";
+import { TABLE, TABLE_STRIDE } from "../../../../kernels/kv/slice-record.js";
 import type { AttentionCall, AttentionPart } from "../../../tensor/backend.js";
+import { PAGE_TOKENS } from "../../../tensor/kv.js";
 import type { Machine } from "../machine.js";
-import { ownInput, refuse } from "../tensors.js";
+import { WasmPages } from "../selected-pages.js";
+import { own, ownInput, refuse } from "../tensors.js";
 import { checkSlice, sliceWords, writeSlice } from "./slice.js";
 
 /** With fewer items than this, long ranges are cut, so that many threads find work. Never depends on the threads. */
@@ -57,6 +60,7 @@ export function writePart(
   const chunks = cut ? writeChunks(machine, part, spans, slots, chunkList) : 0;
   const record = list + totals.parts * at.PART_BYTES;
   writeSlice(machine, record, slice, words);
+  writeSelection(machine, record, part);
   const { i32 } = machine.space;
   i32[(record + at.FIRST_ITEM) >>> 2] = totals.items;
   i32[(record + at.END_ITEM) >>> 2] = totals.items + tiles * heads * Math.max(chunks, 1);
@@ -124,8 +128,21 @@ function checkPart(
     refuse("attention", `queries of ${queries[0].cols} columns`);
 }
 
-/** Slots from the first that any row sees to the last, summed over the ranges. The part's table must have them. */
-function slotsSeen(machine: Machine, { slice, rows, ranges }: AttentionPart, spans: number): number {
+/** The lists of chosen pages take the place of the table. */
+function writeSelection(machine: Machine, record: number, { selection, slice, rows }: AttentionPart): void {
+  const { i32 } = machine.space;
+  i32[(record + at.ENTRIES) >>> 2] = 0;
+  if (!selection) return;
+  const { lists, entries, heads, pages, place } = own(WasmPages, selection);
+  if (!(place === machine.place && heads === slice.heads.length && rows === 1))
+    refuse("attention", `lists of ${heads} heads in memory ${place} for ${rows} rows of ${slice.heads.length} heads`);
+  i32[(record + TABLE) >>> 2] = lists;
+  i32[(record + TABLE_STRIDE) >>> 2] = pages * 4;
+  i32[(record + at.ENTRIES) >>> 2] = entries;
+}
+
+/** Slots from the first that any row sees to the last, summed over the ranges. The part's table or lists must have them. */
+function slotsSeen(machine: Machine, { slice, rows, ranges, selection }: AttentionPart, spans: number): number {
   const { i32 } = machine.space;
   let slots = 0;
   let end = 0;
@@ -134,7 +151,9 @@ function slotsSeen(machine: Machine, { slice, rows, ranges }: AttentionPart, spa
     end = Math.max(end, high);
     slots += high - low;
   }
-  checkSlice(machine, "attention", slice, end);
+  checkSlice(machine, "attention", slice, selection ? 0 : end);
+  if (selection && !(end <= selection.pages * PAGE_TOKENS))
+    refuse("attention", `slot ${end - 1} of lists of ${selection.pages} pages`);
   return slots;
 }
 

@@ -4,6 +4,7 @@ import * as at from "../../../../kernels/attention/attention-record.js";
 import type { AttentionCall } from "../../../tensor/backend.js";
 import type { Machine } from "../machine.js";
 import { WasmPageTable } from "../page-table.js";
+import { WasmPages } from "../selected-pages.js";
 import { own, ownTensor, refuse } from "../tensors.js";
 import { writeAdjustments } from "./attention-adjust.js";
 import { PartTotals, placePartials, writePart } from "./attention-part.js";
@@ -68,10 +69,17 @@ function writeCall(machine: Machine, call: AttentionCall, record: number, totals
 }
 
 function touchParts(machine: Machine, { parts, queries, out }: AttentionCall): void {
-  for (const { rows, slice } of parts) if (rows > 0) touchPages(machine, own(WasmPageTable, slice.table), false);
+  for (const { rows, slice, selection } of parts) {
+    if (rows > 0) touchPages(machine, own(WasmPageTable, slice.table), false);
+    if (selection) touchLists(machine, own(WasmPages, selection));
+  }
   const rows = rowsOf(parts);
   touchRows(machine, out, rows, true);
   for (const query of queries) touchRows(machine, query, rows, false);
+}
+
+function touchLists({ commands }: Machine, { lists, entries, bytes }: WasmPages): void {
+  commands.touches(lists, bytes, false).touches(entries, bytes, false);
 }
 
 function touchRows(machine: Machine, tensor: object, [first, end]: readonly [number, number], written: boolean): void {
