@@ -266,10 +266,15 @@ function dynamicLimit(shapes: readonly AttentionShape[], groups: readonly Retent
   );
 }
 
-/** Tokens between the first and the last that a query can see, counted as the retentions count: of the largest. */
+/**
+ * Tokens between the first and the last that a query can see, counted as the retentions count: of the largest. Where one keeps
+ * everything, the text ends at the limit.
+ */
 function contextSize(groups: readonly RetentionGroup[], limit: number): number {
-  return groups.reduce((most, { retention: { budget, distance } }) => {
-    if (budget === undefined) return Math.max(most, limit);
-    return Math.max(most, distance === "cache" ? budget : Number.POSITIVE_INFINITY);
-  }, 0);
+  if (groups.some(({ retention: { budget } }) => budget === undefined)) return limit;
+  return groups.reduce(
+    (most, { retention: { budget = 0, distance } }) =>
+      Math.max(most, distance === "cache" ? budget : Number.POSITIVE_INFINITY),
+    0,
+  );
 }

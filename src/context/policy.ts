@@ -3,6 +3,7 @@
  * place to ranges of tokens. What no later query can see is freed. Policies are plain data with a short text form
  * (policy-text.ts).
  */
+import type { ModelGates } from "./gates/index.js";
 import { type HeadSets, oneHeadSet, type Retention } from "./head-sets.js";
 import type { OptionName, PolicyOptions } from "./policy-options.js";
 import type { ItemValues, ValueForm } from "./policy-values.js";
@@ -20,6 +21,8 @@ export interface PolicyFacts {
    * `maxTokens`. Absent: a prompt may push out its own beginning, or, where nothing is freed, the limit is an error.
    */
   readonly wholePrompts?: true;
+  /** The gates that say which heads keep what; the digest is absent while the policy is for no model. */
+  readonly gates?: { readonly name: string; readonly digest: string | undefined };
 }
 
 export interface ContextPolicy extends PolicyFacts, HeadSets {
@@ -59,6 +62,9 @@ export interface PolicyItem {
 
 /** What a policy's text may refer to by name. */
 export interface PolicyGiven {
-  /** Gates of attention heads. */
-  readonly gates?: ReadonlyMap<string, unknown>;
+  /**
+   * Gates of attention heads by name, as the model has them; null: they are there, but not yet for a model. Absent: any name
+   * will do, and a policy that needs gates can only be looked at.
+   */
+  readonly gates?: ReadonlyMap<string, ModelGates | null>;
 }

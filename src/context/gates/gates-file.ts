@@ -104,7 +104,11 @@ function gatesOfFields(fields: Readonly<Record<string, unknown>>, rows: readonly
 function modelOf(value: unknown, file: string): GatedModel | null {
   if (value === null) return null;
   const { architecture, name = null, fingerprint } = isRecord(value) ? value : {};
-  if (typeof architecture === "string" && typeof fingerprint === "string" && (name === null || typeof name === "string"))
+  if (
+    typeof architecture === "string" &&
+    typeof fingerprint === "string" &&
+    (name === null || typeof name === "string")
+  )
     return { architecture, name, fingerprint };
   throw new FormatError(`${file}: "model" must have the texts architecture and fingerprint, and may have a name.`);
 }

@@ -2,8 +2,9 @@
 import type { PolicyDefinition } from "../policy.js";
 import { auto } from "./auto.js";
 import { bigbird } from "./bigbird.js";
+import { duo } from "./duo.js";
 import { full } from "./full.js";
 import { recompute } from "./recompute.js";
 import { recent, sinksAndRecent } from "./window.js";
 
-export const POLICIES: readonly PolicyDefinition[] = [auto, full, recent, sinksAndRecent, bigbird, recompute];
+export const POLICIES: readonly PolicyDefinition[] = [auto, full, recent, sinksAndRecent, duo, bigbird, recompute];

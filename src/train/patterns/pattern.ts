@@ -48,7 +48,7 @@ function policyPattern(text: string): AttentionPattern {
 
 function readPolicy(text: string): ContextPolicy {
   try {
-    return parsePolicy(text);
+    return parsePolicy(text, { gates: new Map() });
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     throw new ArgumentError(`Cannot read the attention pattern "${text}". Expected one of:\n${patternHelp()}`);
