@@ -27,6 +27,8 @@ export interface Retention extends Visibility {
   readonly sinks: number;
   /** Most tokens that are held between steps; undefined = all that are seen, so a length limit applies. */
   readonly budget: number | undefined;
+  /** What is kept, for a person, where `sinks` and `budget` do not say it. */
+  readonly keeps?: string;
   /** Fewest newest tokens that are visible once something was evicted; absent where that is not said. */
   readonly leastRecent?: number;
   /**

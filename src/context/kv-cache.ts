@@ -8,6 +8,7 @@ import type { Backend } from "../tensor/backend.js";
 import type { KvType } from "../tensor/dtype.js";
 import { ArgumentError, ContextFullError } from "../util/errors.js";
 import { counted, formatCount } from "../util/figures.js";
+import { type CacheGroup, type GroupFacts, groupFacts } from "./cache-groups.js";
 import { DynamicScratch } from "./dynamic-rotation.js";
 import { type GroupLayout, kvLayouts } from "./kv-layout.js";
 import { type HeadPart, type LayerCache, layerCaches } from "./layer-cache.js";
@@ -43,6 +44,7 @@ export class KvCache {
   readonly groups: readonly RetentionGroup[];
   /** Of all layers, each once. */
   readonly plans: readonly LayerPlans[];
+  private readonly facts: readonly GroupFacts[];
   seen = 0;
   private pending = 0;
   private disposed = false;
@@ -61,6 +63,7 @@ export class KvCache {
   ) {
     this.pools = PagePools.of(backend);
     const layouts = kvLayouts(shapes, options, backend);
+    this.facts = groupFacts(layouts);
     this.groups = openGroups(this.pools, layouts);
     this.layers = layerCaches(shapes, layouts, this.groups);
     this.plans = [...new Set([...this.layers.values()].map(({ plans }) => plans))];
@@ -77,6 +80,14 @@ export class KvCache {
   get kept(): number {
     if (this.groups.length === 0) return this.seen;
     return this.groups.reduce((most, group) => Math.max(most, group.kept(this.seen)), 0);
+  }
+
+  /** What is held now, by heads that keep the same tokens; without the scratch pages of dynamic NTK. */
+  get usedGroups(): CacheGroup[] {
+    return this.facts.map(({ keeps, layers, heads, parts }) => {
+      const kept = this.groups[parts[0]].kept(this.seen);
+      return { keeps, layers, heads, kept, bytes: parts.reduce((sum, part) => sum + this.groups[part].bytes, 0) };
+    });
   }
 
   /** How many of the newest tokens can be recalled (by the group that keeps most); null while nothing has been lost. */

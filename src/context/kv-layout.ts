@@ -82,21 +82,39 @@ export interface CacheExtent {
   readonly limit?: number | undefined;
 }
 
+/** What the heads of one layout come to hold. */
+export interface LayoutExtent {
+  /** Tokens kept between steps, at most. */
+  readonly kept: number;
+  readonly bytes: number;
+}
+
 /** Most bytes that a cache of these layers takes. */
 export function kvCacheBytes(
   backend: Pick<Backend, "kvPageBytes" | "placeOf">,
   shapes: readonly AttentionShape[],
   kind: CacheKind,
-  { tokens, chunk, limit = Number.POSITIVE_INFINITY }: CacheExtent,
+  extent: CacheExtent,
 ): number {
+  const extents = layoutExtents(backend, shapes, kvLayouts(shapes, kind, backend), extent);
+  return extents.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** By layout, what a cache of these layers holds at most. */
+export function layoutExtents(
+  backend: Pick<Backend, "kvPageBytes">,
+  shapes: readonly AttentionShape[],
+  layouts: readonly GroupLayout[],
+  { tokens, chunk, limit = Number.POSITIVE_INFINITY }: CacheExtent,
+): LayoutExtent[] {
   const rotatesAnew = shapes.some(({ rope }) => rope?.scaling.kind === "dynamic");
-  return kvLayouts(shapes, kind, backend).reduce((sum, { layout, window, retention, members }) => {
+  return layouts.map(({ layout, window, retention, members }) => {
     const kept = Math.min(tokens, retention.budget ?? tokens, window ?? tokens);
     const held = Math.min(limit, kept + chunk);
     // A text that is held from its start fills its pages; otherwise sinks and the oldest recent token may each share one.
     const pages = Math.ceil(held / PAGE_TOKENS) + (held === limit ? 0 : 2);
     const heads = members.reduce((most, one) => Math.max(most, one.heads.length), 0);
     const scratch = rotatesAnew ? backend.kvPageBytes({ ...layout, members: heads }) : 0;
-    return sum + pages * (backend.kvPageBytes(layout) + scratch);
-  }, 0);
+    return { kept, bytes: pages * (backend.kvPageBytes(layout) + scratch) };
+  });
 }

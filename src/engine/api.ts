@@ -2,6 +2,9 @@
  * The public face of the engine: what `load` returns. The same interfaces are implemented in place (`local`) and by the
  * proxy of the engine's own thread (`remote`).
  */
+
+import type { CacheGroup } from "../context/cache-groups.js";
+import type { HeadGates } from "../context/gates/index.js";
 import type { DType, KvType } from "../tensor/dtype.js";
 import type { ChatMessage, EncodeOptions } from "../tokenizer/tokenizer.js";
 
@@ -49,11 +52,20 @@ export interface LoadOptions {
    * true where there is such storage. `storedModels` lists what is kept, `deleteStored` removes it. Node keeps none.
    */
   readonly store?: boolean | undefined;
+  /**
+   * Gates of the model's attention heads, by the names that `duo:NAME` policies use: a file or URL of Sluice's JSON or of the
+   * authors' TSV (docs/gates.md), its bytes, or what `findGates` or `parseGates` gave. Gates of other sizes, or that were found
+   * for another model, are an error.
+   */
+  readonly gates?: Readonly<Record<string, GatesSource>> | undefined;
   /** What it throws ends loading and is what `load` rejects with. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   /** Cancels: `load` then rejects with CancelledError, and nothing stays behind. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Where gates come from. */
+export type GatesSource = string | URL | ArrayBufferView | ArrayBufferLike | HeadGates;
 
 export interface LoadProgress {
   readonly phase: "resolve" | "download" | "header" | "weights" | "ready";
@@ -69,6 +81,8 @@ export interface MemoryPlan {
   /** Of the session that was asked for (default: the context of the trained length, f16). */
   readonly cacheBytes: number;
   readonly cacheTokens: number;
+  /** Of the cache, what heads that keep the same tokens take together: their keys and values. */
+  readonly groups: readonly CacheGroup[];
   /** Of one step of the session, with what the engine itself takes (scratch memory of its threads). */
   readonly activationBytes: number;
   readonly availableBytes: number | null;
@@ -126,7 +140,7 @@ export interface Model {
   session(options?: SessionOptions): Session;
   /**
    * A session from what `Session.save` gave: it writes on as the saved one would have, bit for bit with the same options of
-   * `load`. @throws SnapshotError for damaged bytes, another model, backend or version; MemoryError
+   * `load`. @throws SnapshotError for damaged bytes, another model, backend, version or gates; MemoryError
    */
   restore(saved: ArrayBufferView | ArrayBufferLike): Promise<Session>;
   encode(text: string, options?: EncodeTextOptions): Promise<Int32Array>;
@@ -179,7 +193,7 @@ export type CacheType = KvType | `${KvType}/${KvType}` | (string & Record<never,
 
 export interface SessionOptions {
   /**
-   * What it keeps and sees, e.g. "full", "recent:4096", "sinks:4,recent:4092", "recompute:256". Default "auto": everything up
+   * What it keeps and sees, e.g. "full", "recent:4096", "sinks:4,recent:4092", "duo:gates.json", "recompute:256". Default "auto": everything up
    * to the limit (`contextLength`), then the first 4 and the newest tokens, which `notes` and `usage` tell. A prompt that does
    * not fit by itself is an error, never cut. Models whose positions cannot be moved (learned, sinusoidal) end at the limit
    * with finish "length"; those without attention have no limit. "full" makes the limit an error.
@@ -271,15 +285,17 @@ export type FinishReason = "stop" | "length" | "cancelled";
 export interface Usage {
   /** Tokens that were read: prompts and answers. The newest generated token is read with the step after it. */
   readonly seen: number;
-  /** Tokens whose keys and values are held now. */
+  /** Tokens whose keys and values are held now; by the heads that keep most, where heads differ (`groups`). */
   readonly kept: number;
   /** seen - kept: no later token can see them. */
   readonly evicted: number;
-  /** How many of the newest tokens can be recalled; null = all that was seen. */
+  /** How many of the newest tokens can be recalled, by the heads that keep most; null = all that was seen. */
   readonly horizon: number | null;
   /** First tokens that are kept for ever (sinks), where the model's own window lets them be seen. */
   readonly sinks: number;
   readonly cacheBytes: number;
+  /** Of the cache, what heads that keep the same tokens hold together; empty before anything was read. */
+  readonly groups: readonly CacheGroup[];
   /**
    * Tokens given by the caller that were read: prompts, messages with what the template puts around them, scored texts, start
    * tokens; without an encoder's source. Since the session began or was reset, and counted on through `save` and `restore`.

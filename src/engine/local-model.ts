@@ -1,4 +1,5 @@
 /** A loaded model in the engine's own thread: weights in a backend, tokenizer, sessions. */
+import type { GatesByName } from "../context/gates/index.js";
 import type { Decoder } from "../nn/decoder.js";
 import type { ModelSpec } from "../nn/spec.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
@@ -38,6 +39,8 @@ export interface LocalModelParts {
   readonly tokenizer: Tokenizer;
   readonly endIds: ReadonlySet<number>;
   readonly info: ModelInfo;
+  /** Gates that its policies may name. */
+  readonly gates: GatesByName;
   /** Most bytes for weights and caches. */
   readonly memoryLimitBytes: number;
   /** See PlannedModel. */
@@ -46,6 +49,7 @@ export interface LocalModelParts {
 
 export class LocalModel implements Model, SessionModel {
   readonly info: ModelInfo;
+  readonly gates: GatesByName;
   readonly tokenizer: Tokenizer;
   /** Ids that end an answer. */
   readonly endIds: ReadonlySet<number>;
@@ -57,6 +61,7 @@ export class LocalModel implements Model, SessionModel {
 
   constructor(private readonly parts: LocalModelParts) {
     this.info = parts.info;
+    this.gates = parts.gates;
     this.tokenizer = parts.tokenizer;
     this.endIds = parts.endIds;
     this.runner = parts.runner;
@@ -71,7 +76,7 @@ export class LocalModel implements Model, SessionModel {
 
   session(options?: SessionOptions): LocalSession {
     this.requireLive();
-    const session = new LocalSession(this, settingsFor(this.info, options));
+    const session = new LocalSession(this, settingsFor(this, options));
     this.sessions.add(session);
     return session;
   }
@@ -88,7 +93,7 @@ export class LocalModel implements Model, SessionModel {
   }
 
   private async restored(bytes: Uint8Array): Promise<LocalSession> {
-    const saved = openSaved(bytes, this.info);
+    const saved = openSaved(bytes, this);
     const session = openAgain(saved, (options) => this.session(options));
     try {
       session.fill(saved);
@@ -152,7 +157,7 @@ export class LocalModel implements Model, SessionModel {
 
   plan(options?: SessionOptions): Promise<MemoryPlan> {
     return this.call(new Caller(this.plan), () => {
-      const settings = settingsFor(this.info, options, "plan");
+      const settings = settingsFor(this, options, "plan");
       const { weightBytes } = this.info;
       return memoryPlan(this.planned, { settings, weightBytes, availableBytes: this.parts.memoryLimitBytes });
     });

@@ -11,6 +11,7 @@ const USAGE: Usage = {
   horizon: null,
   sinks: 0,
   cacheBytes: 0,
+  groups: [],
   promptTokens: 0,
   generatedTokens: 0,
   prefillTokensPerSecond: null,

@@ -353,7 +353,16 @@ describe("sluice run", () => {
   });
 
   test("why fewer tokens are seen than read and written is said", () => {
-    const usage = { seen: 24, kept: 24, evicted: 0, horizon: null, sinks: 0, cacheBytes: 10, promptTokens: 5 };
+    const usage = {
+      seen: 24,
+      kept: 24,
+      evicted: 0,
+      horizon: null,
+      sinks: 0,
+      cacheBytes: 10,
+      groups: [],
+      promptTokens: 5,
+    };
     const rates = { prefillTokensPerSecond: null, decodeTokensPerSecond: null };
     const none = { ...usage, ...rates, seen: 0, promptTokens: 0, generatedTokens: 0 };
     expect(describeRun(none, { ...usage, ...rates, generatedTokens: 20 })).toBe(

@@ -6,7 +6,6 @@ import { setImmediate as turn } from "node:timers/promises";
 import type {
   GenerateOptions,
   LoadOptions,
-  Model,
   ModelInfo,
   Part,
   ScoreOptions,
@@ -16,6 +15,7 @@ import type {
   Usage,
 } from "../../src/engine/api.js";
 import { sessionSettings } from "../../src/engine/session/session-options.js";
+import type { ServedModel } from "../../src/engine/thread/host.js";
 import type { ChatMessage } from "../../src/tokenizer/tokenizer.js";
 import { viewBytes } from "../../src/util/bytes.js";
 import { CancelledError, ContextFullError, MemoryError, NotFoundError, SnapshotError } from "../../src/util/errors.js";
@@ -65,6 +65,7 @@ const ZERO: Usage = {
   horizon: null,
   sinks: 0,
   cacheBytes: 0,
+  groups: [],
   promptTokens: 0,
   generatedTokens: 0,
   prefillTokensPerSecond: null,
@@ -72,7 +73,7 @@ const ZERO: Usage = {
 };
 
 /** "missing" is not found; "slow" loads until it is cancelled; everything else loads. */
-export function fakeLoader(log: FakeLog): (reference: string, options: LoadOptions) => Promise<Model> {
+export function fakeLoader(log: FakeLog): (reference: string, options: LoadOptions) => Promise<ServedModel> {
   return async (reference, options) => {
     log.options.push({ reference, ...options, signal: undefined, onProgress: undefined });
     if (reference === "missing") throw new NotFoundError("There is no 'missing'.", { path: "missing" });
@@ -85,9 +86,10 @@ export function fakeLoader(log: FakeLog): (reference: string, options: LoadOptio
   };
 }
 
-function fakeModel(log: FakeLog): Model {
+function fakeModel(log: FakeLog): ServedModel {
   return {
     info: INFO,
+    gates: new Map(),
     session: (options) => new FakeSession(options ?? {}, log),
     restore: async (given) => {
       const saved = viewBytes(given, "A saved session");
@@ -103,7 +105,14 @@ function fakeModel(log: FakeLog): Model {
       `${Array.from(ids).join(",")}${options?.special ? "!" : ""}${options?.continues ? "…" : ""}`,
     tokenTexts: async (ids) => Array.from(ids, String),
     renderChat: async (messages) => messages.map(({ role, content }) => `${role}:${content}`).join("|"),
-    plan: async () => ({ weightBytes: 1, cacheBytes: 2, cacheTokens: 3, activationBytes: 4, availableBytes: null }),
+    plan: async () => ({
+      weightBytes: 1,
+      cacheBytes: 2,
+      groups: [],
+      cacheTokens: 3,
+      activationBytes: 4,
+      availableBytes: null,
+    }),
     dispose: async () => {
       log.modelDisposed++;
     },

@@ -6,6 +6,9 @@
 import { FormatError } from "../../util/errors.js";
 import { counted, formatCount } from "../../util/figures.js";
 
+/** Names that gates can have in policies. */
+export const GATES_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
+
 /** The model that gates were found for. */
 export interface GatedModel {
   readonly architecture: string;

@@ -44,6 +44,11 @@ export function fitGates(gates: HeadGates, name: string, { architecture, attenti
   return { ...gates, layerNumbers: attention.map(({ layer }) => layer), digest: digestOf(gates) };
 }
 
+/** All gates, by name. @throws ArgumentError for gates of other sizes */
+export function fitAllGates(gates: Readonly<Record<string, HeadGates>>, shapes: GatedShapes): GatesByName {
+  return new Map(Object.entries(gates).map(([name, one]) => [name, fitGates(one, name, shapes)]));
+}
+
 /** @throws ArgumentError for gates that say they are another model's */
 export function requireSameModel(
   { model }: HeadGates,

@@ -4,7 +4,7 @@
  */
 import { InternalError } from "../../util/errors.js";
 import { formatCount } from "../../util/figures.js";
-import { type ModelGates, streamingHeads } from "../gates/index.js";
+import { GATES_NAME, type ModelGates, streamingHeads } from "../gates/index.js";
 import { type HeadSet, headsBetween } from "../head-sets.js";
 import type { ContextPolicy, PolicyDefinition, PolicyGiven } from "../policy.js";
 import { type ValueForm, wholeNumber, wrongValue } from "../policy-values.js";
@@ -13,9 +13,6 @@ import { windowRetention } from "./window.js";
 
 const SINKS = 64;
 const RECENT = 256;
-
-/** Names that gates can have. */
-export const GATES_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$/;
 
 /** NAME, or NAME@SHARE with a share from 0 to 1. */
 const gatesWord: ValueForm<string> = {

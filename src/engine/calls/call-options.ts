@@ -3,6 +3,7 @@
  * and one in place check by these, so mistakes are told alike, before anything is done.
  */
 import { LEAST_MEMORY } from "../../backends/wasm/space.js";
+import { GATES_NAME } from "../../context/gates/index.js";
 import { ArgumentError } from "../../util/errors.js";
 import { formatCount } from "../../util/figures.js";
 import type {
@@ -28,6 +29,7 @@ import {
   isText,
   isWhole,
   shown,
+  wrong,
 } from "./kinds.js";
 import { type Kinds, ownOptions, reading } from "./own-options.js";
 import { ownIds } from "./values.js";
@@ -42,6 +44,22 @@ const isMemory: Check = (value, option) => {
   });
 };
 
+/** Each name is one that a policy can have; what the gates are is found out when they are read. */
+const isGates: Check = (value, option) => {
+  if (Object.prototype.toString.call(value) !== "[object Object]")
+    throw wrong(option, 'an object of names and gates, such as { "gates.json": "models/gates.json" }', value);
+  for (const [name, gates] of Object.entries(Object(value))) {
+    if (!GATES_NAME.test(name)) {
+      throw new ArgumentError(
+        `${option} has the name ${shown(name)}; a name has letters, digits, ".", "_" and "-", and begins with one of the first two.`,
+        { option },
+      );
+    }
+    if (gates === "" || (typeof gates !== "string" && (typeof gates !== "object" || gates === null)))
+      throw wrong(`${option}.${name}`, "a path, a URL, bytes or gates", gates);
+  }
+};
+
 const LOAD: Kinds<LoadOptions> = {
   backend: isOneOf("wasm", "reference"),
   threads: isWhole(1),
@@ -50,6 +68,7 @@ const LOAD: Kinds<LoadOptions> = {
   wide: isSwitch,
   thread: isSwitch,
   store: isSwitch,
+  gates: isGates,
   memoryLimitBytes: isPositive,
   onProgress: isFunction,
   signal: isSignal,

@@ -1,5 +1,6 @@
 /** Loads a model into this thread: find it, read its header, plan memory, read the weights. */
 import { createBackend } from "../../backends/create.js";
+import { fitAllGates, type HeadGates, requireSameModel } from "../../context/gates/index.js";
 import type { Checkpoint } from "../../formats/checkpoint.js";
 import { openCheckpoint } from "../../formats/open.js";
 import { resolveReference } from "../../formats/reference.js";
@@ -23,6 +24,7 @@ import { loadOptions } from "../calls/call-options.js";
 import { LocalModel } from "../local-model.js";
 import { fitTraits, sessionSettings, withContext } from "../session/index.js";
 import { memoryPlan, type PlannedModel, requireMemory, StepRunner, weightPlan } from "../step/index.js";
+import { ownGates, readGates } from "./given-gates.js";
 import { checkMemoryOfThreads, ownReference } from "./load-options.js";
 import {
   loadWeights,
@@ -44,6 +46,7 @@ export async function loadLocal(model: string | URL, given?: LoadOptions): Promi
   const reference = ownReference(model);
   const options = loadOptions(given);
   checkMemoryOfThreads(options, threadsOf(options));
+  const gates = await readGates(ownGates(options.gates), options);
   const report = (progress: LoadProgress) => options.onProgress?.(progress);
   report({ phase: "resolve", doneBytes: 0, totalBytes: 0 });
   const location = await resolveReference(reference, platform(), {
@@ -54,7 +57,7 @@ export async function loadLocal(model: string | URL, given?: LoadOptions): Promi
   const notes: string[] = [];
   const checkpoint = await openCheckpoint(location, filesFor(options, notes));
   try {
-    return await loadCheckpoint(checkpoint, options, { report, notes });
+    return await loadCheckpoint(checkpoint, options, { report, notes, gates });
   } finally {
     await checkpoint.close();
   }
@@ -76,6 +79,10 @@ interface Told {
   readonly notes: readonly string[];
 }
 
+interface Given extends Told {
+  readonly gates: Readonly<Record<string, HeadGates>>;
+}
+
 function threadsOf({ threads }: LoadOptions): number {
   return threads ?? Math.min(platform().cores, MOST_DEFAULT_THREADS);
 }
@@ -90,12 +97,14 @@ function threadNotes({ threads }: LoadOptions, { name }: Backend): string[] {
 async function loadCheckpoint(
   checkpoint: Checkpoint,
   options: LoadOptions,
-  { report, notes }: Told,
+  { report, notes, gates }: Given,
 ): Promise<LocalModel> {
   const built = await builtModel(checkpoint);
   const { spec } = built;
   const entries = matchWeights(checkpoint, weightUses(spec));
   const tokenizer = tokenizerOf(checkpoint, spec);
+  const shapes = mixerShapes(spec);
+  const fitted = fitAllGates(gates, { architecture: spec.architecture, attention: shapes.attention });
   if (options.signal?.aborted) throw new CancelledError("Loading was cancelled.");
   const backend = await createBackend(options.backend ?? "wasm", {
     threads: threadsOf(options),
@@ -105,7 +114,7 @@ async function loadCheckpoint(
   });
   try {
     const bytes = weightBytes(entries);
-    const model = { backend, spec, shapes: mixerShapes(spec), machineBytes: backend.memoryBytes };
+    const model = { backend, spec, shapes, machineBytes: backend.memoryBytes };
     const { limitBytes, plan, settings } = planMemory(checkpoint, model, bytes, options);
     await backend.planWeights(weightPlan(model, { weights: weightRequests(entries), settings, plan }));
     const { weights, checksum } = await loadWeights(backend, entries, {
@@ -124,6 +133,7 @@ async function loadCheckpoint(
       ),
       fingerprint: fingerprintOf(spec, checksum),
     };
+    for (const [gatesName, own] of fitted) requireSameModel(own, gatesName, info);
     const endIds = endIdsOf(checkpoint, tokenizer);
     return new LocalModel({
       endIds,
@@ -131,6 +141,7 @@ async function loadCheckpoint(
       runner: new StepRunner(backend, decoder),
       tokenizer,
       info,
+      gates: fitted,
       memoryLimitBytes: Math.min(limitBytes, backend.memoryLimitBytes),
       machineBytes: model.machineBytes,
     });

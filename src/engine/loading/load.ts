@@ -6,6 +6,7 @@ import type { LoadOptions, Model } from "../api.js";
 import { loadOptions } from "../calls/call-options.js";
 import { Caller } from "../calls/caller.js";
 import { loadRemote } from "../thread/remote-model.js";
+import { ownGates, readGates } from "./given-gates.js";
 import { ownReference } from "./load-options.js";
 
 /**
@@ -18,13 +19,15 @@ export async function load(model: string | URL, options?: LoadOptions): Promise<
   try {
     const reference = ownReference(model);
     const own = loadOptions(options);
+    const gates = ownGates(own.gates);
     await prepare(own);
+    const ready = { ...own, gates: await readGates(gates, own) };
     const location = platform().absolute?.(reference) ?? reference;
     const thread = spawnThread(own);
-    if (thread) return await loadRemote(thread, location, own, caller);
+    if (thread) return await loadRemote(thread, location, ready, caller);
     // Not needed by a program whose models have threads of their own.
     const { loadLocal } = await import("./load-local.js");
-    return await loadLocal(location, own);
+    return await loadLocal(location, ready);
   } catch (error) {
     throw caller.tell(error);
   }

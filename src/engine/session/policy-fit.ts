@@ -94,7 +94,8 @@ function longRopeNotes(settings: SessionSettings, { longRopeContext, trainedCont
 function partialNotes({ policy }: SessionSettings, model: FitTraits): string[] {
   const { attentionLayers, layers, architecture } = model;
   // The default says so once it evicts (default-context.ts).
-  const evicts = policy.budget !== undefined && !policy.recompute && !policy.wholePrompts;
+  const evicts =
+    (policy.budget !== undefined && !policy.recompute && !policy.wholePrompts) || policy.gates !== undefined;
   if (!evicts || attentionLayers === layers) return [];
   if (attentionLayers === 0) {
     throw new PolicyError(

@@ -1,5 +1,6 @@
 /** Session options with nothing left open, checked at once so that mistakes show where they are made. */
 
+import type { GatesByName } from "../../context/gates/index.js";
 import { parsePolicy } from "../../context/policy-text.js";
 import { KV_TYPES, type KvType } from "../../tensor/dtype.js";
 import { ArgumentError } from "../../util/errors.js";
@@ -9,17 +10,27 @@ import { ownIds } from "../calls/values.js";
 import { withContext } from "./default-context.js";
 import type { SessionSettings } from "./session-settings.js";
 
-/** @throws PolicyError, ArgumentError */
-export function sessionSettings(given?: SessionOptions, call = "session"): SessionSettings {
+/** What session options may mean something by. */
+export interface OptionsModel {
+  readonly info: ModelInfo;
+  readonly gates: GatesByName;
+}
+
+/** @param gates that the policy may name; absent: any name will do. @throws PolicyError, ArgumentError */
+export function sessionSettings(given?: SessionOptions, call = "session", gates?: GatesByName): SessionSettings {
   const options = sessionOptions(call, given);
   const { contextLength, chunk = 256, source } = options;
-  const policy = parsePolicy(options.context ?? "auto");
+  const policy = parsePolicy(options.context ?? "auto", gates && { gates });
   return { policy, ...kvTypes(options.kv ?? "f16"), contextLength, chunk, source };
 }
 
 /** What the options mean with this model. @throws PolicyError, ArgumentError */
-export function settingsFor(info: ModelInfo, options: SessionOptions | undefined, call = "session"): SessionSettings {
-  const settings = withContext(sessionSettings(options, call), info);
+export function settingsFor(
+  { info, gates }: OptionsModel,
+  options: SessionOptions | undefined,
+  call = "session",
+): SessionSettings {
+  const settings = withContext(sessionSettings(options, call, gates), info);
   const { source } = settings;
   if (source !== undefined && typeof source !== "string") ownIds("source", source, info.vocabulary);
   return settings;

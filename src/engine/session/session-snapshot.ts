@@ -2,6 +2,8 @@
  * A session as bytes, and back: text, policy, cache, states and conversation, so that one that was restored writes on as the
  * one that was saved would have, bit for bit where backend and options of the model are the same.
  */
+
+import type { GatesByName } from "../../context/gates/index.js";
 import {
   checkFacts,
   type MemoryFacts,
@@ -15,7 +17,7 @@ import { counted } from "../../util/figures.js";
 import type { ModelInfo, SessionOptions } from "../api.js";
 import type { ContextReader } from "../step/context-reader.js";
 import type { Conversation } from "./conversation.js";
-import { optionsOf } from "./session-options.js";
+import { type OptionsModel, optionsOf } from "./session-options.js";
 import { SnapshotReader, SnapshotWriter } from "./snapshot-file.js";
 import { parseHeader, type SnapshotHeader } from "./snapshot-header.js";
 import type { TextState } from "./text-state.js";
@@ -30,9 +32,11 @@ export async function saveSession(state: TextState, conversation: Conversation):
   const newest = reader?.newest ?? new Int32Array(0);
   const { architecture, name, fingerprint, backend } = state.model.info;
   const { promptTokens, generatedTokens } = state.usage;
+  const { name: gatesName, digest } = state.settings.policy.gates ?? {};
   const header: SnapshotHeader = {
     model: { architecture, name, fingerprint, backend },
     options: optionsOf(state.settings),
+    ...(gatesName !== undefined && digest !== undefined && { gates: { name: gatesName, digest } }),
     waiting: state.waiting ?? null,
     promptTokens,
     generatedTokens,
@@ -71,11 +75,12 @@ export interface SavedSession {
   readonly file: SnapshotReader;
 }
 
-/** @throws SnapshotError for damaged bytes, and for what was saved with another model or backend */
-export function openSaved(bytes: Uint8Array, info: ModelInfo): SavedSession {
+/** @throws SnapshotError for damaged bytes, and for what was saved with another model, backend or gates */
+export function openSaved(bytes: Uint8Array, { info, gates }: OptionsModel): SavedSession {
   const file = new SnapshotReader(bytes);
   const header = parseHeader(file.header);
   checkModel(header, info);
+  checkGates(header, gates);
   return { header, file };
 }
 
@@ -98,6 +103,19 @@ function checkModel({ model: saved }: SnapshotHeader, info: ModelInfo): void {
   }
 }
 
+/** Heads that kept little cannot be made to keep all, so the gates must be the same. */
+function checkGates({ gates: saved }: SnapshotHeader, gates: GatesByName): void {
+  if (saved === undefined) return;
+  const { name, digest } = saved;
+  const found = gates.get(name)?.digest;
+  if (found === digest) return;
+  throw new SnapshotError(
+    `The session was saved with the gates "${name}", and the model was loaded with ${found === undefined ? "none" : "other gates"} of that name. ` +
+      `Load it with those that it was saved with: gates: { "${name}": ... }, or --gates ${name}=FILE.`,
+    { name, expected: digest, found: found ?? null },
+  );
+}
+
 /** The session that `open` makes of the saved options. @throws SnapshotError where they are none */
 export function openAgain<S>({ header: { options } }: SavedSession, open: (options: SessionOptions) => S): S {
   try {
@@ -114,6 +132,8 @@ export function openAgain<S>({ header: { options } }: SavedSession, open: (optio
  */
 export function restoreInto(state: TextState, conversation: Conversation, { header, file }: SavedSession): void {
   const { vocabulary } = state.model.info;
+  if (state.settings.policy.gates?.digest !== header.gates?.digest)
+    throw new SnapshotError("The saved session does not say which gates its policy goes by.");
   const { waiting, text, chatText, messages } = header;
   if (header.logits !== 0 && header.logits !== vocabulary) throw new SnapshotError("The saved logits are incomplete.");
   if (waiting !== null && waiting >= vocabulary) throw new SnapshotError("The saved token is not in the vocabulary.");

@@ -8,6 +8,8 @@ export interface SnapshotHeader {
   /** Which model it was, and in whose form pages are. */
   readonly model: Pick<ModelInfo, "architecture" | "name" | "fingerprint" | "backend">;
   readonly options: SessionOptions;
+  /** By which gates heads keep what; absent where the policy has none. */
+  readonly gates?: { readonly name: string; readonly digest: string };
   /** A sampled token that the next step reads first. */
   readonly waiting: number | null;
   readonly promptTokens: number;
@@ -30,6 +32,7 @@ export function parseHeader(value: unknown): SnapshotHeader {
   const backend = model.text("backend");
   if (backend !== "wasm" && backend !== "reference") throw model.wrong("backend");
   const text = header.get("text") === null ? null : header.fields("text");
+  const gates = header.get("gates") === undefined ? undefined : header.fields("gates");
   return {
     model: {
       architecture: model.text("architecture"),
@@ -38,6 +41,7 @@ export function parseHeader(value: unknown): SnapshotHeader {
       backend,
     },
     options: parseOptions(header.fields("options")),
+    ...(gates && { gates: { name: gates.text("name"), digest: gates.text("digest") } }),
     waiting: header.orNull("waiting", () => header.count("waiting")),
     promptTokens: header.count("promptTokens"),
     generatedTokens: header.count("generatedTokens"),

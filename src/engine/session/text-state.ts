@@ -108,6 +108,7 @@ export class TextState {
       horizon: opened?.horizon ?? null,
       sinks: opened?.sinks ?? this.settings.policy.sinks,
       cacheBytes: opened?.cacheBytes ?? 0,
+      groups: opened?.groups ?? [],
       ...this.counts,
       prefillTokensPerSecond: this.prefillSpeed.tokensPerSecond,
       decodeTokensPerSecond: this.decodeSpeed.tokensPerSecond,

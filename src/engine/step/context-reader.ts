@@ -2,6 +2,7 @@
  * How a session reads tokens under its policy: into a cache, or (recompute) from scratch for every token. It tells what
  * is held and hands out logits.
  */
+import type { CacheGroup } from "../../context/cache-groups.js";
 import type { KvCacheOptions } from "../../context/kv-cache.js";
 import { SequenceMemory } from "../../context/sequence-memory.js";
 import { InternalError } from "../../util/errors.js";
@@ -15,6 +16,8 @@ export interface ContextReader {
   /** First tokens that are kept for ever. */
   readonly sinks: number;
   readonly cacheBytes: number;
+  /** What heads that keep the same tokens hold. */
+  readonly groups: readonly CacheGroup[];
   /**
    * Lets the encoder read a source, once, before anything else is read; `check` is called now and then.
    * @throws MemoryError, NumericError, and what `check` throws; then no source is held
@@ -80,6 +83,9 @@ class CacheReader implements ContextReader {
   get cacheBytes(): number {
     return this.memory.usedBytes;
   }
+  get groups(): readonly CacheGroup[] {
+    return this.memory.cache.usedGroups;
+  }
 
   encode(ids: Int32Array, check: () => void): Promise<void> {
     return this.runner.encode(this.memory, ids, check);
@@ -138,6 +144,9 @@ class RecomputeReader implements ContextReader {
 
   get cacheBytes(): number {
     return this.memory.usedBytes;
+  }
+  get groups(): readonly CacheGroup[] {
+    return this.memory.cache.usedGroups;
   }
 
   encode(ids: Int32Array, check: () => void): Promise<void> {

@@ -2,6 +2,7 @@
  * What a model and a session take, in bytes, worked out before anything is taken. A backend may have several memories, its
  * places: a layer's weights and cache lie in one of them, activations in each.
  */
+import { plannedGroups } from "../../context/cache-groups.js";
 import type { CacheExtent } from "../../context/kv-layout.js";
 import type { MixerShapes } from "../../context/mixer-state.js";
 import { sequenceBytes, wholeBytes } from "../../context/sequence-memory.js";
@@ -93,11 +94,12 @@ export interface PlanOptions {
 }
 
 export function memoryPlan(model: PlannedModel, { settings, weightBytes, availableBytes }: PlanOptions): MemoryPlan {
-  const { spec } = model;
+  const { backend, spec, shapes } = model;
   return {
     weightBytes,
     cacheBytes: cacheBytes(model, settings),
     cacheTokens: cacheTokens(spec, settings),
+    groups: plannedGroups(backend, shapes.attention, settings, cacheExtent(settings, cacheTokens(spec, settings))),
     activationBytes: stepBytesOf(model, settings) + model.machineBytes,
     availableBytes: availableBytes ?? null,
   };

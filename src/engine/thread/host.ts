@@ -2,6 +2,7 @@
  * The engine's side of the line: owns the model and its sessions, and does what the proxy asks. Messages are taken while
  * work is running (the sessions yield to the event loop between chunks and tokens), so cancelling is prompt.
  */
+import type { GatesByName } from "../../context/gates/index.js";
 import { InternalError } from "../../util/errors.js";
 import type { ThreadPort } from "../../util/platform.js";
 import type { LoadOptions, Model, SessionOptions } from "../api.js";
@@ -17,6 +18,7 @@ export type LoadLocal = (reference: string, options: LoadOptions) => Promise<Ser
 
 /** A model whose sessions may let their generations run ahead. */
 export interface ServedModel extends Model {
+  readonly gates: GatesByName;
   session(options?: SessionOptions): ServedSession;
   restore(saved: ArrayBufferView | ArrayBufferLike): Promise<ServedSession>;
 }
@@ -178,7 +180,7 @@ class Host {
     } finally {
       this.aborts.delete(request.id);
     }
-    return { type: "loaded", info: this.model.info };
+    return { type: "loaded", info: this.model.info, gates: this.model.gates };
   }
 
   /** Cancels what is running, then lets the work clean up. */

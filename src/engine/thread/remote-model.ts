@@ -1,6 +1,7 @@
 /**
  * A model that runs in the engine's own thread, so that the caller's event loop stays free: the same face as in place.
  */
+import type { GatesByName } from "../../context/gates/index.js";
 import { copyBytes } from "../../util/bytes.js";
 import { CancelledError, type SluiceError } from "../../util/errors.js";
 import type { Thread } from "../../util/platform.js";
@@ -56,7 +57,8 @@ export async function loadRemote(
       { caller, onNotice: (notice) => notice.type === "progress" && onProgress?.(notice.progress) },
     );
     if (signal) stopWaiting = cancelLoading(line, id, signal);
-    return new RemoteModel(line, expectReply(await reply, "loaded").info, ended);
+    const { info, gates } = expectReply(await reply, "loaded");
+    return new RemoteModel(line, info, gates, ended);
   } catch (error) {
     await line.close(loadingCancelled);
     throw error;
@@ -89,6 +91,7 @@ class RemoteModel implements Model {
   constructor(
     line: EngineLine,
     readonly info: ModelInfo,
+    readonly gates: GatesByName,
     ended: CancelFlag | undefined,
   ) {
     this.line = line;
@@ -97,7 +100,7 @@ class RemoteModel implements Model {
 
   session(options?: SessionOptions): Session {
     this.line.check();
-    const settings = settingsFor(this.info, options);
+    const settings = settingsFor(this, options);
     const opening = { settings, info: this.info, notes: fitNotes(settings, this.info) };
     return RemoteSession.open(this.line, ++this.sessions, opening);
   }
@@ -145,7 +148,7 @@ class RemoteModel implements Model {
   async plan(options?: SessionOptions): Promise<MemoryPlan> {
     const caller = new Caller(this.plan);
     this.line.check(caller);
-    const own = sentOptions(settingsFor(this.info, options, "plan"));
+    const own = sentOptions(settingsFor(this, options, "plan"));
     return expectReply(await this.line.request({ type: "plan", options: own }, { caller }), "plan").plan;
   }
 

@@ -279,6 +279,7 @@ const UNUSED: Usage = {
   horizon: null,
   sinks: 0,
   cacheBytes: 0,
+  groups: [],
   promptTokens: 0,
   generatedTokens: 0,
   prefillTokensPerSecond: null,

@@ -3,6 +3,7 @@
  * reply. Work that gives parts is replied to when it has ended; meanwhile its parts come in batches, as many as were asked for
  * and, within the credit that the proxy gave, some more.
  */
+import type { GatesByName } from "../../context/gates/index.js";
 import type { ChatMessage } from "../../tokenizer/tokenizer.js";
 import { InternalError } from "../../util/errors.js";
 import type {
@@ -113,7 +114,7 @@ export interface SessionView {
 
 /** Results, without the id of their request. */
 export type ReplyBody =
-  | { readonly type: "loaded"; readonly info: ModelInfo }
+  | { readonly type: "loaded"; readonly info: ModelInfo; readonly gates: GatesByName }
   | { readonly type: "ids"; readonly ids: Int32Array }
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "texts"; readonly texts: string[] }

@@ -97,7 +97,14 @@ export class FakeModel implements Model {
     return messages.map(({ role, content }) => `${role}: ${content}\n`).join("");
   }
   async plan(): Promise<MemoryPlan> {
-    return { weightBytes: 4000, cacheBytes: 100, cacheTokens: 512, activationBytes: 10, availableBytes: null };
+    return {
+      weightBytes: 4000,
+      cacheBytes: 100,
+      groups: [],
+      cacheTokens: 512,
+      activationBytes: 10,
+      availableBytes: null,
+    };
   }
   async dispose(): Promise<void> {
     this.disposed = true;
@@ -139,6 +146,7 @@ export class FakeSession implements Session {
       horizon: kept < this.seen ? kept - policy.sinks : null,
       sinks: policy.sinks,
       cacheBytes: kept * 10,
+      groups: [],
       promptTokens: this.seen - this.generated,
       generatedTokens: this.generated,
       prefillTokensPerSecond: 1000,
