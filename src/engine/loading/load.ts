@@ -6,7 +6,7 @@ import type { LoadOptions, Model } from "../api.js";
 import { loadOptions } from "../calls/call-options.js";
 import { Caller } from "../calls/caller.js";
 import { loadRemote } from "../thread/remote-model.js";
-import { ownGates, readGates } from "./given-gates.js";
+import { ownGates } from "./given-gates.js";
 import { ownReference } from "./load-options.js";
 
 /**
@@ -19,9 +19,8 @@ export async function load(model: string | URL, options?: LoadOptions): Promise<
   try {
     const reference = ownReference(model);
     const own = loadOptions(options);
-    const gates = ownGates(own.gates);
+    const ready = { ...own, ...(own.gates && { gates: Object.fromEntries(ownGates(own.gates)) }) };
     await prepare(own);
-    const ready = { ...own, gates: await readGates(gates, own) };
     const location = platform().absolute?.(reference) ?? reference;
     const thread = spawnThread(own);
     if (thread) return await loadRemote(thread, location, ready, caller);

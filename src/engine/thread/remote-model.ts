@@ -22,6 +22,7 @@ import { decodeOptions, encodeOptions, loadOptions, renderOptions } from "../cal
 import { Caller } from "../calls/caller.js";
 import { modelDisposed } from "../calls/ended.js";
 import { ownIds, ownMessages, ownText } from "../calls/values.js";
+import { ownGates, readGates } from "../loading/given-gates.js";
 import { fitNotes } from "../session/policy-fit.js";
 import { sentOptions, settingsFor } from "../session/session-options.js";
 import { type CancelFlag, cancelFlag, raise } from "./cancel-flag.js";
@@ -51,14 +52,15 @@ export async function loadRemote(
   try {
     const { signal, onProgress, thread: _, ...plain } = loadOptions(options);
     if (signal?.aborted) throw loadingCancelled();
+    const gates = plain.gates && (await readGates(ownGates(plain.gates), { signal, store: plain.store }));
     const ended = cancelFlag();
     const { id, reply } = line.send(
-      { type: "load", reference, options: plain, ...(ended && { ended }) },
+      { type: "load", reference, options: { ...plain, ...(gates && { gates }) }, ...(ended && { ended }) },
       { caller, onNotice: (notice) => notice.type === "progress" && onProgress?.(notice.progress) },
     );
     if (signal) stopWaiting = cancelLoading(line, id, signal);
-    const { info, gates } = expectReply(await reply, "loaded");
-    return new RemoteModel(line, info, gates, ended);
+    const loaded = expectReply(await reply, "loaded");
+    return new RemoteModel(line, loaded.info, loaded.gates, ended);
   } catch (error) {
     await line.close(loadingCancelled);
     throw error;
