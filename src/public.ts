@@ -2,7 +2,16 @@
  * What `sluice` exports, whatever it runs on. Imported through index.ts or index-node.ts, which set the platform.
  * @module sluice
  */
-export type { ContextPolicy } from "./context/policy.js";
+export type { CacheGroup } from "./context/cache-groups.js";
+export {
+  type GatedModel,
+  type GatesOrigin,
+  gatesJson,
+  type HeadGates,
+  type ModelGates,
+  parseGates,
+} from "./context/gates/index.js";
+export type { ContextPolicy, PolicyGiven } from "./context/policy.js";
 export { parsePolicy, policyHelp } from "./context/policy-text.js";
 export type * from "./engine/api.js";
 export { load } from "./engine/loading/load.js";
