@@ -2,13 +2,14 @@
 import { type Command, Option } from "commander";
 import { policyHelp } from "../context/policy-text.js";
 import type { LoadOptions, SessionOptions } from "../engine/api.js";
+import { addGatesOption, checkGates, type GatesFlags } from "./gates-option.js";
 import { byteSize, cacheType, integerIn, policyText } from "./option-values.js";
 
 export const MODEL_ARGUMENT = "a .gguf or .safetensors file, a model folder, or hf:user/repo[:quant]";
 
 const ENVIRONMENT = "\nEnvironment: SLUICE_WIDE (256-bit vectors: 0 never; default: in Node 24 and 26 on x64).\n";
 
-export interface LoadFlags {
+export interface LoadFlags extends GatesFlags {
   readonly backend?: "wasm" | "reference";
   readonly threads?: number;
   readonly memoryLimit?: number;
@@ -16,15 +17,15 @@ export interface LoadFlags {
   readonly precise?: boolean;
 }
 
-export interface SessionFlags {
+export interface SessionFlags extends GatesFlags {
   readonly context?: string;
   readonly kv?: string;
   readonly contextLength?: number;
 }
 
-/** --backend, --threads, --memory-limit, --wasm-memory, --precise. */
+/** --backend, --threads, --memory-limit, --wasm-memory, --precise, --gates. */
 export function addLoadOptions(command: Command): Command {
-  return command
+  return addGatesOption(command)
     .addOption(
       new Option("--backend <name>", "what computes; reference is slow, plain TypeScript")
         .choices(["wasm", "reference"])
@@ -63,10 +64,13 @@ export function loadOptions(flags: LoadFlags): LoadOptions {
     ...(flags.memoryLimit !== undefined && { memoryLimitBytes: flags.memoryLimit }),
     ...(flags.wasmMemory !== undefined && { wasmMemoryBytes: flags.wasmMemory }),
     ...(flags.precise !== undefined && { precise: flags.precise }),
+    ...(flags.gates !== undefined && { gates: flags.gates }),
   };
 }
 
+/** @throws PolicyError for gates that are not given */
 export function sessionOptions(flags: SessionFlags): SessionOptions {
+  checkGates(flags, [flags.context]);
   return {
     ...(flags.context !== undefined && { context: flags.context }),
     ...(flags.kv !== undefined && { kv: flags.kv }),

@@ -60,7 +60,7 @@ export function plannedGroups(
 
 /** @param window the model's own */
 function keepsText(retention: Retention, window: number | undefined): string {
-  const kept = retention.keeps ?? keptTokens(retention);
+  const kept = retention.summary ?? keptTokens(retention);
   return window === undefined ? kept : `${kept}, within the model's window of ${formatCount(window)}`;
 }
 

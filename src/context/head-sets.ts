@@ -28,7 +28,7 @@ export interface Retention extends Visibility {
   /** Most tokens that are held between steps; undefined = all that are seen, so a length limit applies. */
   readonly budget: number | undefined;
   /** What is kept, for a person, where `sinks` and `budget` do not say it. */
-  readonly keeps?: string;
+  readonly summary?: string;
   /** Fewest newest tokens that are visible once something was evicted; absent where that is not said. */
   readonly leastRecent?: number;
   /**

@@ -1,4 +1,5 @@
 /** `sluice chat`: a conversation without end, in constant memory. */
+
 import type { Command } from "commander";
 import type { GenerateOptions, Model, ModelInfo, SessionOptions } from "../../engine/api.js";
 import { Conversation } from "../chat/conversation.js";
@@ -6,6 +7,7 @@ import { MessageInput } from "../chat/message-input.js";
 import { isSlashCommand, runSlashCommand } from "../chat/slash-commands.js";
 import { describeError, EXIT } from "../exit.js";
 import { counted } from "../figures.js";
+import { checkGates } from "../gates-option.js";
 import { addGenerateOptions, type GenerateFlags, generateOptions, MAX_SEED } from "../generate-options.js";
 import { interruptible, isCancellation, untilInterrupted } from "../interrupt.js";
 import type { Io, LineSource } from "../io.js";
@@ -64,6 +66,7 @@ export function chatCommand(command: Command): Command {
 
 /** @returns the exit code. @throws the typed errors of loading */
 export async function chat(args: ChatArguments, io: Io): Promise<number> {
+  checkGates(args, [args.context]);
   let model: Model | undefined;
   try {
     const loaded = await untilInterrupted(io, async (signal) => {

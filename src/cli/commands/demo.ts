@@ -1,4 +1,5 @@
 /** `sluice demo`, which `npm start` runs: a long text through four policies, live; a table, a plot, and the text goes on. */
+
 import type { Command } from "commander";
 import type { Model } from "../../engine/api.js";
 import { NotFoundError } from "../../util/errors.js";
@@ -12,6 +13,7 @@ import type { DemoWork } from "../demo/work.js";
 import { writeOn } from "../demo/writing.js";
 import { EXIT, UsageError } from "../exit.js";
 import { counted, formatCount } from "../figures.js";
+import { gatesPaths } from "../gates-option.js";
 import { untilInterrupted } from "../interrupt.js";
 import type { Io, Output } from "../io.js";
 import { loadModel } from "../load-progress.js";
@@ -78,7 +80,7 @@ export function demoCommand(command: Command): Command {
 
 /** @returns the exit code. @throws UsageError and the engine's typed errors */
 export async function demo(args: DemoArguments, io: Io): Promise<number> {
-  await checkResults(io, [args.plot, args.json], [args.model, args.file]);
+  await checkResults(io, [args.plot, args.json], [args.model, args.file, ...gatesPaths(args)]);
   const reference = args.model ?? (await bundledModel(io));
   const file = args.file ?? io.runtime.assets + BUNDLED_TEXT;
   const source = await readTextFile(file, io);
@@ -124,7 +126,10 @@ async function prepare(
   }
   const text = await encodeTexts(model, [source], args.tokens);
   if (text.tokens === 0) throw new UsageError("There is no text to read: the file is empty.");
-  const plan = demoPlan(info, text, args.window ?? defaultWindow(info));
+  const plan = demoPlan(info, text, {
+    window: args.window ?? defaultWindow(info),
+    gates: Object.keys(args.gates ?? {}),
+  });
   const runs = plan.policies.map((policy) => new PolicyRun(policy));
   const began = io.now();
   const timeLeftMs = (share: number) => began + 1000 * args.seconds * share - io.now();

@@ -1,8 +1,11 @@
 /** `sluice inspect`: what a model file contains and what it would take. Weights are never read. */
+
 import type { Command } from "commander";
+import { type HeadGates, parseGates } from "../../context/gates/index.js";
 import type { Checkpoint } from "../../formats/checkpoint.js";
 import { EXIT } from "../exit.js";
 import { formatCount } from "../figures.js";
+import { addGatesOption, checkGates } from "../gates-option.js";
 import { cacheMemory } from "../inspect/cache-memory.js";
 import { type Inspection, memoryLines, tensorTable, typeLines } from "../inspect/lines.js";
 import { metadataFigures } from "../inspect/metadata-figures.js";
@@ -36,7 +39,7 @@ export function inspectCommand(command: Command): Command {
   command
     .description("Show what a model file contains and the memory that it takes. Weights are not read.")
     .argument("<model>", MODEL_ARGUMENT);
-  return addSessionOptions(command, DEFAULT_CONTEXT)
+  return addGatesOption(addSessionOptions(command, DEFAULT_CONTEXT))
     .option("--tensors", "list the tensors")
     .option("--metadata", "list the metadata")
     .option("--json", "write JSON; with --tensors and --metadata these too")
@@ -53,6 +56,7 @@ export function inspectCommand(command: Command): Command {
 
 /** @returns the exit code. @throws NotFoundError, FormatError */
 export async function inspect(args: InspectArguments, io: Io): Promise<number> {
+  checkGates(args, [args.context]);
   return untilInterrupted(io, async (signal) => {
     const progress = progressLine(io, false);
     let checkpoint: Checkpoint;
@@ -80,7 +84,8 @@ async function inspection(checkpoint: Checkpoint, args: InspectArguments, io: Io
     return { summary, reason: found.reason, figures: metadataFigures(checkpoint), model: null, cache: null };
   }
   const { spec, notes } = found;
-  const question = { context: args.context ?? "auto", kv: args.kv ?? "f16", contextLength: args.contextLength };
+  const gates = await readGates(args, io);
+  const question = { context: args.context ?? "auto", kv: args.kv ?? "f16", contextLength: args.contextLength, gates };
   return {
     summary,
     reason: null,
@@ -88,6 +93,13 @@ async function inspection(checkpoint: Checkpoint, args: InspectArguments, io: Io
     model: describeModel(spec),
     cache: cacheMemory(spec, question, notes),
   };
+}
+
+/** Whether they are this very model's is not looked at: that takes its weights. @throws FormatError */
+async function readGates({ gates = {} }: InspectArguments, io: Io): Promise<Record<string, HeadGates>> {
+  const read: Record<string, HeadGates> = {};
+  for (const [name, path] of Object.entries(gates)) read[name] = parseGates(await io.files.read(path), path);
+  return read;
 }
 
 function document(checkpoint: Checkpoint, found: Inspection, args: InspectArguments): object {

@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import type { FinishReason, Model, Part, Session, SessionOptions, TokenLogprob, Usage } from "../../engine/api.js";
 import { type ErrorDetails, SluiceError } from "../../util/errors.js";
 import { describeError, EXIT, UsageError } from "../exit.js";
+import { gatesPaths } from "../gates-option.js";
 import { addGenerateOptions, type GenerateFlags, generateOptions } from "../generate-options.js";
 import { untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
@@ -113,7 +114,7 @@ export async function run(args: RunArguments, io: Io): Promise<number> {
     io,
   );
   const saved = args.resume === undefined ? undefined : await io.files.read(args.resume);
-  await checkResults(io, [args.save], [args.model, args.file]);
+  await checkResults(io, [args.save], [args.model, args.file, ...gatesPaths(args)]);
   return untilInterrupted(io, async (signal) => {
     const model = await loadModel(io, {
       reference: args.model,

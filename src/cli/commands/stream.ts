@@ -1,8 +1,10 @@
 /** `sluice stream`: perplexity and cost of several context policies, side by side over a long text. */
+
 import { type Command, Option } from "commander";
 import { parsePolicy } from "../../context/policy-text.js";
 import type { Model, Session, SessionOptions } from "../../engine/api.js";
 import { EXIT, UsageError } from "../exit.js";
+import { checkGates, gatesPaths, keepsAll } from "../gates-option.js";
 import { isCancellation, untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
 import { loadModel } from "../load-progress.js";
@@ -76,7 +78,8 @@ export function streamCommand(command: Command): Command {
 
 /** @returns the exit code. @throws UsageError and the engine's typed errors */
 export async function stream(args: StreamArguments, io: Io): Promise<number> {
-  await checkResults(io, [args.json, args.plot], [args.model, ...args.file]);
+  checkGates(args, args.context);
+  await checkResults(io, [args.json, args.plot], [args.model, ...args.file, ...gatesPaths(args)]);
   const texts: string[] = [];
   for (const file of args.file) texts.push(await readTextFile(file, io));
   return untilInterrupted(io, async (signal) => {
@@ -161,7 +164,7 @@ function policySession({ info }: Model, context: string, { ids }: EncodedText, a
     context,
     ...(args.kv !== undefined && { kv: args.kv }),
     // Without it `full` would end where the training did.
-    ...(context === "full" && { contextLength: Math.min(ids.length, info.positions ?? ids.length) }),
+    ...(keepsAll(context) && { contextLength: Math.min(ids.length, info.positions ?? ids.length) }),
     // A session reads at most a chunk at once.
     ...(args.batch > DEFAULT_CHUNK && { chunk: args.batch }),
   };

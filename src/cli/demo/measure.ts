@@ -1,5 +1,7 @@
 /** Runs the policies of the demonstration over the text, one after the other, each until its share of the time ends. */
+
 import type { Session, SessionOptions } from "../../engine/api.js";
+import { keepsAll } from "../gates-option.js";
 import { isCancellation } from "../interrupt.js";
 import { partLength } from "../stream/measurement.js";
 import { warmUp } from "../stream/warm-up.js";
@@ -41,7 +43,7 @@ async function measurePolicy(work: DemoWork, run: PolicyRun): Promise<Session | 
 
 function sessionOptions({ text }: DemoWork, { name, plan }: PolicyRun): SessionOptions {
   // Without a length `full` would end where the training did.
-  return { context: name, ...(name === "full" && { contextLength: text.opening + plan.tokens }) };
+  return { context: name, ...(keepsAll(name) && { contextLength: text.opening + plan.tokens }) };
 }
 
 /** The text from its beginning, token by token. */

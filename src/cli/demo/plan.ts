@@ -34,17 +34,25 @@ export function defaultWindow({ trainedContext }: ModelInfo): number {
   return Math.max(2 * SINKS, Math.min(MOST_WINDOW, Math.floor(trainedContext / 2)));
 }
 
-/** @param window more than the sinks */
-export function demoPlan(info: ModelInfo, text: EncodedText, window: number): DemoPlan {
+export interface DemoChoices {
+  /** More than the sinks. */
+  readonly window: number;
+  /** Names of gates, each of which is shown under `duo` beside `full`. */
+  readonly gates?: readonly string[];
+}
+
+export function demoPlan(info: ModelInfo, text: EncodedText, { window, gates = [] }: DemoChoices): DemoPlan {
   const { trainedContext, positions } = info;
   const room = (positions ?? Number.POSITIVE_INFINITY) - text.opening;
   const { tokens } = text;
+  const most = Math.min(tokens, room, FULL_LENGTHS * trainedContext);
+  const whole = ["full", ...gates.map((name) => `duo:${name},sinks:${SINKS},recent:${window - SINKS}`)];
   const writer = `sinks:${SINKS},recent:${window - SINKS}`;
   return {
     window,
     writer,
     policies: [
-      { name: "full", tokens: Math.min(tokens, room, FULL_LENGTHS * trainedContext), sampled: false, until: 0.2 },
+      ...whole.map((name, i) => ({ name, tokens: most, sampled: false, until: (0.2 * (i + 1)) / whole.length })),
       { name: `recent:${window}`, tokens, sampled: false, until: 0.45 },
       { name: writer, tokens, sampled: false, until: 0.7 },
       { name: `recompute:${window}`, tokens, sampled: true, until: 0.9 },

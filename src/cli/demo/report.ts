@@ -1,6 +1,8 @@
 /** What the demonstration has found: sentences under the table, lines of the plot, JSON (docs/stream-json.md). */
+
 import type { ModelInfo, Usage } from "../../engine/api.js";
 import { counted, formatCount, formatPerplexity, formatSignificant } from "../figures.js";
+import { keepsAll } from "../gates-option.js";
 import type { LineSeries } from "../plot/line-chart-types.js";
 import type { Measurement } from "../stream/measurement.js";
 import { trailingPerplexity } from "../stream/perplexity-plot.js";
@@ -37,7 +39,7 @@ function beyondTraining(full: PolicyRun | undefined, { trainedContext }: ModelIn
 
 /** The policies that read on and on, over all that each of them read beyond the window: thousands of tokens. */
 function commonStretch(runs: readonly PolicyRun[], window: number): string[] {
-  const streamed = runs.filter(({ name, plan, measurement }) => name !== "full" && !plan.sampled && measurement);
+  const streamed = runs.filter(({ name, plan, measurement }) => !keepsAll(name) && !plan.sampled && measurement);
   const end = Math.min(...streamed.map(({ measurement }) => measurement?.tokens ?? 0));
   if (streamed.length < 2 || end <= window) return [];
   const stretch = [{ start: window, end }];

@@ -3,7 +3,9 @@
  * tokens before it alone, so a stretch anywhere in the text, read after the N before it, has the scores that it would have
  * had if everything before had been read too.
  */
+
 import type { ScorePart, Session } from "../../engine/api.js";
+import { keepsAll } from "../gates-option.js";
 import type { Ending, PolicyRun } from "./policy-run.js";
 import type { DemoWork } from "./work.js";
 
@@ -35,7 +37,7 @@ export async function readSamples(work: DemoWork, run: PolicyRun, session: Sessi
 
 /** How far the policies got that the samples are compared with. */
 function sharedReach({ runs, text }: DemoWork): number {
-  const tokens = runs.filter(({ name, plan }) => name !== "full" && !plan.sampled && plan.tokens > 0);
+  const tokens = runs.filter(({ name, plan }) => !keepsAll(name) && !plan.sampled && plan.tokens > 0);
   return tokens.reduce((least, { measurement }) => Math.min(least, measurement?.tokens || least), text.tokens);
 }
 

@@ -1,4 +1,5 @@
 /** `sluice eval passkey`: finds a model a number that was hidden in a long text? By policy, length and depth. */
+
 import { type Command, Option } from "commander";
 import { parsePolicy } from "../../context/policy-text.js";
 import type { Model, Session } from "../../engine/api.js";
@@ -7,6 +8,7 @@ import { answerPasskeys, type PasskeyQuestion } from "../../eval/tasks/passkey-r
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
 import { EXIT, UsageError } from "../exit.js";
 import { counted } from "../figures.js";
+import { checkGates, gatesPaths, keepsAll } from "../gates-option.js";
 import { isCancellation, untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
 import { loadModel } from "../load-progress.js";
@@ -81,7 +83,8 @@ export function passkeyCommand(command: Command): Command {
 
 /** @returns the exit code. @throws UsageError and the engine's typed errors */
 export async function passkey(args: PasskeyArguments, io: Io): Promise<number> {
-  await checkResults(io, [args.json], [args.model, args.filler]);
+  checkGates(args, args.context);
+  await checkResults(io, [args.json], [args.model, args.filler, ...gatesPaths(args)]);
   const filler = await readFiller(args, io);
   return untilInterrupted(io, async (signal) => {
     const tokenizer = await openTokenizer(args.model, io, signal);
@@ -194,7 +197,7 @@ function sessionOptions(
     context,
     ...(kv !== undefined && { kv }),
     // Without it `full` would end where the training did.
-    ...(context === "full" && { contextLength: Math.min(needed, info.positions ?? needed) }),
+    ...(keepsAll(context) && { contextLength: Math.min(needed, info.positions ?? needed) }),
   };
 }
 

@@ -2,7 +2,10 @@
  * What a session takes, computed from the shapes of a model's layers as the Wasm backend lays them out: pages of keys and
  * values under the policy, windows by layer, states of state-space layers, and what an encoder's source takes.
  */
+
 import { pageBytes } from "../../backends/wasm/kv-layout.js";
+import { type CacheGroup, plannedGroups } from "../../context/cache-groups.js";
+import { fitAllGates, type HeadGates } from "../../context/gates/index.js";
 import { kvLayouts } from "../../context/kv-layout.js";
 import type { AttentionShape } from "../../context/mixer-state.js";
 import { recurrentBytes } from "../../context/recurrent-memory.js";
@@ -26,6 +29,8 @@ export interface CacheMemory {
   readonly chunk: number;
   /** All of the following, at most. */
   readonly bytes: number;
+  /** Of keys and values, what heads that keep the same tokens take together. */
+  readonly groups: readonly CacheGroup[];
   /** Keys and values, of a token that every attention layer still sees, and of one beyond the windows that layers have. */
   readonly bytesPerToken: number;
   readonly bytesPerTokenBeyondWindows: number;
@@ -43,6 +48,8 @@ export interface CacheQuestion {
   readonly kv: string;
   /** Tokens under `full`; default: what the model was trained for. */
   readonly contextLength?: number | undefined;
+  /** Gates that the context may name. */
+  readonly gates?: Readonly<Record<string, HeadGates>>;
 }
 
 /** One memory of any size. */
@@ -51,14 +58,16 @@ const PLACE = { kvPageBytes: pageBytes, placeOf: () => 0 };
 /** @throws PolicyError, ArgumentError, as a session with these options would */
 export function cacheMemory(
   spec: ModelSpec,
-  { context, kv, contextLength }: CacheQuestion,
+  { context, kv, contextLength, gates = {} }: CacheQuestion,
   modelNotes: readonly string[] = [],
 ): CacheMemory {
   const traits = fitTraits(spec, modelNotes);
-  const asked = sessionSettings({ context, kv, ...(contextLength !== undefined && { contextLength }) });
+  const shapes = mixerShapes(spec);
+  const fitted = fitAllGates(gates, { architecture: spec.architecture, attention: shapes.attention });
+  const options = { context, kv, ...(contextLength !== undefined && { contextLength }) };
+  const asked = sessionSettings(options, "session", fitted);
   const settings = withContext(asked, { ...traits, trainedContext: spec.contextLength });
   const notes = fitNotes(settings, traits);
-  const shapes = mixerShapes(spec);
   const tokens = cacheTokens(spec, settings);
   const extent = cacheExtent(settings, tokens);
   const unlimited = shapes.attention.filter(({ window }) => window === undefined);
@@ -68,6 +77,7 @@ export function cacheMemory(
     tokens,
     chunk: extent.limit === undefined ? extent.chunk : 0,
     bytes: sequenceBytes(PLACE, shapes, settings, extent, spec.contextLength),
+    groups: plannedGroups(PLACE, shapes.attention, settings, extent),
     bytesPerToken: tokenBytes(shapes.attention, settings),
     bytesPerTokenBeyondWindows: tokenBytes(unlimited, settings),
     stateBytes: recurrentBytes(shapes.recurrent),

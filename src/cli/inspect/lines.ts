@@ -1,8 +1,10 @@
 /** The sections of `sluice inspect` for people: types of tensors, memory, the list of tensors. */
+import type { CacheGroup } from "../../context/cache-groups.js";
 import { counted, formatBytes, formatCount } from "../figures.js";
 import { oneLine, type Styles } from "../style.js";
 import { pairLines, tableLines } from "../table.js";
 import type { CacheMemory } from "./cache-memory.js";
+import { layerNumbers } from "./layer-groups.js";
 import type { MetadataFigures } from "./metadata-figures.js";
 import type { ModelDescription } from "./model-description.js";
 import type { CheckpointSummary, TensorLine } from "./summary.js";
@@ -66,10 +68,16 @@ function cacheRows(cache: CacheMemory): (readonly string[])[] {
   const held = `${counted(tokens, "token")}${chunk > 0 ? ` and ${formatCount(chunk)} being read` : ""}`;
   return [
     ["cache", `${formatBytes(pages)} for ${held} (${[context, `kv ${kv}`, ...each].join(", ")})`],
+    ...(cache.groups.length > 1 ? cache.groups.map((group) => ["of which", groupText(group)]) : []),
     ...(stateBytes > 0 ? [state] : []),
     ...(sourceBytes > 0 ? [source] : []),
     ...notes,
   ];
+}
+
+/** "1.31 MB for 6 KV heads of layers 0-2, which keep everything". */
+function groupText({ keeps, layers, heads, bytes }: CacheGroup): string {
+  return `${formatBytes(bytes)} for ${counted(heads, "KV head")} of ${layerNumbers(layers)}, which ${heads === 1 ? "keeps" : "keep"} ${keeps}`;
 }
 
 export function tensorTable(tensors: readonly TensorLine[], style: Styles): string[] {
