@@ -186,10 +186,10 @@ describe("gates and a model", () => {
   });
 
   it("other sizes are refused", () => {
-    const fit = (one: HeadGates) => () => fitGates(one, "g", { architecture: "jamba", attention });
-    expect(fit(gates([[1, 1]]))).toThrow(ArgumentError);
-    expect(fit(gates([[1, 1]]))).toThrow(/are of 1 layer with attention; this jamba model has 2/);
-    expect(fit(gates([[1, 1], [1]]))).toThrow(/1 KV head in layer 12; this jamba model has 2/);
+    const fitted = (one: HeadGates) => () => fitGates(one, "g", { architecture: "jamba", attention });
+    expect(fitted(gates([[1, 1]]))).toThrow(ArgumentError);
+    expect(fitted(gates([[1, 1]]))).toThrow(/are of 1 layer with attention; this jamba model has 2/);
+    expect(fitted(gates([[1, 1], [1]]))).toThrow(/1 KV head in layer 12; this jamba model has 2/);
   });
 
   it("those of another model are refused, those of none are taken", () => {
