@@ -24,6 +24,10 @@ const SHAPE = "1.1b";
 const FORMAT = "q4_0";
 /** Tokens before those that are timed: the caches are touched, the kernels optimised. */
 const WARM_UP_TOKENS = 4;
+/** Fewer tokens are timed where these pass, but two at least. */
+const LONGEST_MS = 15_000;
+/** A row that takes longer for a round, caches and warm-up included, has no further ones at this length. */
+const LONGEST_ROUND_MS = 60_000;
 
 const HELP = `Usage: npm run bench -- long [options]
 
@@ -32,6 +36,7 @@ const HELP = `Usage: npm run bench -- long [options]
   --tokens N       tokens that are timed in a run (16)
   --threads N      threads of each engine (2)
   --rounds N       rounds; medians are shown (3)
+  --prepare        only makes what is kept in bench/cache: the model and llama.cpp's caches
   --quick          8,192 alone, one round, not repeated when disturbed
   --plot FILE      SVG of decode speed and of cache bytes against length (bench/results/long.svg)
   --docs           table and verdicts into docs/evidence.md, the plot into docs/long.svg
@@ -50,6 +55,7 @@ function readLongOptions() {
     tokens: { type: "string", default: "16" },
     threads: { type: "string", default: "2" },
     rounds: { type: "string", default: "3" },
+    prepare: { type: "boolean", default: false },
     quick: { type: "boolean", default: false },
     plot: { type: "string" },
     docs: { type: "boolean", default: false },
@@ -64,6 +70,7 @@ function readLongOptions() {
     threads: wholeNumber("threads", values.threads),
     rounds: values.quick ? 1 : wholeNumber("rounds", values.rounds),
     repeat: !values.quick,
+    prepare: values.prepare,
     docs: values.docs,
     plot: values.plot ?? inFolder(values.docs ? "../docs/long.svg" : "results/long.svg"),
     json: values.json ?? inFolder("results/long.json"),
@@ -99,6 +106,7 @@ async function peerStates() {
 
 /** One run in a process of its own. @returns its figures, or `refused` */
 async function runOnce(row, length, state) {
+  const start = performance.now();
   const setup = { model, threads, contextSize: length + WARM_UP_TOKENS + tokens + 64, kv: row.kv };
   const gates = row.gated && { half: alternatingGates(SHAPES[SHAPE]) };
   const engine = row.peer
@@ -112,11 +120,13 @@ async function runOnce(row, length, state) {
       });
   const warmUp = { name: "warm-up", prompt: [prompt[1]], generate: WARM_UP_TOKENS, ...(state && { restore: state }) };
   const first = await engine.run(warmUp);
+  const count = Math.max(2, Math.min(tokens, Math.floor((LONGEST_MS * decodeRate(first)) / 1000)));
   const timed = first.refused
     ? first
-    : await engine.run({ name: `decode at ${length}`, keep: true, prompt: [], generate: tokens + 1 });
+    : await engine.run({ name: `decode at ${length}`, keep: true, prompt: [], generate: count + 1 });
   const usage = await engine.end();
-  return { ...timed, cacheBytes: state?.bytes ?? timed.cacheBytes, loadMs: usage.loadMs, cpuMs: usage.cpuMs };
+  const cacheBytes = state?.bytes ?? timed.cacheBytes;
+  return { ...timed, cacheBytes, wallMs: performance.now() - start, cpuMs: usage.cpuMs };
 }
 
 /** All rows of a length in turn. */
@@ -124,7 +134,8 @@ async function measureLength(length, states) {
   const runs = new Map(rows.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     for (const row of round % 2 === 1 ? [...rows].reverse() : rows) {
-      if (runs.get(row.name).at(-1)?.refused) continue;
+      const last = runs.get(row.name).at(-1);
+      if (last?.refused || last?.wallMs > LONGEST_ROUND_MS) continue;
       process.stderr.write(`${length} tokens: round ${round + 1} of ${rounds}, ${row.name} ...\n`);
       const state = states.get(`${row.name} ${length}`);
       runs.get(row.name).push(await undisturbed(() => runOnce(row, length, state), { threads, repeat }));
@@ -166,6 +177,7 @@ function printLength(length, measured) {
 }
 
 const states = await peerStates();
+if (options.prepare) process.exit(0);
 const measured = [];
 for (const length of lengths) {
   const all = await measureLength(length, states);
