@@ -23,9 +23,14 @@ export interface SessionFlags extends GatesFlags {
   readonly contextLength?: number;
 }
 
-/** --backend, --threads, --memory-limit, --wasm-memory, --precise, --gates. */
+/** Those of `addMachineOptions`, and --gates. */
 export function addLoadOptions(command: Command): Command {
-  return addGatesOption(command)
+  return addMachineOptions(addGatesOption(command));
+}
+
+/** --backend, --threads, --memory-limit, --wasm-memory, --precise. */
+export function addMachineOptions(command: Command): Command {
+  return command
     .addOption(
       new Option("--backend <name>", "what computes; reference is slow, plain TypeScript")
         .choices(["wasm", "reference"])

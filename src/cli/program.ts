@@ -5,6 +5,7 @@ import { type ChatArguments, chat, chatCommand } from "./commands/chat.js";
 import { type DemoArguments, demo, demoCommand } from "./commands/demo.js";
 import { evalCommand } from "./commands/eval.js";
 import { type ExportArguments, exportCommand, exportModel } from "./commands/export.js";
+import { type GatesArguments, gates, gatesCommand } from "./commands/gates.js";
 import { type InspectArguments, inspect, inspectCommand } from "./commands/inspect.js";
 import { type PullArguments, pull, pullCommand } from "./commands/pull.js";
 import { type RunArguments, run, runCommand } from "./commands/run.js";
@@ -78,6 +79,9 @@ function createProgram(io: Io, writes: Promise<void>[], finish: (work: Promise<n
     finish(pull({ ...flags, reference }, io)),
   );
   evalCommand(hint("eval"), io, finish);
+  gatesCommand(hint("gates")).action((model: string, flags: Flags<GatesArguments, "model">) =>
+    finish(gates({ ...flags, model }, io)),
+  );
   trainCommand(hint("train")).action((config: string | undefined, flags: Flags<TrainArguments, "config">) =>
     finish(train({ ...flags, ...(config !== undefined && { config }) }, io)),
   );

@@ -45,6 +45,17 @@ export const nodeRuntime: Runtime = {
     return { ...training, createBackend, lockFolder };
   },
 
+  async study() {
+    // Sets Node's platform.
+    const { enableWideVectors } = await import("../index-node.js");
+    await enableWideVectors();
+    const [{ findGates }, { loadLocal }] = await Promise.all([
+      import("../eval/index.js"),
+      import("../engine/loading/load-local.js"),
+    ]);
+    return { findGates, loadLocal };
+  },
+
   async spec(checkpoint) {
     const { builtModel } = await import("../engine/loading/load-local.js");
     const { SluiceError } = await import("../util/errors.js");

@@ -21,6 +21,10 @@ export type Training = typeof import("../train/index.js") &
   Pick<typeof import("../backends/create.js"), "createBackend"> &
   Pick<typeof import("./train/folder-lock.js"), "lockFolder">;
 
+/** What looks into a model needs: one in this thread. */
+export type Study = Pick<typeof import("../eval/index.js"), "findGates"> &
+  Pick<typeof import("../engine/loading/load-local.js"), "loadLocal">;
+
 export interface Runtime {
   /** @throws SluiceError of every kind */
   load(reference: string, options: LoadOptions): Promise<Model>;
@@ -33,6 +37,7 @@ export interface Runtime {
   /** What the model is, from its metadata; for those that Sluice cannot run, why. */
   spec(checkpoint: Checkpoint): Promise<SpecOrReason>;
   training(): Promise<Training>;
+  study(): Promise<Study>;
   /** The machine's cores, for reports. */
   readonly cores: number;
   /** Physical memory that the process holds now. */

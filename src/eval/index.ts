@@ -6,5 +6,6 @@ export {
   type HeadMass,
   type LayerMass,
 } from "./attention-mass.js";
+export { type FindGatesOptions, type FoundGates, findGates, type LayerScores } from "./gates/find-gates.js";
 export * from "./tasks/passkey.js";
 export * from "./tasks/passkey-run.js";

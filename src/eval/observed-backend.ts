@@ -2,19 +2,29 @@
  * A backend whose operations someone sees: it passes each call on to another one, which is left as it is, so that who else
  * uses that one is not seen.
  */
-import type { AttentionCall, Backend, ScopeBody } from "../tensor/backend.js";
+import type { AppendCall, AttentionCall, Backend, ScopeBody } from "../tensor/backend.js";
 import type { Tensor } from "../tensor/tensor.js";
 
-/** Is told of a call before it is computed. */
+/** Is told of a call before it is computed, and of a step when it has begun. */
 export interface Observer {
   attention(call: AttentionCall): void;
+  append?(call: AppendCall): void;
+  begun?(): void;
 }
 
 export function observedBackend(backend: Backend, observer: Observer): Backend {
-  const own: Pick<Backend, "attention" | "scope"> = {
+  const own: Pick<Backend, "attention" | "append" | "beginStep" | "scope"> = {
     attention(call) {
       observer.attention(call);
       backend.attention(call);
+    },
+    append(call) {
+      observer.append?.(call);
+      backend.append(call);
+    },
+    beginStep(splits) {
+      backend.beginStep(splits);
+      observer.begun?.();
     },
     // Layers work with the backend that they are handed, so it must be this one.
     scope<I>(body: ScopeBody<I>, x: Tensor, input: I): Tensor {

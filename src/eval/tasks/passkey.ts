@@ -8,6 +8,7 @@ import { digits } from "../../train/data/retrieval/names.js";
 import { PASSKEY_DIGITS, PASSKEY_WORDING } from "../../train/data/retrieval/passkey.js";
 import { randomFor } from "../../train/data/sample.js";
 import { ArgumentError } from "../../util/errors.js";
+import type { Range } from "../../util/ranges.js";
 
 export interface PasskeyTrial {
   readonly passkey: string;
@@ -57,6 +58,8 @@ export interface PasskeyPrompt {
   /** Ends with "The pass key is". */
   readonly ids: Int32Array;
   readonly answer: string;
+  /** Where the sentence with the passkey stands. */
+  readonly needle: Range;
   /** Ids of the answer after the prompt, a space before it included: so many tokens must be generated. */
   readonly answerIds: Int32Array;
 }
@@ -87,7 +90,13 @@ export function passkeyPrompt(trial: PasskeyTrial, options: PasskeyPromptOptions
     ...hayIds.slice(before),
     ...questionIds,
   ]);
-  return { ids, answer: trial.passkey, answerIds: answerIds(tokenizer, question, trial.passkey) };
+  const needleStart = first.length + before;
+  return {
+    needle: { start: needleStart, end: needleStart + needleIds.length },
+    ids,
+    answer: trial.passkey,
+    answerIds: answerIds(tokenizer, question, trial.passkey),
+  };
 }
 
 /** The tokens that must follow the question: those of question and answer together, after the question's own. */

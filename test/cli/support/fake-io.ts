@@ -162,6 +162,7 @@ function fakeRuntime(io: FakeIo, setup: FakeSetup): Runtime {
   return {
     cores: 2,
     training: () => nodeRuntime.training(),
+    study: () => nodeRuntime.study(),
     residentMemoryBytes: () => 123e6,
     assets: "assets/",
     examples: "package/examples/",
