@@ -8,6 +8,7 @@ const guide = [
     items: [
       { text: "First five minutes", link: "/first-steps" },
       { text: "Which policy when", link: "/policies" },
+      { text: "Gates of heads", link: "/gates" },
       { text: "Cookbook", link: "/cookbook" },
       { text: "Speed and exactness", link: "/speed" },
       { text: "In a browser", link: "/browser" },

@@ -13,7 +13,7 @@ export interface HeatMap {
 }
 
 const MARGIN = { left: 74, top: 96, right: 92, bottom: 28 };
-const LEAST_WIDTH = 420;
+const LEAST_WIDTH = 560;
 /** Pixels of a cell: fewer where there are many. */
 const [MOST_CELL, LEAST_CELL] = [44, 9];
 const ROOM = 900;
