@@ -2,9 +2,14 @@
 import type { Usage } from "../engine/api.js";
 import { formatBytes, formatCount, formatRate } from "./figures.js";
 
-/** "seen 4,000 tokens, kept 256, evicted 3,744, recalls the newest 252 and the first 4". */
+/**
+ * "seen 4,000 tokens, kept 256, evicted 3,744, recalls the newest 252 and the first 4"; where less was read than is kept: "kept
+ * 4,000 and read 1,024 of them".
+ */
 export function describeContext(usage: Usage): string {
-  return `seen ${tokens(usage.seen)}, kept ${formatCount(usage.kept)}, evicted ${formatCount(usage.evicted)}, ${describeHorizon(usage)}`;
+  const { kept, read } = usage;
+  const part = read > 0 && read < kept ? ` and read ${formatCount(read)} of them` : "";
+  return `seen ${tokens(usage.seen)}, kept ${formatCount(kept)}${part}, evicted ${formatCount(usage.evicted)}, ${describeHorizon(usage)}`;
 }
 
 /** Which part of the text can still be recalled. */

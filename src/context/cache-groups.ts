@@ -15,7 +15,7 @@ export interface CacheGroup {
   readonly heads: number;
   /** Tokens that each of them keeps: now in `usage`, at most in a plan. */
   readonly kept: number;
-  /** Bytes of their keys and values. */
+  /** Bytes of their keys and values, and of bounds of keys where heads choose what they read. */
   readonly bytes: number;
 }
 

@@ -4,6 +4,7 @@
  */
 import { InternalError } from "../util/errors.js";
 import type { Range } from "../util/ranges.js";
+import type { PageReading } from "./page-reading.js";
 
 /** What a query sees. */
 export interface Visibility {
@@ -50,6 +51,8 @@ export interface HeadSet<V extends Visibility = Retention> {
   readonly heads: readonly number[];
   /** Sets with the same object see the same tokens, whatever their layers; `keeperOf` says which share page tables. */
   readonly retention: V;
+  /** How much of what they keep single rows read that the model wrote; absent: all. */
+  readonly read?: PageReading | undefined;
 }
 
 export interface HeadSets<V extends Visibility = Retention> {

@@ -6,6 +6,7 @@ export type { HeadSet, HeadSets, Retention, Visibility } from "./head-sets.js";
 export { KvCache, type KvCacheOptions } from "./kv-cache.js";
 export { kvCacheBytes } from "./kv-layout.js";
 export type * from "./mixer-state.js";
+export type { PageReading } from "./page-reading.js";
 export type * from "./policy.js";
 export type { OptionName, PolicyOptions } from "./policy-options.js";
 export { parsePolicy, policyHelp } from "./policy-text.js";

@@ -12,7 +12,7 @@ import { type CacheGroup, type GroupFacts, groupFacts } from "./cache-groups.js"
 import { DynamicScratch } from "./dynamic-rotation.js";
 import { type GroupLayout, kvLayouts } from "./kv-layout.js";
 import { type HeadPart, type LayerCache, layerCaches } from "./layer-cache.js";
-import type { AttentionShape } from "./mixer-state.js";
+import type { AttentionShape, Origin } from "./mixer-state.js";
 import { PagePools } from "./page-pools.js";
 import type { ContextPolicy } from "./policy.js";
 import { type PageRun, RetentionGroup } from "./retention-group.js";
@@ -46,6 +46,11 @@ export class KvCache {
   readonly plans: readonly LayerPlans[];
   private readonly facts: readonly GroupFacts[];
   seen = 0;
+  /**
+   * Tokens that the newest row has read, of those that it sees: in the layers and heads that choose, where some do, and of the
+   * heads that read most. 0 before anything was read.
+   */
+  read = 0;
   private pending = 0;
   private disposed = false;
   /** Most tokens of a text before dynamic NTK has another base for each; of the group that counts most. */
@@ -57,7 +62,7 @@ export class KvCache {
   private readonly pools: PagePools;
 
   constructor(
-    backend: Backend,
+    private readonly backend: Backend,
     shapes: readonly AttentionShape[],
     readonly options: KvCacheOptions,
   ) {
@@ -140,7 +145,7 @@ export class KvCache {
   }
 
   /** @throws ContextFullError, MemoryError; then nothing has changed */
-  begin(count: number): void {
+  begin(count: number, origin: Origin = "given"): void {
     if (this.disposed) throw new ArgumentError("The session was disposed of while it was at work.");
     const end = this.seen + count;
     this.admit(count);
@@ -153,12 +158,13 @@ export class KvCache {
     }
     this.pending = count;
     for (const group of this.groups) group.advance(end);
-    for (const plans of this.plans) plans.fill(this.seen, count);
+    for (const plans of this.plans) plans.fill(this.seen, count, origin);
   }
 
   collected(): void {
     this.seen += this.pending;
     this.pending = 0;
+    this.read = this.plans.reduce((most, plans) => Math.max(most, plans.readTokens), 0);
   }
 
   /** Drops what a step that failed has left. */
@@ -188,6 +194,14 @@ export class KvCache {
     this.pending = 0;
   }
 
+  /** Makes the bounds of pages that were filled from outside. No step may be running. */
+  restoreBounds(): void {
+    for (const { parts } of this.layers.values()) {
+      const bounded = parts.flatMap((part) => part.bounded(this.seen));
+      if (bounded.length > 0) this.backend.bound(bounded);
+    }
+  }
+
   /** Holds what another cache of the same kind has read, between two steps. @throws MemoryError; then dispose of this one */
   fork(other: KvCache): void {
     other.settle();
@@ -195,6 +209,7 @@ export class KvCache {
       group.fork(other.groups[index], other.seen);
     });
     this.seen = other.seen;
+    this.read = other.read;
     this.pending = 0;
   }
 
@@ -202,6 +217,7 @@ export class KvCache {
   clear(): void {
     for (const group of this.groups) group.truncate(0);
     this.seen = 0;
+    this.read = 0;
     this.pending = 0;
   }
 

@@ -101,15 +101,19 @@ export interface StepStates {
   cross(layer: number): Pick<WholeAttentionState, "attend">;
 }
 
+/** Where the tokens of a step come from: a text that was given, whose rows read all that they see, or the model itself. */
+export type Origin = "given" | "written";
+
 /** All that one sequence remembers, advanced together. */
 export interface SequenceState extends CarriedStates {
   /** Most of `wanted` next tokens that one step may take. */
   stepLimit(wanted: number): number;
   /**
    * Announces a step of `count` tokens: frees what they cannot see, makes room, works out what they see.
+   * @param origin default: they were given
    * @throws ContextFullError, MemoryError; then nothing has changed
    */
-  begin(count: number): void;
+  begin(count: number, origin?: Origin): void;
   /** The step's results were collected and are good: its tokens count as read. Else the next `begin` undoes the step. */
   collected(): void;
 }

@@ -1,4 +1,5 @@
 /** The registry of options that policies may take, `name=value`: adding one is adding an entry here. */
+import { pageReading } from "./page-reading.js";
 import { oneOf, type ValueForm, wholeNumber } from "./policy-values.js";
 
 interface PolicyOption<V> {
@@ -18,6 +19,14 @@ export const POLICY_OPTIONS = {
   seed: {
     value: wholeNumber(0),
     help: "seed=N            with bigbird: other blocks are drawn (default 0)",
+  },
+  read: {
+    value: pageReading,
+    help: "read=quest:N      with full, duo or recent: keep all of it, but read only N tokens of it for each that is written",
+  },
+  dense: {
+    value: wholeNumber(0),
+    help: "dense=L           with read: the first L layers read everything (default 2)",
   },
 } satisfies Readonly<Record<string, PolicyOption<unknown>>>;
 

@@ -5,6 +5,7 @@
  */
 import type { ModelGates } from "./gates/index.js";
 import { type HeadSets, oneHeadSet, type Retention } from "./head-sets.js";
+import type { PageReading } from "./page-reading.js";
 import type { OptionName, PolicyOptions } from "./policy-options.js";
 import type { ItemValues, ValueForm } from "./policy-values.js";
 
@@ -23,6 +24,8 @@ export interface PolicyFacts {
   readonly wholePrompts?: true;
   /** The gates that say which heads keep what; the digest is absent while the policy is for no model. */
   readonly gates?: { readonly name: string; readonly digest: string | undefined };
+  /** How much of what is kept heads read where the model writes; absent: all. */
+  readonly reading?: PageReading;
 }
 
 export interface ContextPolicy extends PolicyFacts, HeadSets {

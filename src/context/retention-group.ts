@@ -7,7 +7,9 @@ import { InternalError } from "../util/errors.js";
 import { clipBelow, newest, overlaps, type Range, totalLength } from "../util/ranges.js";
 import type { Retention } from "./head-sets.js";
 import { HeldPages } from "./held-pages.js";
+import { PageBounds } from "./page-bounds.js";
 import type { PagePools } from "./page-pools.js";
+import type { PageReading } from "./page-reading.js";
 
 /** Text pages [first, first + count). */
 export interface PageRun {
@@ -23,12 +25,17 @@ export interface GroupKind {
   readonly window: number | undefined;
   /** One of the layers, all of which lie in one place. */
   readonly layer: number;
+  /** How some of the members choose what they read, and how many they are; undefined: all read everything. */
+  readonly choice: { readonly reading: PageReading; readonly members: number } | undefined;
 }
 
 export class RetentionGroup {
   readonly store: KvStore;
   readonly retention: Retention;
   readonly window: number | undefined;
+  readonly reading: PageReading | undefined;
+  /** Of the members that choose what they read. */
+  readonly bounds: PageBounds | undefined;
   private readonly pages: HeldPages;
   /** Text page (position / P) of each table entry, ascending. */
   private readonly textPages: number[] = [];
@@ -38,7 +45,10 @@ export class RetentionGroup {
   private readonly dead: number[] = [];
 
   constructor(pools: PagePools, kind: GroupKind) {
-    this.pages = new HeldPages(pools, kind.layout, kind.layer);
+    const { layout, layer, choice } = kind;
+    this.pages = new HeldPages(pools, layout, layer);
+    this.reading = choice?.reading;
+    this.bounds = choice && new PageBounds(pools, { ...layout, members: choice.members }, layer);
     this.store = this.pages.store;
     this.retention = kind.retention;
     this.window = kind.window;
@@ -49,7 +59,7 @@ export class RetentionGroup {
   }
 
   get bytes(): number {
-    return this.pages.bytes;
+    return this.pages.bytes + (this.bounds?.bytes ?? 0);
   }
 
   /** Ranges that the query at position t sees here, but for heads that see less than what is kept. */
@@ -126,6 +136,7 @@ export class RetentionGroup {
       }
     }
     this.nextPage = Math.ceil(seen / PAGE_TOKENS);
+    if (!existing) this.bounds?.hold(this.textPages);
   }
 
   /**
@@ -141,6 +152,7 @@ export class RetentionGroup {
       this.store.retain(page);
       return page;
     });
+    if (other.bounds) this.bounds?.fork(other.bounds, Math.floor(seen / PAGE_TOKENS));
   }
 
   /**
@@ -149,13 +161,16 @@ export class RetentionGroup {
    */
   prepare(next: number, end: number): void {
     const freed = this.findDead(next);
-    this.pages.prepare(this.missingPages(end), freed);
+    const missing = this.missingPages(end);
+    this.pages.prepare(missing, freed);
+    this.bounds?.prepare(this.nextPage, this.nextPage + missing, this.dead.length > 0 ? this.surviving() : undefined);
   }
 
   /** Undoes `prepare`. */
   cancel(): void {
     this.dead.length = 0;
     this.pages.cancel();
+    this.bounds?.cancel();
   }
 
   /** Gives back and adds what was prepared. Cannot fail. */
@@ -166,6 +181,14 @@ export class RetentionGroup {
       this.pages.add();
       this.textPages.push(this.nextPage++);
     }
+    this.bounds?.advance();
+  }
+
+  /** The text pages that stay once what is dead was dropped. */
+  private surviving(): number[] {
+    const { dead } = this;
+    const drops = (entry: number) => dead.some((start, i) => i % 2 === 0 && start <= entry && entry < dead[i + 1]);
+    return this.textPages.filter((_, entry) => !drops(entry));
   }
 
   private missingPages(end: number): number {
@@ -208,6 +231,7 @@ export class RetentionGroup {
     while (start > 0 && this.textPages[start - 1] >= keep) start--;
     this.drop(start, this.textPages.length - start);
     this.nextPage = keep;
+    this.bounds?.truncate(keep);
   }
 
   private drop(start: number, count: number): void {
@@ -232,6 +256,12 @@ export class RetentionGroup {
     return low * PAGE_TOKENS + (position % PAGE_TOKENS);
   }
 
+  /** Where the bounds of the page of a text position are; its page is held, and so are bounds. */
+  boundsPlace(position: number): number {
+    if (!this.bounds) throw new InternalError("The pages of these heads have no bounds.");
+    return this.bounds.placeOf(Math.floor(position / PAGE_TOKENS));
+  }
+
   /** The position of the token in a slot. */
   positionOf(slot: number): number {
     return this.textPages[Math.floor(slot / PAGE_TOKENS)] * PAGE_TOKENS + (slot % PAGE_TOKENS);
@@ -239,6 +269,7 @@ export class RetentionGroup {
 
   dispose(): void {
     this.pages.dispose();
+    this.bounds?.dispose();
     this.textPages.length = 0;
   }
 }

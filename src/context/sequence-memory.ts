@@ -11,6 +11,7 @@ import type { LayerCache } from "./layer-cache.js";
 import type {
   AttentionShape,
   MixerShapes,
+  Origin,
   RecurrentTensor,
   SequenceState,
   WholeAttentionState,
@@ -71,8 +72,8 @@ export class SequenceMemory implements SequenceState {
     this.cache.admit(count, given);
   }
 
-  begin(count: number): void {
-    this.cache.begin(count);
+  begin(count: number, origin?: Origin): void {
+    this.cache.begin(count, origin);
     this.source.begin();
   }
 

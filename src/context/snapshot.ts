@@ -67,6 +67,7 @@ export function readMemory(memory: SequenceMemory, { seen, source, groups }: Mem
   memory.cache.hold(seen, groups);
   memory.holdSource(source);
   for (const pages of memory.cache.groups) readPages(pages, tap);
+  memory.cache.restoreBounds();
   for (const state of seen > 0 ? memory.states.current : []) {
     // Copied: a Float32Array may begin at multiples of four only.
     state.write(new Float32Array(tap.take(4 * state.rows * state.cols).slice().buffer));

@@ -10,8 +10,11 @@
  * of heads whose distances count in the cache has queries of its own for earlier ranges; those of all others stand where their
  * rows do, so they share them.
  */
-import type { Range } from "../util/ranges.js";
+import { PAGE_TOKENS } from "../tensor/kv.js";
+import { type Range, totalLength } from "../util/ranges.js";
 import type { Retention } from "./head-sets.js";
+import type { Origin } from "./mixer-state.js";
+import { choosePages, type PageChoice } from "./page-choice.js";
 import type { RetentionGroup } from "./retention-group.js";
 
 export class StepPlan {
@@ -29,6 +32,10 @@ export class StepPlan {
   spans = new Int32Array(0);
   /** i32 [T, R]: the slot in which a key of the range would be at distance 0. */
   places = new Int32Array(0);
+  /** What of these pages its row reads; undefined: all that it sees. Its spans follow those of the rows, in slots of the lists. */
+  choice: PageChoice | undefined;
+  /** Tokens that the last row reads: of a set whose heads choose in some layers, in those. */
+  readTokens = 0;
   /** Most ranges of any row. A row with fewer lacks the earliest: its last range, which ends at the query, is always query 0. */
   own = 0;
   /** Queries of the sets before this one, beside query 0. */
@@ -56,7 +63,7 @@ export class StepPlan {
   }
 
   /** Fills the plan for the rows at positions [start, start + count). Buffers grow and stay. */
-  fill(start: number, count: number, before: number): void {
+  fill(start: number, count: number, { origin, before }: { readonly origin: Origin; readonly before: number }): void {
     const { group, retention, rows } = this;
     this.start = start;
     this.count = count;
@@ -70,13 +77,50 @@ export class StepPlan {
       this.own = Math.max(this.own, rows[row].length);
     }
     this.ranges = this.own === 1 ? 1 : before + this.own;
+    const visible = group.cut(rows[count - 1], this.lastRow);
+    const { reading } = group;
+    this.choice = reading && count === 1 && origin === "written" ? choosePages(visible, reading) : undefined;
     this.grow(count);
     for (let row = 0; row < count; row++) this.fillRow(start + row, row);
     rows.length = 0;
+    this.readTokens = this.choice ? this.fillLists(this.choice) : totalLength(visible);
+  }
+
+  /** Pairs of spans: those of the rows, and where its row chooses those of the lists. */
+  get pairs(): number {
+    return (this.count + (this.choice ? 1 : 0)) * this.ranges;
+  }
+
+  /** Where the spans of the lists begin in those of the step. */
+  get listOffset(): number {
+    return this.offset + this.ranges;
+  }
+
+  /**
+   * The spans of the only row, in slots of the lists: the pages of earlier ranges as they are, one after the other, then those
+   * that are chosen of the newest, of which the last is the row's own. Returns their tokens. Distances are those of the table.
+   */
+  private fillLists({ pages }: PageChoice): number {
+    const { spans, places, ranges } = this;
+    let entries = 0;
+    let tokens = 0;
+    for (let range = 0; range < ranges; range++) {
+      const [start, end] = [spans[range * 2], spans[range * 2 + 1]];
+      const at = ranges + range;
+      places[at] = places[range];
+      if (start === end) continue;
+      const first = range < ranges - 1 ? start % PAGE_TOKENS : 0;
+      const length = range < ranges - 1 ? end - start : (pages - 1) * PAGE_TOKENS + ((end - 1) % PAGE_TOKENS) + 1;
+      spans[at * 2] = entries * PAGE_TOKENS + first;
+      spans[at * 2 + 1] = spans[at * 2] + length;
+      entries += Math.ceil((first + length) / PAGE_TOKENS);
+      tokens += length;
+    }
+    return tokens;
   }
 
   private grow(count: number): void {
-    const pairs = count * this.ranges;
+    const { pairs } = this;
     if (this.spans.length < pairs * 2) this.spans = new Int32Array(pairs * 2);
     if (this.places.length < pairs) this.places = new Int32Array(pairs);
     if (this.positions.length < count * this.own) this.positions = new Float64Array(count * this.own);
@@ -158,16 +202,21 @@ export class LayerPlans {
 
   constructor(readonly plans: readonly StepPlan[]) {}
 
-  fill(start: number, count: number): void {
+  /** Of the set that reads most. */
+  get readTokens(): number {
+    return this.plans.reduce((most, plan) => Math.max(most, plan.readTokens), 0);
+  }
+
+  fill(start: number, count: number, origin: Origin): void {
     this.queries = 1;
     for (const plan of this.plans) {
       if (!plan.stands) continue;
-      plan.fill(start, count, 0);
+      plan.fill(start, count, { origin, before: 0 });
       this.queries = Math.max(this.queries, plan.own);
     }
     for (const plan of this.plans) {
       if (plan.stands) continue;
-      plan.fill(start, count, this.queries - 1);
+      plan.fill(start, count, { origin, before: this.queries - 1 });
       this.queries += plan.own - 1;
     }
   }

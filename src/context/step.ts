@@ -109,7 +109,7 @@ class StepInputs {
   private place(plan: StepPlan, first: number): void {
     plan.first = first;
     plan.offset = this.pairs;
-    this.pairs += plan.count * plan.ranges;
+    this.pairs += plan.pairs;
     this.plans.push(plan);
   }
 
@@ -129,7 +129,7 @@ class StepInputs {
     if (this.plans.length === 1) return numbersOf(this.plans[0]).subarray(0, size);
     if (this.whole.length < size) this.whole = new Int32Array(size);
     for (const plan of this.plans) {
-      this.whole.set(numbersOf(plan).subarray(0, plan.count * plan.ranges * width), plan.offset * width);
+      this.whole.set(numbersOf(plan).subarray(0, plan.pairs * width), plan.offset * width);
     }
     return this.whole.subarray(0, size);
   }
@@ -207,7 +207,17 @@ class StepLayer implements AttentionState {
       queries[count - 1 - query] = angles ? ops.rotate(call.q, shape.keyWidth, angles) : unmoved;
     }
     if (queries.length > count) queries.length = count;
-    ops.attention(this.attentionCall(call, queries, this.cuts ? parts.flatMap((part) => part.runs()) : parts));
+    const attention = this.attentionCall(call, queries, parts);
+    ops.attention({ ...attention, parts: this.select(ops, attention) });
+  }
+
+  /** The parts, of which those that choose what they read have chosen. */
+  private select(ops: Backend, { parts: _, ...call }: AttentionCall): AttentionCall["parts"] {
+    const { parts } = this;
+    if (!parts.some((part) => part.chooses)) return this.cuts ? parts.flatMap((part) => part.runs()) : parts;
+    const selected = ops.select({ ...call, parts: parts.flatMap(({ selecting }) => selecting ?? []) });
+    let next = 0;
+    return parts.flatMap((part) => (part.chooses ? part.reading(selected[next++]) : part.runs()));
   }
 
   /** The parts of all sequences. */

@@ -117,6 +117,8 @@ export interface ModelInfo {
    * others with those for short ones. Null: the model has no LongRoPE.
    */
   readonly longRopeContext: number | null;
+  /** Dynamic NTK: the rotations of all keys change with the length of the text. */
+  readonly dynamicRope: boolean;
   readonly dtypes: Readonly<Partial<Record<DType, number>>>;
   readonly backend: "wasm" | "reference";
   readonly threads: number;
@@ -289,6 +291,11 @@ export interface Usage {
   readonly kept: number;
   /** seen - kept: no later token can see them. */
   readonly evicted: number;
+  /**
+   * Tokens that the newest one read of those that are held, itself included: of the heads that read most. Under `read=quest:N` of
+   * the layers that choose what they read; those that `dense=` names read all. 0 before anything was read.
+   */
+  readonly read: number;
   /** How many of the newest tokens can be recalled, by the heads that keep most; null = all that was seen. */
   readonly horizon: number | null;
   /** First tokens that are kept for ever (sinks), where the model's own window lets them be seen. */

@@ -171,6 +171,8 @@ interface RunOptions {
   readonly policy: string;
   readonly chunk: number;
   readonly kv?: KvType;
+  /** Whose tokens count as written by the model, from this one on. */
+  readonly written?: number;
   /** Of the matrices. */
   readonly dtype?: DType;
 }
@@ -185,8 +187,10 @@ async function logitsOf(ops: WasmBackend, model: RandomModel, ids: Int32Array, o
   const runner = new StepRunner(ops, decoder);
   const all: number[] = [];
   for (let at = 0; at < ids.length; ) {
-    const count = memory.stepLimit(Math.min(options.chunk, ids.length - at));
-    await runner.run(memory, ids.subarray(at, at + count), "all", (logits) => all.push(...logits));
+    const { written = ids.length } = options;
+    const count = at < written ? memory.stepLimit(Math.min(options.chunk, written - at)) : 1;
+    const use = (logits: Float32Array) => all.push(...logits);
+    await runner.run(memory, ids.subarray(at, at + count), "all", use, at < written ? "given" : "written");
     at += count;
   }
   memory.dispose();
@@ -202,6 +206,8 @@ describe.each([1, 2])("a model in several memories, %i threads", (threads) => {
     ["streaming", { policy: "sinks:3,recent:20", chunk: 7 }],
     ["streaming, token by token, q8", { policy: "sinks:3,recent:20", chunk: 1, kv: "q8" }],
     ["in steps of eviction", { policy: "sinks:3,recent:20,evict=5", chunk: 13 }],
+    ["reading a choice", { policy: "full,read=quest:32,dense=1", chunk: 13, written: 40 }],
+    ["streaming and reading a choice", { policy: "sinks:4,recent:70,read=quest:48,dense=0", chunk: 9, written: 10 }],
   ])("gives the same bits: %s", async (_, options) => {
     const model = randomModel(LAYERED, 1);
     const ids = randomIds(90, LAYERED.vocabulary, 2);

@@ -8,6 +8,7 @@ const USAGE: Usage = {
   seen: 0,
   kept: 0,
   evicted: 0,
+  read: 0,
   horizon: null,
   sinks: 0,
   cacheBytes: 0,

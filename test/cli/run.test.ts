@@ -357,6 +357,7 @@ describe("sluice run", () => {
       seen: 24,
       kept: 24,
       evicted: 0,
+      read: 24,
       horizon: null,
       sinks: 0,
       cacheBytes: 10,

@@ -323,3 +323,51 @@ describe("more tokens at once than the model was trained for", () => {
     expect(two).toContain("1 token is held, 1 more was");
   });
 });
+
+describe("reading a choice", () => {
+  const context = "full,read=quest:32,dense=0";
+  const read = { position: 5, text: context };
+
+  it("is refused where there is nothing to choose from, or keys do not stay as they are", async () => {
+    const mamba = await loaded("mamba");
+    expect(() => mamba.session({ context })).toThrow(
+      expect.objectContaining({ code: "bad_policy", details: { ...read, architecture: "mamba" } }),
+    );
+    const llama = familyNamed("llama");
+    const scaling = { "rope.scaling.type": "dynamic", "rope.scaling.factor": 2 };
+    const dynamic = await loaded({ ...llama, keys: { ...llama.keys, ...scaling } });
+    expect(dynamic.info.dynamicRope).toBe(true);
+    expect(() => dynamic.session({ context })).toThrow(/dynamic NTK.*Leave read=quest:32 out/);
+    expect(() => dynamic.session({ context: "full" })).not.toThrow();
+  });
+
+  it.each(["llama", "gemma2", "gpt-oss", "bloom", "mpt", "jamba", "gpt2", "sluice, alibi with sinks"])(
+    "%s reads as much as it was given while it writes and scores, and all of a prompt",
+    async (family) => {
+      const model = await loaded(family, "wasm");
+      expect(model.info.dynamicRope).toBe(false);
+      const session = model.session({ context, chunk: 16 });
+      await write(session, ids(40), 1);
+      expect(session.usage).toMatchObject({ seen: 40, kept: 40, read: 40 });
+      await write(session, [], 6);
+      const { seen, read: readNow } = session.usage;
+      expect(seen).toBe(46);
+      expect(readNow).toBe(16 + 14);
+      const saved = await session.save();
+      expect((await model.restore(saved)).usage.read).toBe(readNow);
+      for await (const { usage } of session.score(ids(3), { every: 1 }))
+        expect(usage.read).toBe(16 + ((usage.seen - 1) % 16) + 1);
+      await session.reset();
+      expect(session.usage.read).toBe(0);
+    },
+  );
+
+  it("goes on alike in one run and in several, and scores alike one by one", async () => {
+    const model = await loaded("llama", "wasm");
+    const [one, several] = [model.session({ context }), model.session({ context })];
+    const whole = (await write(one, ids(40), 12)).map(({ id }) => id);
+    const pieces: (number | undefined)[] = [];
+    for (let i = 0; i < 4; i++) pieces.push(...(await write(several, i === 0 ? ids(40) : [], 3)).map(({ id }) => id));
+    expect(pieces).toEqual(whole);
+  });
+});

@@ -34,7 +34,15 @@ const calls: fc.Arbitrary<Call> = fc.record({
     frequencyPenalty: fc.constantFrom(0, 0.5),
   }),
 });
-const CONTEXTS = ["auto", "full", "recent:20", "sinks:4,recent:30", "sinks:2,recent:40,evict=20", "recompute:24"];
+const CONTEXTS = [
+  "auto",
+  "full",
+  "recent:20",
+  "sinks:4,recent:30",
+  "sinks:2,recent:40,evict=20",
+  "recompute:24",
+  "full,read=quest:32,dense=1",
+];
 
 /** Without what is measured. */
 function plain({ prefillTokensPerSecond: _, decodeTokensPerSecond: __, ...usage }: Usage): Partial<Usage> {

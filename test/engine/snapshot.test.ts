@@ -39,6 +39,7 @@ const OPTIONS: readonly SessionOptions[] = [
   { context: "recent:1", kv: "f16" },
   { context: "sinks:20,recent:17,distance=text", kv: "q8" },
   { context: "recompute:16", kv: "f32", chunk: 6 },
+  { context: "full,read=quest:32,dense=0", kv: "q8/f16", chunk: 11 },
 ];
 
 describe.each(["reference", "wasm"] as const)("a session on %s", (backend) => {

@@ -1,4 +1,5 @@
 /** One step of several sequences, for properties that hold whatever else is in a step. */
+import type { Origin } from "../../src/context/mixer-state.js";
 import type { SequenceMemory } from "../../src/context/sequence-memory.js";
 import { Step } from "../../src/context/step.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
@@ -7,6 +8,7 @@ import { FEW_ROWS } from "../../src/tensor/backend.js";
 export interface Member {
   readonly memory: SequenceMemory;
   readonly ids: Int32Array;
+  readonly origin?: Origin;
 }
 
 /** Logits of every row of each member, in the members' order. Those that read few rows come first in the step. */
@@ -27,7 +29,7 @@ export async function batchStep(
     return { start, count: ids.length, state: memory };
   });
   backend.beginStep([{ rows, few }]);
-  for (const { memory, ids } of ordered) memory.begin(ids.length);
+  for (const { memory, ids, origin } of ordered) memory.begin(ids.length, origin);
   const states = new Step(backend, decoder.shapes);
   states.begin(segments);
   const ids = backend.input(Int32Array.from(ordered.flatMap((member) => [...member.ids])));

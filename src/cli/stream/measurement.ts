@@ -48,6 +48,8 @@ export interface PolicyResult {
   /** The most that the cache held at the end of any part. */
   readonly cacheBytes: number;
   readonly kept: number;
+  /** Of those kept, by the last token. */
+  readonly read: number;
   readonly evicted: number;
   readonly horizon: number | null;
   readonly sinks: number;
@@ -151,6 +153,7 @@ export class Measurement {
       elapsedMs: this.readingMs,
       cacheBytes: this.parts.reduce((most, part) => Math.max(most, part.usage.cacheBytes), usage?.cacheBytes ?? 0),
       kept: usage?.kept ?? 0,
+      read: usage?.read ?? 0,
       evicted: usage?.evicted ?? 0,
       horizon: usage?.horizon ?? null,
       sinks: usage?.sinks ?? 0,

@@ -56,7 +56,9 @@ function resultCells(result: PolicyResult): string[] {
     formatSignificant(result.msPerTokenEnd),
     formatDuration(result.elapsedMs),
     formatBytes(result.cacheBytes),
-    formatCount(result.kept),
+    result.read > 0 && result.read < result.kept
+      ? `${formatCount(result.kept)}, read ${formatCount(result.read)}`
+      : formatCount(result.kept),
     result.horizon === null ? "all" : formatCount(result.horizon),
   ];
 }

@@ -9,6 +9,7 @@ import { type HeadSet, headsBetween } from "../head-sets.js";
 import type { ContextPolicy, PolicyDefinition, PolicyGiven } from "../policy.js";
 import { type ValueForm, wholeNumber, wrongValue } from "../policy-values.js";
 import { EVERYTHING } from "./full.js";
+import { withReading } from "./reading.js";
 import { windowRetention } from "./window.js";
 
 const SINKS = 64;
@@ -40,21 +41,22 @@ export const duo: PolicyDefinition = {
     { name: "sinks", value: wholeNumber(0), absent: SINKS },
     { name: "recent", value: wholeNumber(1), absent: RECENT },
   ],
-  options: [],
+  options: ["read", "dense"],
   help: `duo:NAME[@SHARE]  heads with large gates keep everything, the others sinks:${SINKS},recent:${RECENT} or as said (DuoAttention)`,
-  create(values, _, given) {
+  create(values, options, given) {
     const { name, share } = parts(values.word("duo"));
     const [sinks, recent] = [values.number("sinks"), values.number("recent")];
     const gates = gatesOf(name, given);
     const text = `duo:${name}${share === undefined ? "" : `@${share}`},sinks:${sinks},recent:${recent}`;
     const beside = sinks > 0 ? `the first ${formatCount(sinks)} and ` : "";
-    return {
+    const policy = {
       text,
       summary: `keeps everything in heads that retrieve, ${beside}the newest ${formatCount(recent)} in others, by the gates ${name}`,
       recompute: false,
       ...duoSets(gates, { share, sinks, recent }),
       gates: { name, digest: gates?.digest },
     };
+    return withReading(policy, options);
   },
 };
 

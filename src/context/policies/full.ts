@@ -1,6 +1,7 @@
 /** Everything stays visible. Exact; memory and time grow with the text, and reaching the limit is an error. */
 import type { Retention } from "../head-sets.js";
 import { type PolicyDefinition, policyOf } from "../policy.js";
+import { withReading } from "./reading.js";
 
 export const EVERYTHING: Retention = {
   budget: undefined,
@@ -11,7 +12,10 @@ export const EVERYTHING: Retention = {
 
 export const full: PolicyDefinition = {
   items: [{ name: "full" }],
-  options: [],
+  options: ["read", "dense"],
   help: "full              keep everything; reaching the limit is an error",
-  create: () => policyOf(EVERYTHING, { text: "full", summary: "keeps everything", recompute: false }),
+  create(_, options) {
+    const policy = policyOf(EVERYTHING, { text: "full", summary: "keeps everything", recompute: false });
+    return withReading(policy, options);
+  },
 };

@@ -8,6 +8,7 @@ import type { Retention } from "../head-sets.js";
 import { type ContextPolicy, type PolicyDefinition, policyOf } from "../policy.js";
 import type { PolicyOptions } from "../policy-options.js";
 import { wholeNumber, wrongValue } from "../policy-values.js";
+import { withReading } from "./reading.js";
 
 /** First position of the recent part at query position t. */
 function recentStart(t: number, sinks: number, recent: number, evict: number): number {
@@ -44,17 +45,18 @@ function slidingWindow(sinks: number, recent: number, options: PolicyOptions): C
   if (evict > 1) items.push(`evict=${evict}`);
   if (distance === "text") items.push("distance=text");
   const newest = counted(recent, "token");
-  return policyOf(windowRetention(sinks, recent, options), {
+  const policy = policyOf(windowRetention(sinks, recent, options), {
     text: items.filter((item) => item !== "").join(","),
     summary:
       sinks > 0 ? `keeps the first ${formatCount(sinks)} and the newest ${newest}` : `keeps the newest ${newest}`,
     recompute: false,
   });
+  return withReading(policy, options);
 }
 
 export const recent: PolicyDefinition = {
   items: [{ name: "recent", value: wholeNumber(1) }],
-  options: ["evict", "distance"],
+  options: ["evict", "distance", "read", "dense"],
   help: "recent:N          keep the newest N tokens (sliding window)",
   create: (values, options) => slidingWindow(0, values.number("recent"), options),
 };
@@ -64,7 +66,7 @@ export const sinksAndRecent: PolicyDefinition = {
     { name: "sinks", value: wholeNumber(0) },
     { name: "recent", value: wholeNumber(1) },
   ],
-  options: ["evict", "distance"],
+  options: ["evict", "distance", "read", "dense"],
   help: "sinks:S,recent:N  keep the first S and the newest N tokens (StreamingLLM)",
   create: (values, options) => slidingWindow(values.number("sinks"), values.number("recent"), options),
 };

@@ -100,17 +100,20 @@ export class Generation {
     const draws = this.maxTokens > 0;
     if (ids.length === 0) return draws && state.nextLogits ? this.draw(state.nextLogits) : undefined;
     const before = ids.length - prompt.length;
+    // A token that waited and is read alone goes on as it would have before.
+    const origin = prompt.length === 0 ? "written" : "given";
     let drawn: Drawn | undefined;
     for (let done = 0; done < ids.length; ) {
       this.cancel.check();
       const count = state.reader.limit(Math.min(state.settings.chunk, ids.length - done));
       const last = done + count === ids.length;
       const started = performance.now();
-      await state.read(ids.subarray(done, done + count), "last", (logits) => {
+      const use = (logits: Float32Array) => {
         state.prompted(ids.subarray(Math.max(done, before), done + count));
         if (last && draws) drawn = this.draw(logits);
         else state.keepLogits(logits);
-      });
+      };
+      await state.read(ids.subarray(done, done + count), "last", use, origin);
       state.prefillSpeed.add(count, performance.now() - started);
       state.countPrompt(count - (done === 0 ? before : 0));
       done += count;
@@ -138,7 +141,7 @@ export class Generation {
     const { state } = this;
     const started = performance.now();
     state.reader.admit(1, 0);
-    const drawn = await state.read(Int32Array.of(id), "last", (logits) => this.draw(logits));
+    const drawn = await state.read(Int32Array.of(id), "last", (logits) => this.draw(logits), "written");
     state.decodeSpeed.add(1, performance.now() - started);
     await state.breath.take();
     return drawn;

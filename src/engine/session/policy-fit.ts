@@ -16,6 +16,7 @@ export type FitTraits = Pick<
   | "fixedPositions"
   | "trainedContext"
   | "longRopeContext"
+  | "dynamicRope"
   | "notes"
 >;
 
@@ -31,6 +32,9 @@ export function fitTraits(spec: ModelSpec, notes: readonly string[] = []): FitTr
     fixedPositions: positions !== undefined,
     trainedContext: contextLength,
     longRopeContext: longRopeContext(spec),
+    dynamicRope: layers.some(
+      ({ mixer: { body } }) => body.kind === "attention" && body.rope?.scaling.kind === "dynamic",
+    ),
     notes,
   };
 }
@@ -52,6 +56,7 @@ export function fitNotes(settings: SessionSettings, model: FitTraits): string[] 
   checkSource(settings, model);
   checkTable(settings, model);
   checkDistances(settings, model);
+  checkReading(settings, model);
   return [
     ...model.notes,
     ...lengthNotes(settings, model),
@@ -65,7 +70,9 @@ function lengthNotes({ policy, contextLength }: SessionSettings, model: FitTrait
   const { attentionLayers, positions, trainedContext } = model;
   const most = policy.budget ?? contextLength ?? trainedContext;
   if (attentionLayers === 0 || positions !== null || most <= trainedContext) return [];
-  const what = policy.text === "full" ? `full with a contextLength of ${formatCount(most)}` : policy.text;
+  const what = /^full\b/.test(policy.text)
+    ? `${policy.text} with a contextLength of ${formatCount(most)}`
+    : policy.text;
   return [
     `${what} lets the model see ${counted(most, "token")} at once; it was trained for ${formatCount(trainedContext)}, and most ` +
       "models write nonsense beyond that.",
@@ -108,6 +115,23 @@ function partialNotes({ policy }: SessionSettings, model: FitTraits): string[] {
     `${policy.text} applies to the layers with attention, ${attentionLayers} of ${layers}; ` +
       "the others keep a state of constant size.",
   ];
+}
+
+/** Pages are chosen by bounds of their keys, which must be there and stay as they are. */
+function checkReading({ policy }: SessionSettings, { attentionLayers, dynamicRope, architecture }: FitTraits): void {
+  if (!policy.reading || (attentionLayers > 0 && !dynamicRope)) return;
+  const why =
+    attentionLayers === 0
+      ? `${architecture} has no attention, so there are no tokens to choose from`
+      : `the model's positions are scaled by dynamic NTK, which rotates all keys anew for every token, so no bounds of theirs can be kept`;
+  throw new PolicyError(
+    `"${policy.text}" makes no sense here: ${why}. Leave read=quest:${policy.reading.tokens} out.`,
+    {
+      text: policy.text,
+      position: Math.max(0, policy.text.indexOf("read=")),
+      architecture,
+    },
+  );
 }
 
 function checkSource({ source }: SessionSettings, { encoderDecoder, architecture }: FitTraits): void {

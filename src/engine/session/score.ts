@@ -26,6 +26,8 @@ export async function* scoreText(
   admitWhole(state, ids.length);
   const most = Math.min(batch, state.settings.chunk);
   state.admitLogits(Math.min(most, ids.length));
+  // One by one they are read as if the model had written them.
+  const origin = most === 1 ? "written" : "given";
   const { vocabulary } = state.model.info;
   const rowOf = (logits: Float32Array, row: number) => logits.subarray(row * vocabulary, (row + 1) * vocabulary);
   const known = await logitsBefore(state, ids);
@@ -39,14 +41,15 @@ export async function* scoreText(
     const count = at < ids.length ? state.reader.limit(Math.min(most, ids.length - at)) : 0;
     if (count > 0) {
       state.reader.admit(count, ids.length - at);
-      await state.read(ids.subarray(at, at + count), "all", (logits) => {
+      const use = (logits: Float32Array) => {
         for (let row = 0; row < count; row++) {
           if (ahead !== undefined) pending.push(ahead);
           const next = at + row + 1;
           ahead = next < ids.length ? logprobOf(rowOf(logits, row), ids[next]) : undefined;
         }
         state.keepLogits(rowOf(logits, count - 1));
-      });
+      };
+      await state.read(ids.subarray(at, at + count), "all", use, origin);
     }
     at += count;
     state.countPrompt(count);
@@ -90,5 +93,5 @@ async function logitsBefore(state: TextState, ids: Int32Array): Promise<Float32A
   if (ids.length === 0) return undefined;
   if (waiting === undefined) return nextLogits;
   state.reader.admit(1, 0);
-  return state.read(Int32Array.of(waiting), "last", (logits) => state.keepLogits(logits));
+  return state.read(Int32Array.of(waiting), "last", (logits) => state.keepLogits(logits), "written");
 }

@@ -31,7 +31,7 @@ export async function saveSession(state: TextState, conversation: Conversation):
   const history = Int32Array.from(state.history);
   const newest = reader?.newest ?? new Int32Array(0);
   const { architecture, name, fingerprint, backend } = state.model.info;
-  const { promptTokens, generatedTokens } = state.usage;
+  const { promptTokens, generatedTokens, read } = state.usage;
   const { name: gatesName, digest } = state.settings.policy.gates ?? {};
   const header: SnapshotHeader = {
     model: { architecture, name, fingerprint, backend },
@@ -40,6 +40,7 @@ export async function saveSession(state: TextState, conversation: Conversation):
     waiting: state.waiting ?? null,
     promptTokens,
     generatedTokens,
+    read,
     logits: logits.length,
     history: history.length,
     newest: newest.length,
@@ -142,7 +143,7 @@ export function restoreInto(state: TextState, conversation: Conversation, { head
   const newest = known(file.takeInts(header.newest), vocabulary);
   if (text) resume(state.reader, text, newest, file);
   if (file.left > 0) throw new SnapshotError("The saved session is longer than its header says.");
-  state.resume({ waiting: waiting ?? undefined, history, logits, counts: header });
+  state.resume({ waiting: waiting ?? undefined, history, logits, counts: header, read: header.read });
   conversation.resume(messages, chatText ?? undefined);
 }
 

@@ -14,6 +14,8 @@ export interface SnapshotHeader {
   readonly waiting: number | null;
   readonly promptTokens: number;
   readonly generatedTokens: number;
+  /** Tokens that the newest step's last row has read. */
+  readonly read: number;
   /** Numbers that follow the header: the last logits, the newest ids for penalties, ids that are read again. */
   readonly logits: number;
   readonly history: number;
@@ -45,6 +47,8 @@ export function parseHeader(value: unknown): SnapshotHeader {
     waiting: header.orNull("waiting", () => header.count("waiting")),
     promptTokens: header.count("promptTokens"),
     generatedTokens: header.count("generatedTokens"),
+    // Sessions that were saved before it was counted do not have it.
+    read: header.get("read") === undefined ? 0 : header.count("read"),
     logits: header.count("logits"),
     history: header.count("history"),
     newest: header.count("newest"),

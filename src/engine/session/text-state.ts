@@ -3,6 +3,7 @@
  * logits that predict the next one, the newest ids, and what was counted. Generation, scores, conversations and snapshots work
  * on it; nobody else changes it.
  */
+import type { Origin } from "../../context/mixer-state.js";
 import type { SluiceError } from "../../util/errors.js";
 import type { Usage } from "../api.js";
 
@@ -26,6 +27,7 @@ export interface TextMark {
   readonly seen: number;
   readonly waiting: number | undefined;
   readonly pushed: number;
+  readonly newestRead: number;
   readonly counts: TokenCounts;
   readonly decode: SpeedSums;
 }
@@ -42,6 +44,8 @@ export class TextState {
   private logitsBuffer = new Float32Array(0);
   private readonly recent = new RecentIds(SAMPLING_RANGES.penaltyWindow.most);
   private counts = { promptTokens: 0, generatedTokens: 0 };
+  /** Tokens that the newest step's last row has read. */
+  private newestRead = 0;
   /** Why it can no longer be read or written. */
   private ended: (() => SluiceError) | undefined;
 
@@ -105,6 +109,7 @@ export class TextState {
       seen,
       kept,
       evicted: seen - kept,
+      read: this.newestRead,
       horizon: opened?.horizon ?? null,
       sinks: opened?.sinks ?? this.settings.policy.sinks,
       cacheBytes: opened?.cacheBytes ?? 0,
@@ -115,12 +120,18 @@ export class TextState {
     };
   }
 
-  /** Reads ids, with which a token that waited is read; `use` sees the logits of the last or of all, during the call only. */
-  read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R): Promise<R> {
-    return this.reader.read(ids, wanted, (logits) => {
+  /**
+   * Reads ids, with which a token that waited is read; `use` sees the logits of the last or of all, during the call only.
+   * @param origin default: they were given
+   */
+  read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R, origin?: Origin): Promise<R> {
+    const { reader } = this;
+    const used = (logits: Float32Array) => {
       this.waitingId = undefined;
+      this.newestRead = reader.newestRead;
       return use(logits);
-    });
+    };
+    return reader.read(ids, wanted, used, origin);
   }
 
   /** That steps with the logits of so many rows fit. @throws MemoryError with figures */
@@ -172,10 +183,12 @@ export class TextState {
     /** Empty: none. */
     readonly logits: Float32Array;
     readonly counts: TokenCounts;
+    readonly read: number;
   }): void {
     this.prompted(saved.history);
     if (saved.logits.length > 0) this.keepLogits(saved.logits);
     this.waitingId = saved.waiting;
+    this.newestRead = saved.read;
     const { promptTokens, generatedTokens } = saved.counts;
     this.counts = { promptTokens, generatedTokens };
   }
@@ -194,17 +207,19 @@ export class TextState {
       seen: this.seen,
       waiting: this.waitingId,
       pushed: this.recent.pushed,
+      newestRead: this.newestRead,
       counts: { ...this.counts },
       decode: this.decodeSpeed.sums,
     };
   }
 
   /** Takes back what a generation read and drew since then; `canTakeBack` was asked before each token. */
-  takeBack({ seen, waiting, pushed, counts, decode }: TextMark): void {
+  takeBack({ seen, waiting, pushed, newestRead, counts, decode }: TextMark): void {
     if (seen < this.seen) this.opened?.takeBack(seen);
     this.waitingId = waiting;
     this.logits = undefined;
     this.recent.takeBack(pushed);
+    this.newestRead = newestRead;
     this.counts = { ...counts };
     this.decodeSpeed.back(decode);
   }
@@ -215,6 +230,7 @@ export class TextState {
     this.opened?.dispose();
     this.opened = undefined;
     this.model.ledger.release(this);
+    this.newestRead = 0;
     this.logits = undefined;
     this.waitingId = undefined;
   }

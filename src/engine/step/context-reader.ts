@@ -4,6 +4,7 @@
  */
 import type { CacheGroup } from "../../context/cache-groups.js";
 import type { KvCacheOptions } from "../../context/kv-cache.js";
+import type { Origin } from "../../context/mixer-state.js";
 import { SequenceMemory } from "../../context/sequence-memory.js";
 import { InternalError } from "../../util/errors.js";
 import type { StepRunner } from "./step-runner.js";
@@ -18,6 +19,8 @@ export interface ContextReader {
   readonly cacheBytes: number;
   /** What heads that keep the same tokens hold. */
   readonly groups: readonly CacheGroup[];
+  /** Tokens that the newest row has read of those that are held; 0: nothing was read here. */
+  readonly newestRead: number;
   /**
    * Lets the encoder read a source, once, before anything else is read; `check` is called now and then.
    * @throws MemoryError, NumericError, and what `check` throws; then no source is held
@@ -30,8 +33,11 @@ export interface ContextReader {
    * @throws ContextFullError when `count` more tokens cannot be held
    */
   admit(count: number, given?: number): void;
-  /** Reads ids; `use` sees the logits of the last or of all, [n, V], valid during the call only. */
-  read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R): Promise<R>;
+  /**
+   * Reads ids; `use` sees the logits of the last or of all, [n, V], valid during the call only.
+   * @param origin default: they were given
+   */
+  read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R, origin?: Origin): Promise<R>;
   /** Where it keeps things. */
   readonly memory: SequenceMemory;
   /** The tokens that are read again for every token; empty where a cache is kept. */
@@ -86,6 +92,9 @@ class CacheReader implements ContextReader {
   get groups(): readonly CacheGroup[] {
     return this.memory.cache.usedGroups;
   }
+  get newestRead(): number {
+    return this.memory.cache.read;
+  }
 
   encode(ids: Int32Array, check: () => void): Promise<void> {
     return this.runner.encode(this.memory, ids, check);
@@ -99,8 +108,8 @@ class CacheReader implements ContextReader {
     this.memory.admit(count, given);
   }
 
-  read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R): Promise<R> {
-    return this.runner.run(this.memory, ids, wanted, use);
+  read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R, origin?: Origin): Promise<R> {
+    return this.runner.run(this.memory, ids, wanted, use, origin);
   }
 
   settle(): void {
@@ -155,6 +164,9 @@ class RecomputeReader implements ContextReader {
 
   get kept(): number {
     return this.newest.length;
+  }
+  get newestRead(): number {
+    return this.memory.cache.read;
   }
   get horizon(): number | null {
     return this.seen > this.newest.length ? this.newest.length : null;

@@ -4,6 +4,7 @@
  * that the next step overwrites, so whoever reads them does so before the next step may begin.
  */
 import { EncoderMemory } from "../../context/encoder-memory.js";
+import type { Origin } from "../../context/mixer-state.js";
 import { segmentStates } from "../../context/segments.js";
 import type { SequenceMemory } from "../../context/sequence-memory.js";
 import { Step } from "../../context/step.js";
@@ -35,8 +36,14 @@ export class StepRunner {
    * it returns. When the step fails, the state is as before. @throws NumericError for logits that are not finite, and for
    * keys and values that do not fit into the cache
    */
-  async run<R>(state: SequenceMemory, ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R): Promise<R> {
-    const [outcome] = await this.step([{ state, ids, wanted, use }]);
+  async run<R>(
+    state: SequenceMemory,
+    ids: Int32Array,
+    wanted: Wanted,
+    use: (logits: Float32Array) => R,
+    origin?: Origin,
+  ): Promise<R> {
+    const [outcome] = await this.step([{ state, ids, wanted, use, origin }]);
     if (outcome.status === "rejected") throw outcome.reason;
     return outcome.value;
   }
@@ -103,7 +110,7 @@ export class StepRunner {
       for (const want of open) {
         try {
           if (want.cancel?.aborted) throw new CancelledError();
-          want.state.begin(want.ids.length);
+          want.state.begin(want.ids.length, want.origin);
         } catch (error) {
           outcomes.set(want, failed(error));
         }

@@ -1,4 +1,5 @@
 /** What one sequence wants of a step, and how the rows of several lie in it: those that read few first. */
+import type { Origin } from "../../context/mixer-state.js";
 import type { SequenceMemory } from "../../context/sequence-memory.js";
 import { FEW_ROWS, type RowSplit } from "../../tensor/backend.js";
 
@@ -12,6 +13,8 @@ export interface Want<R> {
   readonly wanted: Wanted;
   /** Sees the logits of the last or of all rows, [n, V], valid during the call only. */
   readonly use: (logits: Float32Array) => R;
+  /** Default: they were given. */
+  readonly origin?: Origin | undefined;
   /** Looked at before the step begins. */
   readonly cancel?: { readonly aborted: boolean } | undefined;
 }

@@ -276,6 +276,7 @@ const UNUSED: Usage = {
   seen: 0,
   kept: 0,
   evicted: 0,
+  read: 0,
   horizon: null,
   sinks: 0,
   cacheBytes: 0,

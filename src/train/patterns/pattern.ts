@@ -40,6 +40,9 @@ function policyPattern(text: string): AttentionPattern {
   if (policy.wholePrompts) {
     throw new ArgumentError(`"${text}" is a way to run a model; to train one that sees all of a sample write "full".`);
   }
+  if (policy.reading) {
+    throw new ArgumentError(`"${text}": while a model learns, it reads all that it sees; leave read= and dense= out.`);
+  }
   if (/distance\s*=/.test(text)) {
     throw new ArgumentError(`"${text}": while a model learns, distances count as in the text; leave distance= out.`);
   }
