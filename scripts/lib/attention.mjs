@@ -6,7 +6,7 @@ import { attentionMass } from "../../dist/eval/index.js";
 import { markdownTable } from "./streaming.mjs";
 
 /** `count` stretches of `window` tokens, spread evenly over the text, each behind the start token where there is one. */
-function stretches({ tokenizer }, path, window, count) {
+export function stretches({ tokenizer }, path, window, count) {
   const ids = tokenizer.encode(readFileSync(path, "utf8"), { addSpecial: false, parseSpecial: false });
   const start = tokenizer.addsBos && tokenizer.bosId !== undefined ? [tokenizer.bosId] : [];
   const own = window - start.length;

@@ -2,25 +2,31 @@
  * A backend whose operations someone sees: it passes each call on to another one, which is left as it is, so that who else
  * uses that one is not seen.
  */
-import type { AppendCall, AttentionCall, Backend, ScopeBody } from "../tensor/backend.js";
+import type { AppendCall, AttentionCall, Backend, ScopeBody, SelectCall, SelectedPages } from "../tensor/backend.js";
 import type { Tensor } from "../tensor/tensor.js";
 
 /** Is told of a call before it is computed, and of a step when it has begun. */
 export interface Observer {
-  attention(call: AttentionCall): void;
+  attention?(call: AttentionCall): void;
   append?(call: AppendCall): void;
   begun?(): void;
+  /** Is told which pages were chosen, and says which are read. */
+  select?(call: SelectCall, chosen: readonly SelectedPages[]): readonly SelectedPages[];
 }
 
 export function observedBackend(backend: Backend, observer: Observer): Backend {
-  const own: Pick<Backend, "attention" | "append" | "beginStep" | "scope"> = {
+  const own: Pick<Backend, "attention" | "append" | "select" | "beginStep" | "scope"> = {
     attention(call) {
-      observer.attention(call);
+      observer.attention?.(call);
       backend.attention(call);
     },
     append(call) {
       observer.append?.(call);
       backend.append(call);
+    },
+    select(call) {
+      const chosen = backend.select(call);
+      return observer.select?.(call, chosen) ?? chosen;
     },
     beginStep(splits) {
       backend.beginStep(splits);

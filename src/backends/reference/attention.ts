@@ -133,7 +133,7 @@ export interface AttentionWeights {
  * @param index of the KV head within the slice, whose query head `head` is
  */
 export function attentionWeights(
-  call: AttentionCall,
+  call: Omit<AttentionCall, "out" | "parts">,
   { slice, first, ranges, spans: firstSpan, selection }: AttentionPart,
   row: number,
   index: number,
