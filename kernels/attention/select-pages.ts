@@ -7,8 +7,8 @@ import { roundUp } from "./attention-scratch";
 import { exp2Below, FACTORS, LOG2E, softmaxBlock, TOTALS, WORK_BYTES } from "./attention-softmax";
 import { SCORE_STRIDE } from "./attention-tile";
 import {
-  CANDIDATES, CHOSEN, EARLIER, EARLIER_PAGES, ENTRIES, FIRST_PAGE, LANE, LISTS, NEWEST, OLDEST, PART_BYTES, QUAD_PAGES,
-  SCORE_BYTES, SCORES, SPANS,
+  CANDIDATES, CHOSEN, EARLIER, EARLIER_PAGES, ENTRIES, FIRST_PAGE, LANE, LISTS, NEWEST, OLDEST, PART_BYTES, PIECE_QUADS,
+  PIECES, QUAD_PAGES, SCORE_BYTES, SCORES, SPANS,
 } from "./select-record";
 import { SCORE_UNIT, TILE } from "./select-scores";
 import { COUNTER, SCRATCH_BYTES, WIDE_SOFTMAX } from "../abi";
@@ -45,9 +45,10 @@ function listPages(call: usize, part: usize, head: i32, scratch: usize): void {
   const taken = usize(head * (load<i32>(part, EARLIER_PAGES) + load<i32>(part, CHOSEN))) * 4;
   const lists = load<usize>(part, LISTS) + taken;
   const entries = load<usize>(part, ENTRIES) + taken;
+  const weights = scores + usize(load<i32>(part, PIECES) * PIECE_QUADS) * quadBytes;
   const count = listEarlier(part, head, lists, entries);
-  weighPages(call, part, head, scores, quadBytes, scratch);
-  listHeaviest(part, head, scores, quadBytes, scratch + HISTOGRAM, lists + usize(count) * 4, entries + usize(count) * 4);
+  weighPages(call, part, head, scores, quadBytes, weights, scratch);
+  listHeaviest(part, head, weights, scratch + HISTOGRAM, lists + usize(count) * 4, entries + usize(count) * 4);
 }
 
 /** All pages of the ranges before the newest; returns how many. */
@@ -67,8 +68,10 @@ function listEarlier(part: usize, head: i32, lists: usize, entries: usize): i32 
   return i32(count);
 }
 
-/** Leaves the candidates' weights in the first row of each quad: the sums over query heads of their softmax. */
-function weighPages(call: usize, part: usize, head: i32, scores: usize, quadBytes: usize, scratch: usize): void {
+/** The candidates' weights: the sums over query heads of the softmax of their scores. */
+function weighPages(
+  call: usize, part: usize, head: i32, scores: usize, quadBytes: usize, weights: usize, scratch: usize,
+): void {
   const group = load<i32>(call, GROUP);
   const quads = (load<i32>(part, LANE) + load<i32>(part, CANDIDATES) + QUAD_PAGES - 1) / QUAD_PAGES;
   const end = usize(quads) * quadBytes;
@@ -87,7 +90,12 @@ function weighPages(call: usize, part: usize, head: i32, scores: usize, quadByte
       if (wide) call_indirect<void>(WIDE_SOFTMAX, tile + quad, rows, 4, unit, f32(0), state, scratch);
       else softmaxBlock(tile + quad, rows, 4, unit, 0, state, scratch);
     }
-    for (let quad: usize = 0; quad < end; quad += quadBytes) sumRows(scores + quad, tile + quad, g == 0, rows, state + TOTALS);
+    invertTotals(state, rows);
+    let sums = weights;
+    for (let quad: usize = 0; quad < end; quad += quadBytes) {
+      sumRows(sums, tile + quad, g == 0, rows, state + FACTORS);
+      sums += SCORE_STRIDE;
+    }
   }
 }
 
@@ -114,13 +122,17 @@ function openRow(row: usize, bytes: usize, quadBytes: usize, unit: f32, sink: us
   store<f32>(state, 1, FACTORS);
 }
 
-/** Adds a quad's rows, each divided by its total, to `sums` (`first`: they begin). What is no number becomes 0. */
-function sumRows(sums: usize, rows: usize, first: bool, count: i32, totals: usize): void {
+/** Each row's share of its total, in the place of its factor. */
+function invertTotals(state: usize, rows: i32): void {
+  for (const end = state + usize(rows) * 4; state < end; state += 4) store<f32>(state, 1 / load<f32>(state, TOTALS), FACTORS);
+}
+
+/** Adds a quad's rows, each times its share, to `sums` (`first`: they begin). What is no number becomes 0. */
+function sumRows(sums: usize, rows: usize, first: bool, count: i32, shares: usize): void {
   for (let at: usize = 0; at < SCORE_STRIDE; at += 16) {
     let sum = first ? f32x4.splat(0) : v128.load(sums + at);
     for (let row: usize = 0; row < usize(count); row++) {
-      const share = f32x4.splat(f32(1) / load<f32>(totals + row * 4));
-      sum = madd(v128.load(rows + row * SCORE_STRIDE + at), share, sum);
+      sum = madd(v128.load(rows + row * SCORE_STRIDE + at), v128.load32_splat(shares + row * 4), sum);
     }
     v128.store(sums + at, v128.and(sum, f32x4.eq(sum, sum)));
   }
@@ -131,9 +143,7 @@ function sumRows(sums: usize, rows: usize, first: bool, count: i32, totals: usiz
  * so their bits are in their order, and the lightest that is chosen is found digit by digit: what counts for a page is looked
  * at thrice at most, however many are chosen.
  */
-function listHeaviest(
-  part: usize, head: i32, weights: usize, quadBytes: usize, histogram: usize, lists: usize, entries: usize,
-): void {
+function listHeaviest(part: usize, head: i32, weights: usize, histogram: usize, lists: usize, entries: usize): void {
   const lane = load<i32>(part, LANE), count = load<i32>(part, CANDIDATES);
   const oldest = lane + load<i32>(part, OLDEST), newest = lane + count - load<i32>(part, NEWEST);
   let left = load<i32>(part, CHOSEN) - load<i32>(part, OLDEST) - load<i32>(part, NEWEST);
@@ -141,11 +151,11 @@ function listHeaviest(
   // The sign, then digits of 11, 11 and 9 bits.
   for (let shift = 20; left > 0; shift = max(shift - 11, 0)) {
     memory.fill(histogram, 0, usize(DIGITS) * 4);
-    for (let page = oldest; page < newest; page++) {
-      const bits = weightBits(weights, quadBytes, page);
+    for (let at = weights + usize(oldest) * 4; at < weights + usize(newest) * 4; at += 4) {
+      const bits = load<i32>(at);
       if ((bits & known) != least) continue;
-      const at = histogram + usize((bits & ~known) >> shift) * 4;
-      store<i32>(at, load<i32>(at) + 1);
+      const counter = histogram + usize((bits & ~known) >> shift) * 4;
+      store<i32>(counter, load<i32>(counter) + 1);
     }
     let digit = DIGITS - 1;
     for (;; digit--) {
@@ -163,7 +173,7 @@ function listHeaviest(
   const first = load<i32>(part, FIRST_PAGE) - lane;
   for (let page = lane; page < lane + count; page++) {
     if (page >= oldest && page < newest) {
-      const bits = weightBits(weights, quadBytes, page);
+      const bits = load<i32>(weights + usize(page) * 4);
       if (bits < least || (bits == least && left-- <= 0)) continue;
     }
     store<usize>(lists, load<usize>(table + usize(first + page) * 4));
@@ -171,10 +181,4 @@ function listHeaviest(
     lists += 4;
     entries += 4;
   }
-}
-
-// @ts-ignore: decorator
-@inline
-function weightBits(weights: usize, quadBytes: usize, page: i32): i32 {
-  return load<i32>(weights + usize(page >> 6) * quadBytes + usize(page & 63) * 4);
 }

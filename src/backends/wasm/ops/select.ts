@@ -93,7 +93,8 @@ function choose(machine: Machine, given: SelectCall, part: SelectPart, record: n
     },
   );
   const pieces = Math.ceil((lane + candidates.count) / PIECE_PAGES);
-  const scoreBytes = pieces * PIECE_PAGES * Math.ceil(given.group / 4) * 4 * 4;
+  // A row of scores for each query head, in steps of four, and the weights.
+  const scoreBytes = pieces * PIECE_PAGES * (Math.ceil(given.group / 4) * 4 + 1) * 4;
   const { i32 } = machine.space;
   i32[(record + at.FIRST_ITEM) >>> 2] = totals.items;
   i32[(record + at.END_ITEM) >>> 2] = totals.items + heads * pieces;
