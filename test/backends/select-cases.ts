@@ -78,7 +78,7 @@ export function drawRows(shape: Shape, rows: readonly Row[], seed: number) {
     slopes: numbers(random, heads, 0.3).map(Math.abs),
     table: numbers(random, BUCKETS * heads, 2),
     buckets: Int32Array.from({ length: 2 * REACH + 1 }, () => Math.floor(random.double() * BUCKETS)),
-    logits: numbers(random, heads, 3),
+    logits: numbers(random, heads, 30),
   };
 }
 

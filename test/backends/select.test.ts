@@ -71,6 +71,7 @@ const CASES: readonly (readonly [string, Shape, readonly Row[]])[] = [
   ["soft cap", { ...shape, softcap: 3 }, [window, long]],
   ["soft cap, table and sinks", { ...shape, softcap: 5, bias: "table", sinks: true, group: 5 }, [window, sinks]],
   ["learned sinks", { ...shape, sinks: true }, [window, long]],
+  ["ALiBi and sinks", { ...shape, bias: "linear", sinks: true, group: 4 }, [window, long]],
   [
     "all cache types",
     shape,
