@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { FormatError, InternalError, NotFoundError } from "../../src/util/errors.js";
 import { cli } from "./support/fake-io.js";
 
-const VERBS = ["run", "chat", "stream", "demo", "inspect", "tokenize", "pull", "train", "export"];
+const VERBS = ["run", "chat", "stream", "demo", "inspect", "tokenize", "pull", "train", "export", "gates"];
 
 describe("the command line", () => {
   test("--version writes the version", async () => {

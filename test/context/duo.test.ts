@@ -242,3 +242,23 @@ describe.each(["reference", "wasm"] as const)("on %s", (backend) => {
     });
   });
 });
+
+it("LongRoPE goes by the limit of the text, which heads that keep everything end", async () => {
+  const family = FAMILIES.find(({ name }) => name === "phi3 with long rope");
+  if (!family) throw new Error("There is no family with LongRoPE.");
+  const file = randomGguf(family);
+  const model = await loadLocal(file.path, { backend: "reference" });
+  const { backend, decoder } = model.runner;
+  const gates = gatesFor(decoder.shapes.attention, 3);
+  const ids = randomIds(30, VOCABULARY, 5);
+  // The original context has 32 tokens: one more, and all get the factors for long texts.
+  for (const limit of [32, 33]) {
+    const policy = parsePolicy("duo:mixed,sinks:2,recent:13", { gates });
+    const memory = new SequenceMemory(backend, decoder.shapes, { policy, keyType: "f32", valueType: "f32", limit });
+    const got = await model.runner.run(memory, ids, "all", (logits) => rowsOf(logits, 0, ids.length, VOCABULARY));
+    memory.dispose();
+    const literal = literally(gates, "mixed", 2, 13, { contextSize: limit });
+    expect(worst(literalStreaming({ spec: model.spec, values: file.values }, ids, literal), got)).toBeLessThan(1e-5);
+  }
+  await model.dispose();
+});
