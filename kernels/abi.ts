@@ -144,6 +144,9 @@ export const WIDE_SCORE_TWO_ROWS = 20;
 export const WIDE_ADD_TWO_ROWS = 21;
 export const WIDE_SCORE_FOUR_ROWS = 22;
 export const WIDE_ADD_FOUR_ROWS = 23;
+export const WIDE_SCORE_NIBBLES = 28; // pages of 4 bits (attention-nibbles-wide.ts) from here on
+export const WIDE_ADD_NIBBLES = 29;
+export const WIDE_WEIGH_NIBBLES = 30;
 
 // Biases of attention by distance.
 export const BIAS_NONE = 0;
@@ -158,6 +161,7 @@ export const BLOCK_SLOTS = 64;
 export const KV_F32 = 0;
 export const KV_F16 = 1;
 export const KV_Q8 = 2;
+export const KV_Q4 = 3;
 
 // Magnitude of keys that are too large to be bounded (kv/bounds.ts): BOUNDED_RANGE of src/tensor/kv.ts.
 export const BOUNDED_RANGE = 32768;

@@ -1,9 +1,10 @@
 // Queries as a tile wants them: scaled, one after the other; and what scores of such queries lack to be true ones.
-import { KV_F16 } from "../abi";
+import { KV_F16, KV_Q4 } from "../abi";
 import { ADJUSTED, FIRST_TOKEN, GROUP, QUERIES, QUERY_STRIDE, SCALE, WIDTH } from "./attention-record";
 import { CALL, COLUMN, COUNT, FIRST, PART, Q, roundUp } from "./attention-scratch";
 import { LOG2E } from "./attention-softmax";
 import { HALF_UNIT } from "../kv/f16";
+import { hadamard } from "../kv/hadamard";
 import { KEY_TYPE } from "../kv/slice-record";
 
 // Of the 2^112 that keys from half floats lack, the queries carry this part and the softmax the rest: neither overflows.
@@ -48,6 +49,7 @@ export function packQueries(tile: usize, range: i32): void {
   const keyUnit = load<i32>(part, KEY_TYPE) == KV_F16 ? QUERY_UNIT : f32(1);
   const scale = f32x4.splat(load<f32>(call, SCALE) * ((withMaximum(call) ? f32(1) : LOG2E) * keyUnit));
   const queries = load<usize>(load<usize>(part, QUERIES) + usize(range) * 4) + load<usize>(part, FIRST_TOKEN) * stride;
+  const rotates = load<i32>(part, KEY_TYPE) == KV_Q4;
   let out = tile + Q;
   for (let row = first; row < first + rows; row++) {
     const t = row / group;
@@ -60,6 +62,7 @@ export function packQueries(tile: usize, range: i32): void {
       v128.store(out, query);
       out += 16;
     }
+    if (rotates) hadamard(out - usize(width) * 4, width, 1);
     if (v128.any_true(i32x4.eq(most, f32x4.splat(Infinity)))) fillRow(out - usize(width) * 4, width, NaN);
   }
   memory.fill(out, 0, usize((roundUp(rows) - rows) * width) * 4);

@@ -1,9 +1,10 @@
 // How one member (a KV head of a layer) lies in a page of 16 tokens: keys [D][16], whose lanes are tokens, then values
 // [16][Dv], whose lanes are dims. Widths are multiples of 4. Each cache type is a file; this one picks it.
 // src/quant/kv/ has the same sizes, and the definition of what is stored.
-import { KV_F16, KV_F32, MISFIT_NUMBER, MISFIT_RANGE } from "../abi";
+import { KV_F16, KV_F32, KV_Q4, MISFIT_NUMBER, MISFIT_RANGE } from "../abi";
 import * as half from "./f16";
 import * as single from "./f32";
+import * as nibbles from "./q4";
 import * as bytes from "./q8";
 
 const INFINITE: i32 = 0x7f800000;
@@ -11,7 +12,7 @@ const INFINITE: i32 = 0x7f800000;
 /** Bits of f32 from which on a magnitude does not fit. */
 function rangeOf(type: i32): i32 {
   if (type == KV_F32) return single.RANGE;
-  if (type == KV_F16) return half.RANGE;
+  if (type == KV_F16 || type == KV_Q4) return half.RANGE;
   return bytes.RANGE;
 }
 
@@ -31,6 +32,7 @@ export function misfitOf(row: usize, type: i32, width: i32): i32 {
 export function storeKey(keys: usize, type: i32, width: i32, place: i32, row: usize, scratch: usize): void {
   if (type == KV_F32) single.storeKey(keys, width, place, row);
   else if (type == KV_F16) half.storeKey(keys, width, place, row, scratch);
+  else if (type == KV_Q4) nibbles.storeKey(keys, width, place, row, scratch);
   else bytes.storeKey(keys, width, place, row, scratch);
 }
 
@@ -38,13 +40,15 @@ export function storeKey(keys: usize, type: i32, width: i32, place: i32, row: us
 export function storeValue(values: usize, type: i32, width: i32, place: i32, row: usize): void {
   if (type == KV_F32) single.storeValue(values, width, place, row);
   else if (type == KV_F16) half.storeValue(values, width, place, row);
+  else if (type == KV_Q4) nibbles.storeValue(values, width, place, row);
   else bytes.storeValue(values, width, place, row);
 }
 
-/** Reads one token's key as f32. */
+/** Reads one token's key as f32, in its own basis. */
 export function loadKey(keys: usize, type: i32, width: i32, place: i32, out: usize): void {
   if (type == KV_F32) single.loadKey(keys, width, place, out);
   else if (type == KV_F16) half.loadKey(keys, width, place, out);
+  else if (type == KV_Q4) nibbles.loadKey(keys, width, place, out);
   else bytes.loadKey(keys, width, place, out);
 }
 
@@ -52,14 +56,26 @@ export function loadKey(keys: usize, type: i32, width: i32, place: i32, out: usi
 export function copyValue(from: usize, to: usize, type: i32, width: i32, place: i32): void {
   if (type == KV_F32) single.copyValue(from, to, width, place);
   else if (type == KV_F16) half.copyValue(from, to, width, place);
+  else if (type == KV_Q4) nibbles.copyValue(from, to, width, place);
   else bytes.copyValue(from, to, width, place);
 }
 
-/** All 16 keys as f32 [D][16]: the page itself when it is f32, else `out`. Half floats come out divided by HALF_UNIT. */
+/**
+ * All 16 keys as f32 [D][16]: the page itself when it is f32, else `out`. Half floats come out divided by HALF_UNIT, those of 4
+ * bits rotated, as the queries that meet them are (attention-queries.ts).
+ */
 export function keysAsF32(keys: usize, type: i32, width: i32, out: usize): usize {
   if (type == KV_F32) return keys;
   if (type == KV_F16) half.keysAsF32(keys, width, out);
+  else if (type == KV_Q4) nibbles.keysAsF32(keys, width, out);
   else bytes.keysAsF32(keys, width, out);
+  return out;
+}
+
+/** The same in the keys' own basis, which is another one only in 4 bits. */
+export function ownKeysAsF32(keys: usize, type: i32, width: i32, out: usize): usize {
+  if (type != KV_Q4) return keysAsF32(keys, type, width, out);
+  nibbles.ownKeysAsF32(keys, width, out);
   return out;
 }
 
@@ -70,6 +86,7 @@ export function keysAsF32(keys: usize, type: i32, width: i32, out: usize): usize
 export function valuesAsF32(values: usize, type: i32, width: i32, first: i32, last: i32, out: usize): usize {
   if (type == KV_F32) return values;
   if (type == KV_F16) half.valuesAsF32(values, width, first, last, out);
+  else if (type == KV_Q4) nibbles.valuesAsF32(values, width, first, last, out);
   else bytes.valuesAsF32(values, width, first, last, out);
   return out;
 }

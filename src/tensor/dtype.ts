@@ -37,6 +37,6 @@ export function rowBytes(dtype: DType, columns: number): number {
   return (columns / blockSize) * blockBytes;
 }
 
-/** How keys or values of the cache are stored: q8 is 8 bits with one scale for (token, group of at most 32 dims). */
-export const KV_TYPES = ["f32", "f16", "q8"] as const;
+/** How keys or values of the cache are stored: q8 and q4 are 8 and 4 bits with one scale for (token, group of at most 32 dims). */
+export const KV_TYPES = ["f32", "f16", "q8", "q4"] as const;
 export type KvType = (typeof KV_TYPES)[number];

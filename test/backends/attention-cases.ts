@@ -75,15 +75,45 @@ export function toleranceOf({ keyType, layout }: Pick<Case, "keyType" | "layout"
   return keyType === "q8" ? 2e-3 : 2 ** -11;
 }
 
-function rounded(type: KvType, row: Float32Array): Float32Array {
+function rounded(type: KvType, row: Float32Array, part: "keys" | "values"): Float32Array {
   if (type === "f32") return row;
   if (type === "f16") return row.map(roundToF16);
+  if (type === "q4") return part === "values" ? inNibbles(row) : rotatedNibbles(row);
   return row.map((x, i) => {
     const start = i - (i % 32);
     const most = row.subarray(start, start + 32).reduce((m, v) => Math.max(m, Math.abs(v)), 0);
     const scale = Math.fround(most / 127);
     return roundTiesToEven(Math.fround(x * Math.fround(1 / scale))) * scale;
   });
+}
+
+/** The largest of 32 neighbours in magnitude is -8 times their scale. */
+function inNibbles(row: Float32Array): Float32Array {
+  return row.map((x, i) => {
+    const block = row.subarray(i - (i % 32), i - (i % 32) + 32);
+    const [largest] = [...block].sort((a, b) => Math.abs(b) - Math.abs(a) || a - b);
+    const scale = roundToF16(largest / -8);
+    const q = scale === 0 ? 0 : roundTiesToEven(Math.fround(x * Math.fround(1 / scale)));
+    return Math.min(Math.max(q, -8), 7) * scale;
+  });
+}
+
+function rotatedNibbles(key: Float32Array): Float32Array {
+  let n = 4;
+  while (key.length % (2 * n) === 0) n *= 2;
+  const parts = (row: Float32Array) =>
+    Float32Array.from(
+      Array.from({ length: row.length / n }, (_, i) => hadamard([...row.subarray(i * n, (i + 1) * n)])).flat(),
+    );
+  return parts(inNibbles(parts(key).map((x) => x / n)));
+}
+
+/** Sylvester's matrix times a vector whose length is a power of two, each sum rounded to f32. */
+function hadamard(x: readonly number[]): number[] {
+  if (x.length === 1) return [...x];
+  const half = x.length / 2;
+  const [a, b] = [hadamard(x.slice(0, half)), hadamard(x.slice(half))];
+  return [...a.map((y, i) => Math.fround(y + b[i])), ...a.map((y, i) => Math.fround(y - b[i]))];
 }
 
 /** Adding 1.5 x 2^52 leaves no bits for fractions in a double, which rounds ties to even. */
@@ -153,7 +183,7 @@ export function bruteForce(shape: Case, drawn: Drawn): Float64Array {
           const product = key.reduce((sum, k, d) => sum + k * query[d], 0) / Math.sqrt(keyWidth);
           const score = adjusted(shape, drawn, product, row * drawn.spans[row].length + range, slot, head);
           const start = (slot * kvHeads + kvHead) * valueWidth;
-          seen.push({ score, value: rounded(shape.valueType, drawn.values.subarray(start, start + valueWidth)) });
+          seen.push({ score, value: rounded(shape.valueType, drawn.values.subarray(start, start + valueWidth), "values") });
         }
       });
       const sink = shape.sinks ? drawn.logits[head] : Number.NEGATIVE_INFINITY;
@@ -182,7 +212,7 @@ function adjusted(shape: Case, drawn: Drawn, score: number, entry: number, slot:
 function keyOf({ kvHeads, keyWidth, layout, keyType }: Case, { keys, angles }: Drawn, slot: number, head: number) {
   const start = (slot * kvHeads + head) * keyWidth;
   const key = keys.subarray(start, start + keyWidth);
-  return rounded(keyType, layout ? rotateHead(key, layout, angles, slot, keyWidth - 4) : key);
+  return rounded(keyType, layout ? rotateHead(key, layout, angles, slot, keyWidth - 4) : key, "keys");
 }
 
 /** Writes the text in pieces and asks once, where `layer` lies; heads live in two slices of one store, in another order than in the tensors. */

@@ -5,7 +5,6 @@
 
 import { KV_FORMATS } from "../../quant/kv/index.js";
 import type { Angles, AppendCall, AppendPart, AttentionCall, AttentionPart } from "../../tensor/backend.js";
-import type { KvType } from "../../tensor/dtype.js";
 import { BOUNDED_RANGE, type KvSlice, PAGE_TOKENS } from "../../tensor/kv.js";
 import { boundPart } from "./bounds.js";
 import { misfitsOf, ReferenceKvStore } from "./kv.js";
@@ -34,9 +33,10 @@ function memberAt(slice: KvSlice, index: number, slot: number) {
   return store.member(slice.table.page(Math.floor(slot / PAGE_TOKENS)), slice.member + index);
 }
 
-/** The vector as a store of the type keeps it, which remembers what does not fit. */
-function stored({ store }: KvSlice, type: KvType, vector: Float32Array): Float32Array {
-  const kept = KV_FORMATS[type].round(vector);
+/** The vector as a store keeps it, which remembers what does not fit. */
+function stored({ store }: KvSlice, part: "keys" | "values", vector: Float32Array): Float32Array {
+  const { keyType, valueType } = store.layout;
+  const kept = KV_FORMATS[part === "keys" ? keyType : valueType].round(vector, part);
   const owner = own(ReferenceKvStore, store);
   owner.misfits ??= misfitsOf(vector, kept);
   return kept;
@@ -47,7 +47,7 @@ export function append(call: AppendCall): void {
 }
 
 function appendPart(call: AppendCall, { slice, first, rows, slot: firstSlot, bounds }: AppendPart): void {
-  const { keyWidth, valueWidth, keyType, valueType } = slice.store.layout;
+  const { keyWidth, valueWidth } = slice.store.layout;
   const keys = tensor(call.keys);
   const values = tensor(call.values);
   for (let row = first; row < first + rows; row++) {
@@ -57,10 +57,10 @@ function appendPart(call: AppendCall, { slice, first, rows, slot: firstSlot, bou
       const page = memberAt(slice, i, slot);
       const rotated = keys.row(row).slice(head * keyWidth, (head + 1) * keyWidth);
       if (call.angles) rotateHead(rotated, call.angles, row);
-      const key = stored(slice, keyType, rotated);
+      const key = stored(slice, "keys", rotated);
       if (bounds) checkBounded(slice, rotated);
       for (let d = 0; d < keyWidth; d++) page.keys[d * PAGE_TOKENS + place] = key[d];
-      const value = stored(slice, valueType, values.row(row).subarray(head * valueWidth, (head + 1) * valueWidth));
+      const value = stored(slice, "values", values.row(row).subarray(head * valueWidth, (head + 1) * valueWidth));
       page.values.set(value, place * valueWidth);
     }
   }
@@ -74,7 +74,7 @@ function checkBounded({ store }: KvSlice, key: Float32Array): void {
 }
 
 export function rotatePages(from: KvSlice, to: KvSlice, count: number, angles: Angles): void {
-  const { keyWidth, valueWidth, keyType } = from.store.layout;
+  const { keyWidth, valueWidth } = from.store.layout;
   for (let slot = 0; slot < count; slot++) {
     const place = slot % PAGE_TOKENS;
     for (let i = 0; i < from.heads.length; i++) {
@@ -83,7 +83,7 @@ export function rotatePages(from: KvSlice, to: KvSlice, count: number, angles: A
       const key = new Float32Array(keyWidth);
       for (let d = 0; d < keyWidth; d++) key[d] = source.keys[d * PAGE_TOKENS + place];
       rotateHead(key, angles, slot);
-      const rounded = stored(to, keyType, key);
+      const rounded = stored(to, "keys", key);
       for (let d = 0; d < keyWidth; d++) target.keys[d * PAGE_TOKENS + place] = rounded[d];
       target.values.set(source.values.subarray(place * valueWidth, (place + 1) * valueWidth), place * valueWidth);
     }

@@ -1,11 +1,11 @@
 /** Sizes of the cache's pages; kernels/kv/ lays them out. */
-import { KV_F16, KV_F32, KV_Q8, MAX_HEAD_WIDTH } from "../../../kernels/abi.js";
+import { KV_F16, KV_F32, KV_Q4, KV_Q8, MAX_HEAD_WIDTH } from "../../../kernels/abi.js";
 import { kvBytes, memberBytes } from "../../quant/kv/pages.js";
 import { KV_TYPES, type KvType } from "../../tensor/dtype.js";
 import type { KvLayout } from "../../tensor/kv.js";
 import { ArgumentError, UnsupportedError } from "../../util/errors.js";
 
-export const KV_CODES: Readonly<Record<KvType, number>> = { f32: KV_F32, f16: KV_F16, q8: KV_Q8 };
+export const KV_CODES: Readonly<Record<KvType, number>> = { f32: KV_F32, f16: KV_F16, q8: KV_Q8, q4: KV_Q4 };
 
 export { kvBytes, memberBytes };
 

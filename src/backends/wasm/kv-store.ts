@@ -209,13 +209,14 @@ export class WasmKvStore implements KvStore {
 }
 
 /** @throws SnapshotError for pages that kernels would read as other numbers */
-function requireReadable(layout: KvLayout, page: Uint8Array): void {
-  const keyBytes = kvBytes(layout.keyType, layout.keyWidth);
-  const bytes = memberBytes(layout);
+function requireReadable({ keyType, keyWidth, valueType, valueWidth, ...layout }: KvLayout, page: Uint8Array): void {
+  const keyBytes = kvBytes(keyType, keyWidth, "keys");
+  const bytes = memberBytes({ ...layout, keyType, keyWidth, valueType, valueWidth });
   for (let start = 0; start < page.length; start += bytes) {
     const keys = page.subarray(start, start + keyBytes);
     const values = page.subarray(start + keyBytes, start + bytes);
-    if (KV_FORMATS[layout.keyType].readable(keys) && KV_FORMATS[layout.valueType].readable(values)) continue;
+    const readable = KV_FORMATS[keyType].readable(keys, keyWidth, "keys");
+    if (readable && KV_FORMATS[valueType].readable(values, valueWidth, "values")) continue;
     throw new SnapshotError(
       "Expected finite keys and values; the saved cache has infinities or NaN. Save the session anew.",
     );

@@ -23,7 +23,7 @@ export class SliceWords {
     const bytes = memberBytes(layout);
     this.words[at.MEMBER >>> 2] = member * bytes;
     this.words[at.MEMBER_BYTES >>> 2] = bytes;
-    this.words[at.KEY_BYTES >>> 2] = kvBytes(layout.keyType, layout.keyWidth);
+    this.words[at.KEY_BYTES >>> 2] = kvBytes(layout.keyType, layout.keyWidth, "keys");
     this.words[at.KEY_TYPE >>> 2] = KV_CODES[layout.keyType];
     this.words[at.VALUE_TYPE >>> 2] = KV_CODES[layout.valueType];
     this.words[at.HEADS >>> 2] = heads.length;

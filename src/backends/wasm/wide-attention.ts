@@ -1,11 +1,11 @@
 /**
  * Small problems of attention that the wide module (kernels/attention/attention-wide.ts) must solve before it is used: six rows
- * (rounded up to eight), two pages of every type of the cache, the first five slots unseen, heads with and without a rest
+ * (rounded up to eight), two pages of every type of the cache that is widened, the first five slots unseen, heads with and without a rest
  * of dims, compared with the same sums in double precision.
  */
 import { BLOCK_SLOTS, TILE_ROWS } from "../../../kernels/abi.js";
 import { halfFromFloat } from "../../quant/f16.js";
-import { KV_TYPES, type KvType } from "../../tensor/dtype.js";
+import type { KvType } from "../../tensor/dtype.js";
 import { KV_CODES, kvBytes } from "./kv-layout.js";
 import { kernelFunction } from "./module.js";
 import { readsHalvesRight } from "./wide-halves.js";
@@ -20,6 +20,8 @@ const WIDTHS = [
   [64, 36],
   [36, 64],
 ] as const;
+/** Types whose pages are widened into memory. */
+const WIDENED = ["f32", "f16", "q8"] as const satisfies readonly KvType[];
 const TOLERANCE = 1e-5;
 /** What is there before: each row's maximum, total and sums. */
 const BEFORE = 1;
@@ -74,7 +76,7 @@ function writeSlot(view: DataView, { type, width, valueWidth }: Problem, slot: n
   const place = slot % PAGE;
   const page = Math.floor(slot / PAGE);
   const keys = AT.pages + page * MEMBER_BYTES;
-  const values = keys + kvBytes(type, width);
+  const values = keys + kvBytes(type, width, "keys");
   const groups = Math.ceil(valueWidth / 32);
   view.setUint32(AT.members + page * 4, keys, true);
   for (let d = 0; d < width; d++) {
@@ -116,7 +118,7 @@ export function attendsRight(wide: WebAssembly.Module): boolean {
   if (!(weighsCoarse(instance, memory) && readsHalvesRight(instance, memory))) return false;
   return WIDTHS.every(([width, valueWidth]) => {
     const expected = Array.from({ length: ROWS }, (_, row) => exact(row, width, valueWidth));
-    return KV_TYPES.every((type) => solves(instance, memory, { type, width, valueWidth }, expected));
+    return WIDENED.every((type) => solves(instance, memory, { type, width, valueWidth }, expected));
   });
 }
 
@@ -155,7 +157,7 @@ function solves(
   }
   kernelFunction(instance, "softmaxWide")(scores, ROWS, PAGES, unit, shift, state, work);
   const factors = state + TILE_ROWS * 8;
-  const widths = [sums, ROWS, valueWidth, scores, factors, ones, members, kvBytes(type, width)];
+  const widths = [sums, ROWS, valueWidth, scores, factors, ones, members, kvBytes(type, width, "keys")];
   kernelFunction(instance, "addWide")(...widths, FIRST, SLOTS, code, page);
   return expected.every((row, r) => {
     const total = floats[state / 4 + TILE_ROWS + r];

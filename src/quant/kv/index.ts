@@ -6,8 +6,9 @@ import type { KvType } from "../../tensor/dtype.js";
 import { f16 } from "./f16.js";
 import { f32 } from "./f32.js";
 import type { KvFormat } from "./kv-format.js";
+import { q4 } from "./q4.js";
 import { q8 } from "./q8.js";
 
 export type { KvFormat } from "./kv-format.js";
 
-export const KV_FORMATS: Readonly<Record<KvType, KvFormat>> = { f32, f16, q8 };
+export const KV_FORMATS: Readonly<Record<KvType, KvFormat>> = { f32, f16, q8, q4 };
