@@ -7,6 +7,8 @@ export { addToKeysWide, addToRowsWide, scoreBlockWide, scoreRowsWide } from "./t
 export { weighRows as weighWide } from "./training/attend-weights";
 export { addFourRows, addOneRow, addTwoRows } from "./attention/attention-halves-add-wide";
 export { scoreFourRows, scoreOneRow, scoreTwoRows } from "./attention/attention-halves-wide";
+export { weighNibbles } from "./attention/attention-nibbles";
+export { addNibbles4, scoreNibbles4 } from "./attention/attention-nibbles-wide";
 export { addWide, scoreWide, softmaxWide } from "./attention/attention-wide";
 export { floatsWide } from "./linear/wide-floats";
 export { multiply, multiplyNibbles, multiplySixteen } from "./linear/wide-integers";

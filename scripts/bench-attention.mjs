@@ -1,6 +1,7 @@
 // Attention and small operations of the Wasm backend: cache bytes and arithmetic per second, best of several runs.
-// npm run build, then: node scripts/bench-attention.mjs [threads] [plain] [softcap] [linear | table] [sinks] [multi-head]
-// multi-head: only the shape without groups, one row, f16.
+// npm run build, then: node scripts/bench-attention.mjs [threads] [plain] [softcap] [linear | table] [sinks] [multi-head | long]
+// multi-head: only the shape without groups, one row, f16; long: only the first shape, one row
+// at 32,768 tokens, no f32. SLUICE_FORM=128 for vectors of 128 bits.
 
 import { enableWideVectors } from "sluice";
 import { createWasmBackend } from "sluice/backends";
@@ -60,7 +61,7 @@ function extras(ops, heads, tokens, rows, table) {
  */
 async function measure({ kvHeads, group, width }, type, tokens, rows) {
   const ops = await createWasmBackend({ threads, relaxed });
-  const layerBytes = tokens * kvHeads * width * 2 * { f32: 4, f16: 2, q8: 1.125 }[type];
+  const layerBytes = tokens * kvHeads * width * 2 * { f32: 4, f16: 2, q8: 1.125, q4: 0.5625 }[type];
   const layers = rows === 1 ? Math.ceil(2 ** 27 / layerBytes) : 1;
   const members = kvHeads * layers;
   const store = ops.kvStore({ members, keyWidth: width, valueWidth: width, keyType: type, valueType: type });
@@ -124,14 +125,17 @@ console.log(`threads ${threads}, ${build.relaxed ? "relaxed" : "plain"} SIMD`);
 await build.dispose();
 console.log(`a small operation: ${(await overhead()).toFixed(0)} ns`);
 const multiHead = options.has("multi-head");
-for (const shape of multiHead ? SHAPES.filter(({ group }) => group === 1) : SHAPES) {
-  for (const type of multiHead ? ["f16"] : ["f32", "f16", "q8"]) {
-    for (const [tokens, rows] of [
-      [1024, 1],
-      [8192, 1],
-      [1024, 256],
-      [4096, 256],
-    ].filter(([, rows]) => !multiHead || rows === 1)) {
+const long = options.has("long");
+/** Tokens and rows. */
+const SIZES = [
+  [1024, 1],
+  [8192, 1],
+  [1024, 256],
+  [4096, 256],
+];
+for (const shape of multiHead ? SHAPES.filter(({ group }) => group === 1) : long ? SHAPES.slice(0, 1) : SHAPES) {
+  for (const type of multiHead ? ["f16"] : long ? ["f16", "q8", "q4"] : ["f32", "f16", "q8", "q4"]) {
+    for (const [tokens, rows] of long ? [[32768, 1]] : SIZES.filter(([, rows]) => !multiHead || rows === 1)) {
       const { seconds, gflops, gigabytes } = await measure(shape, type, tokens, rows);
       console.log(
         `${shape.name}, ${type.padEnd(3)} ${String(rows).padStart(3)} rows at ${String(tokens).padStart(5)}: ` +

@@ -1,7 +1,8 @@
 // Queries as a tile wants them: scaled, one after the other; and what scores of such queries lack to be true ones.
 import { KV_F16, KV_Q4 } from "../abi";
+import { packNibbles } from "./attention-nibbles";
 import { ADJUSTED, FIRST_TOKEN, GROUP, QUERIES, QUERY_STRIDE, SCALE, WIDTH } from "./attention-record";
-import { CALL, COLUMN, COUNT, FIRST, PART, Q, roundUp } from "./attention-scratch";
+import { CALL, COLUMN, COUNT, FIRST, PART, Q, roundUp, SPARE, UNITS } from "./attention-scratch";
 import { LOG2E } from "./attention-softmax";
 import { HALF_UNIT } from "../kv/f16";
 import { hadamard } from "../kv/hadamard";
@@ -38,7 +39,7 @@ export function weightUnit(call: usize, part: usize): f32 {
 
 /**
  * The tile's queries of a range, scaled, as [rows][D], zeros in the rows that fill it up. One with an infinity becomes NaN:
- * its scores might all be -inf, as if it saw nothing.
+ * its scores might all be -inf, as if it saw nothing. Those that meet keys of 4 bits are rotated as the keys are, and packed.
  */
 export function packQueries(tile: usize, range: i32): void {
   const call = load<usize>(tile, CALL), part = load<usize>(tile, PART);
@@ -65,7 +66,8 @@ export function packQueries(tile: usize, range: i32): void {
     if (rotates) hadamard(out - usize(width) * 4, width, 1);
     if (v128.any_true(i32x4.eq(most, f32x4.splat(Infinity)))) fillRow(out - usize(width) * 4, width, NaN);
   }
-  memory.fill(out, 0, usize((roundUp(rows) - rows) * width) * 4);
+  if (rotates) packNibbles(tile + Q, rows, roundUp(rows), width, tile + UNITS, tile + SPARE);
+  else memory.fill(out, 0, usize((roundUp(rows) - rows) * width) * 4);
 }
 
 function fillRow(row: usize, width: i32, x: f32): void {

@@ -29,10 +29,14 @@ export const ONES: usize = STATE + TILE_ROWS * 12;
 export const MEMBERS: usize = ONES + TILE_ROWS * 4;
 export const FETCHED: usize = MEMBERS + (BLOCK_SLOTS >> 4) * 4;
 export const WORK: usize = FETCHED + 16;
+// What the rows' queries of 16 bits are multiplied by, and a query as f32 (see attention-nibbles.ts).
+export const UNITS: usize = WORK + WORK_BYTES;
+export const SPARE: usize = UNITS + TILE_ROWS * 4;
+const END: usize = SPARE + MAX_HEAD_WIDTH * 4 + 16;
 
 /** What every tile of a call finds. */
 export function openScratch(tile: usize, call: usize): void {
-  if (WORK + WORK_BYTES > usize(SCRATCH_BYTES)) ERROR("Attention's scratch is larger than SCRATCH_BYTES.");
+  if (END > usize(SCRATCH_BYTES)) ERROR("Attention's scratch is larger than SCRATCH_BYTES.");
   if (FIRST_ITEM != SLICE_BYTES) ERROR("A part's own words do not begin where those of its slice end.");
   store<usize>(tile, call, CALL);
   for (let i: usize = 0; i < usize(TILE_ROWS); i++) {

@@ -54,7 +54,7 @@ export const DEFAULT_CONTEXT = "auto: everything, beyond its length the first 4 
 export function addSessionOptions(command: Command, defaultContext: string): Command {
   return command
     .option("--context <policy>", `what of the text stays visible (default: ${defaultContext})`, policyText)
-    .option("--kv <type>", "cache type: f32, f16, q8, or keys/values apart: q8/f16 (default: f16)", cacheType)
+    .option("--kv <type>", "cache type: f32, f16, q8, q4, or keys/values apart: q8/q4 (default: f16)", cacheType)
     .option(
       "--context-length <n>",
       "most tokens under auto and full (default: what the model was trained for)",

@@ -71,12 +71,12 @@ export function byteSize(text: string): number {
   throw new InvalidArgumentError("Expected a size such as 512MB, 8GB or 6GiB.");
 }
 
-/** "f16", or keys and values apart: "q8/f16". */
+/** "f16", or keys and values apart: "q8/q4". */
 export function cacheType(text: string): string {
   const types: readonly string[] = KV_TYPES;
   const parts = text.split("/");
   if (parts.length <= 2 && parts.every((part) => types.includes(part))) return text;
-  throw new InvalidArgumentError(`Expected ${KV_TYPES.join(", ")}, or keys and values apart such as q8/f16.`);
+  throw new InvalidArgumentError(`Expected ${KV_TYPES.join(", ")}, or keys and values apart such as q8/q4.`);
 }
 
 /** A policy text, checked before anything is loaded. @throws PolicyError, which points at the wrong place */

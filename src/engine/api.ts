@@ -201,7 +201,7 @@ export interface SessionOptions {
    * with finish "length"; those without attention have no limit. "full" makes the limit an error.
    */
   readonly context?: string | undefined;
-  /** Cache type: "f32", "f16", "q8", or keys and values apart: "q8/f16". Default "f16". */
+  /** Cache type: "f32", "f16", "q8", "q4", or keys and values apart: "q8/q4". Default "f16". */
   readonly kv?: CacheType | undefined;
   /** Most tokens under `auto` and `full`; default: the length the model was trained for. */
   readonly contextLength?: number | undefined;

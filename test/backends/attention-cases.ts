@@ -67,12 +67,16 @@ export const base: Case = {
 
 /**
  * Largest error allowed. Where a key is rotated, a unit in the last place of the rotation decides to which side a number goes that
- * lies near the middle of two numbers of the cache's type, and that costs one step: a 127th in q8, a 2,048th in f16. All else is
- * rounded alike everywhere.
+ * lies near the middle of two numbers of the cache's type, and that costs one step: an 8th of the largest in q4, a 127th in q8, a
+ * 2,048th in f16. All else is rounded alike everywhere.
+ *
+ * Over pages of q4 queries, and weights times scales, are integers of 16 bits (kernels/attention/attention-nibbles.ts): each is off
+ * by up to 2^-16 of the largest of its row, to either side, so sums of n = 64 products by about sqrt(n) 2^-16 = 2^-13.
  */
-export function toleranceOf({ keyType, layout }: Pick<Case, "keyType" | "layout">): number {
-  if (layout === undefined || keyType === "f32") return 5e-6;
-  return keyType === "q8" ? 2e-3 : 2 ** -11;
+export function toleranceOf({ keyType, valueType, layout }: Pick<Case, "keyType" | "valueType" | "layout">): number {
+  const integers = keyType === "q4" || valueType === "q4" ? 2 ** -13 : 0;
+  if (layout === undefined || keyType === "f32") return 5e-6 + integers;
+  return { f16: 2 ** -11, q8: 2e-3, q4: (2e-3 * 127) / 8 }[keyType] + integers;
 }
 
 function rounded(type: KvType, row: Float32Array, part: "keys" | "values"): Float32Array {
@@ -183,7 +187,10 @@ export function bruteForce(shape: Case, drawn: Drawn): Float64Array {
           const product = key.reduce((sum, k, d) => sum + k * query[d], 0) / Math.sqrt(keyWidth);
           const score = adjusted(shape, drawn, product, row * drawn.spans[row].length + range, slot, head);
           const start = (slot * kvHeads + kvHead) * valueWidth;
-          seen.push({ score, value: rounded(shape.valueType, drawn.values.subarray(start, start + valueWidth), "values") });
+          seen.push({
+            score,
+            value: rounded(shape.valueType, drawn.values.subarray(start, start + valueWidth), "values"),
+          });
         }
       });
       const sink = shape.sinks ? drawn.logits[head] : Number.NEGATIVE_INFINITY;

@@ -60,6 +60,13 @@ describe.each(DEVICES)("$label", ({ create }) => {
     },
   );
 
+  test.each(WIDTHS)("4 bits, keys of %i and values of %i, 1 to 17 rows", async (keyWidth, valueWidth) => {
+    const cases = GROUPS.flatMap((group) =>
+      SPANS.map((spans) => ({ keyWidth, valueWidth, group, spans, keyType: "q4", valueType: "q4" }) as const),
+    );
+    expect(await worst(cases)).toBeLessThan(1);
+  });
+
   test("rows of several tokens, each with its own end", async () => {
     const cases = [1, 2, 3, 5, 8].flatMap((rows) =>
       [1, 2, 3].map(

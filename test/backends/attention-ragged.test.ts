@@ -74,8 +74,9 @@ function expectSameBits(ragged: Ragged, { out, pages }: RaggedResult, single: re
 function expectClose(ragged: Ragged, found: RaggedResult, reference: RaggedResult): void {
   ragged.parts.forEach((part, i) => {
     const [some, others] = [found, reference].map(({ out }) => numbersOf(ragged, part, out, part.first));
-    const { keyType } = part;
-    expect(difference(some, others), `part ${i}`).toBeLessThan(toleranceOf({ keyType, layout: ragged.shape.layout }));
+    const { keyType, valueType } = part;
+    const tolerance = toleranceOf({ keyType, valueType, layout: ragged.shape.layout });
+    expect(difference(some, others), `part ${i}`).toBeLessThan(tolerance);
   });
 }
 

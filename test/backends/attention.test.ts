@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Backend } from "../../src/tensor/backend.js";
-import type { KvType } from "../../src/tensor/dtype.js";
+import { KV_TYPES, type KvType } from "../../src/tensor/dtype.js";
 import { PAGE_TOKENS } from "../../src/tensor/kv.js";
 import { Random } from "../../src/util/random.js";
 import { attend, base, bruteForce, type Case, draw, type SpanKind, toleranceOf } from "./attention-cases.js";
@@ -31,12 +31,19 @@ const CASES: readonly Partial<Case>[] = [
   { past: 60, rows: 40, keyType: "f16", valueType: "q8", keyWidth: 64, valueWidth: 32 },
   { past: 1200, keyType: "q8", valueType: "q8", keyWidth: 64, valueWidth: 64 },
   { past: 1200, keyType: "f16", valueType: "f16", keyWidth: 64, valueWidth: 64 },
+  { past: 60, rows: 40, keyType: "q4", valueType: "q4", keyWidth: 64, valueWidth: 96 },
+  { past: 60, rows: 4, keyType: "q8", valueType: "q4", keyWidth: 80, valueWidth: 44, spans: "sinks" },
+  { past: 33, rows: 3, keyType: "q4", valueType: "f16", keyWidth: 128, valueWidth: 36, group: 32, kvHeads: 1 },
+  { past: 1200, keyType: "q4", valueType: "q4", keyWidth: 64, valueWidth: 64 },
   { past: 70, rows: 3, keyType: "q8", valueType: "f16", valueSpread: 65504 },
   { past: 1200, keyType: "f16", valueType: "f16", valueSpread: 65504 },
   { past: 1200, keyType: "f16", valueType: "f16", valueSpread: 2e-6 },
+  { past: 70, rows: 3, keyType: "q4", valueType: "q4", valueSpread: 65504 },
+  { past: 1200, keyType: "q4", valueType: "q4", valueSpread: 2e-6 },
   { past: 20, rows: 5, layout: "halves", keyWidth: 20 },
   { past: 20, rows: 5, layout: "interleaved", keyType: "q8", keyWidth: 36 },
   { past: 20, rows: 40, layout: "interleaved", keyType: "f16", keyWidth: 12 },
+  { past: 20, rows: 5, layout: "halves", keyType: "q4", valueType: "q4", keyWidth: 36 },
 ];
 
 describe.each(DEVICES)("$label", ({ create }) => {
@@ -103,6 +110,7 @@ describe.each(DEVICES)("$label", ({ create }) => {
     ["f32", "f16", "halves"],
     ["f16", "q8", "interleaved"],
     ["q8", "f32", "halves"],
+    ["q4", "q4", "interleaved"],
   ] as const)("rotatePages: %s keys, %s values, %s", async (keyType, valueType, layout) => {
     const random = new Random(3);
     const [kvHeads, keyWidth, valueWidth, tokens, dims] = [2, 36, 40, 37, 24];
@@ -132,7 +140,7 @@ describe.each(DEVICES)("$label", ({ create }) => {
     });
     const found = (await ops.read(results[0])).slice();
     // Rounded keys that are rotated and rounded again are a little off those rotated first.
-    const tolerance = { f32: 1e-5, f16: 3e-3, q8: 5e-2 }[keyType];
+    const tolerance = { f32: 1e-5, f16: 3e-3, q8: 5e-2, q4: (5e-2 * 127) / 8 }[keyType];
     expect(difference(found, await ops.read(results[1]))).toBeLessThan(tolerance);
     store.dispose();
   });
@@ -141,7 +149,7 @@ describe.each(DEVICES)("$label", ({ create }) => {
 describe("any shape", () => {
   test("wasm attends like brute force, and the same bits with any number of threads", async () => {
     const devices = await Promise.all(WASM_DEVICES.map(({ create }) => create()));
-    const type = fc.constantFrom<KvType>("f32", "f16", "q8");
+    const type = fc.constantFrom<KvType>(...KV_TYPES);
     const width = fc.integer({ min: 2, max: 24 }).map((n) => n * 4);
     const shapes = fc.record({
       past: fc.oneof(fc.integer({ min: 0, max: 100 }), fc.integer({ min: 1000, max: 1300 })),

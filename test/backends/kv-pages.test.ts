@@ -145,4 +145,35 @@ describe.each(DEVICES)("pages as bytes on $label", (device) => {
     store.writePage(page, new Uint8Array(store.pageBytes).fill(0x7b));
     store.dispose();
   });
+
+  it.runIf(device.label !== "reference")(
+    "takes no infinite or NaN scales of 4 bits from one; nibbles may be any",
+    () => {
+      const store = ops.kvStore({ members: 3, keyWidth: 36, valueWidth: 12, keyType: "q4", valueType: "q4" });
+      const page = store.alloc();
+      // Words of five times eight dims, two scales; words of eight tokens for each dim, one scale.
+      const [words, scales, valueWords, valueScales] = [16 * 5 * 4, 16 * 2 * 2, 2 * 12 * 4, 16 * 2];
+      const member = words + scales + valueWords + valueScales;
+      expect(store.pageBytes).toBe(3 * member);
+      const bytes = () => new Uint8Array(store.pageBytes).fill(0x7b);
+      for (const half of [0x7c00, 0xfc00, 0x7e01]) {
+        for (const [start, length] of [
+          [words, scales],
+          [words + scales + valueWords, valueScales],
+        ]) {
+          for (const at of [start, start + length - 2, 2 * member + start]) {
+            const hostile = bytes();
+            hostile.set([half & 255, half >> 8], at);
+            expect(() => store.writePage(page, hostile), `${half} at ${at}`).toThrow(SnapshotError);
+          }
+        }
+      }
+      for (const start of [0, words + scales]) {
+        const any = bytes();
+        any.fill(0xff, start, start + 64);
+        store.writePage(page, any);
+      }
+      store.dispose();
+    },
+  );
 });

@@ -1,6 +1,6 @@
 /** A layer's step of several sequences through several sets of heads: random problems, and how they are put to a backend. */
 import type { Angles, AttentionBias, AttentionCall, Backend, RopeLayout } from "../../src/tensor/backend.js";
-import type { KvType } from "../../src/tensor/dtype.js";
+import { KV_TYPES, type KvType } from "../../src/tensor/dtype.js";
 import { type KvSlice, PAGE_TOKENS } from "../../src/tensor/kv.js";
 import type { StepInput } from "../../src/tensor/tensor.js";
 import { Random } from "../../src/util/random.js";
@@ -74,7 +74,6 @@ export interface SequenceShape {
 export const UNTOUCHED = 7;
 const BUCKETS = 6;
 const REACH = 9;
-const TYPES: readonly KvType[] = ["f32", "f16", "q8"];
 
 export function drawRagged(shape: RaggedShape, sequences: readonly SequenceShape[], seed: number): Ragged {
   const random = new Random(seed);
@@ -130,7 +129,7 @@ function dealParts(random: Random, kvHeads: number, shape: SequenceShape, first:
       { length: rows * ranges },
       (_, i) => past + Math.floor(i / ranges) + below(random, 9),
     );
-    const [keyType, valueType] = [TYPES[below(random, 3)], TYPES[below(random, 3)]];
+    const [keyType, valueType] = [KV_TYPES[below(random, KV_TYPES.length)], KV_TYPES[below(random, KV_TYPES.length)]];
     return {
       heads,
       keyType,

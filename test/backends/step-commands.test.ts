@@ -26,7 +26,11 @@ async function commandsOf(count: number, past: number, policyOf: (index: number)
   const together = new Together(backend, decoder);
   const members = [];
   for (let i = 0; i < count; i++) {
-    const memory = together.open({ policy: policyOf(i), keyType: KV_TYPES[i % 3], valueType: KV_TYPES[(i >> 1) % 3] });
+    const memory = together.open({
+      policy: policyOf(i),
+      keyType: KV_TYPES[i % KV_TYPES.length],
+      valueType: KV_TYPES[(i >> 1) % KV_TYPES.length],
+    });
     await together.read(memory, randomIds(past + i, SHAPE.vocabulary, i), [64]);
     members.push({ memory, ids: Int32Array.of(i) });
   }

@@ -53,6 +53,8 @@ describe("sluice inspect", () => {
     expect(await memory()).toMatchObject({ context: "auto:512", kv: "f16", tokens: 512, bytesPerToken: 128 });
     expect(await memory("--kv", "f32")).toMatchObject({ bytesPerToken: 256 });
     expect(await memory("--kv", "q8/f16")).toMatchObject({ bytesPerToken: 4 * (8 + 4 + 16) });
+    // Half a byte a number and two of a scale.
+    expect(await memory("--kv", "q4")).toMatchObject({ bytesPerToken: 4 * (4 + 2 + 4 + 2) });
     // Whole pages of 16 tokens.
     expect(await memory("--context", "full")).toMatchObject({ bytes: 128 * 512 });
     expect(await memory("--context", "full", "--context-length", "1000")).toMatchObject({

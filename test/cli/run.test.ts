@@ -205,7 +205,7 @@ describe("sluice run", () => {
     const flags =
       "--temperature 0 --top-k 5 --top-p 0.5 --min-p 0.1 --repetition-penalty 1.1 --presence-penalty -0.5 " +
       "--frequency-penalty 0.25 --penalty-window 9 --logit-bias 7=-1.5 --logit-bias 8=-inf --seed 42 --stop A --stop B " +
-      "--ignore-end --max-tokens 3 --context sinks:4,recent:8 --kv q8/f16 --context-length 99 --backend reference " +
+      "--ignore-end --max-tokens 3 --context sinks:4,recent:8 --kv q8/q4 --context-length 99 --backend reference " +
       "--threads 2 --memory-limit 1.5GB --wasm-memory 64MiB --precise";
     const { code, model, io } = await cli(["run", "m.gguf", "--prompt", "x", ...flags.split(" ")]);
     expect(code).toBe(0);
@@ -224,7 +224,7 @@ describe("sluice run", () => {
       ignoreEnd: true,
       maxTokens: 3,
     });
-    expect(model.sessions[0].options).toEqual({ context: "sinks:4,recent:8", kv: "q8/f16", contextLength: 99 });
+    expect(model.sessions[0].options).toEqual({ context: "sinks:4,recent:8", kv: "q8/q4", contextLength: 99 });
     expect(io.loads[0]).toMatchObject({
       reference: "m.gguf",
       options: { backend: "reference", threads: 2, memoryLimitBytes: 1.5e9, wasmMemoryBytes: 2 ** 26, precise: true },

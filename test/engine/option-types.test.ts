@@ -39,13 +39,13 @@ it("every option may be undefined", () => {
 });
 
 it("cache types are known by name, and a text from a setting is one too", () => {
-  const known: readonly CacheType[] = ["f32", "f16", "q8", "q8/f16", "f16/q8"];
+  const known: readonly CacheType[] = ["f32", "f16", "q8", "q4", "q8/f16", "f16/q8", "q8/q4"];
   const setting: string = ["q8", "f32"].join("/");
   const read = (kv: CacheType | undefined) => {
     const { keyType, valueType } = sessionSettings({ kv });
     return `${keyType}/${valueType}`;
   };
-  expect(known.map(read)).toEqual(["f32/f32", "f16/f16", "q8/q8", "q8/f16", "f16/q8"]);
+  expect(known.map(read)).toEqual(["f32/f32", "f16/f16", "q8/q8", "q4/q4", "q8/f16", "f16/q8", "q8/q4"]);
   expect([read(setting), read(undefined)]).toEqual(["q8/f32", "f16/f16"]);
-  expect(() => read("q4")).toThrow('found "q4"');
+  expect(() => read("q5")).toThrow('found "q5"');
 });

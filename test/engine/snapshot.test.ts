@@ -40,6 +40,8 @@ const OPTIONS: readonly SessionOptions[] = [
   { context: "sinks:20,recent:17,distance=text", kv: "q8" },
   { context: "recompute:16", kv: "f32", chunk: 6 },
   { context: "full,read=quest:32,dense=0", kv: "q8/f16", chunk: 11 },
+  { context: "sinks:3,recent:40,evict=9", kv: "q4" },
+  { context: "recent:30", kv: "q8/q4", chunk: 5 },
 ];
 
 describe.each(["reference", "wasm"] as const)("a session on %s", (backend) => {

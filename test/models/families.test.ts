@@ -23,22 +23,24 @@ const SOURCE = randomIds(21, VOCABULARY, 99);
 const LIMIT = 64;
 
 /** Mean divergence that a cache type may make, in nats; where a router stands on the edge it may choose another expert. */
-const KL = { f16: 1e-6, q8: 5e-4, q8Experts: 5e-3 };
+const KL = { f16: 1e-6, q8: 5e-4, q8Experts: 5e-3, q4: 5e-2 };
 
 interface RunOptions {
   readonly policy?: string;
   readonly chunk?: number;
   readonly kv?: KvType;
+  /** Of values; as `kv` if absent. */
+  readonly valueKv?: KvType;
   /** What an encoder reads. */
   readonly source?: Int32Array;
 }
 
 async function memoryOf(
   model: LocalModel,
-  { policy = "full", kv = "f32", source = SOURCE }: RunOptions,
+  { policy = "full", kv = "f32", valueKv = kv, source = SOURCE }: RunOptions,
 ): Promise<SequenceMemory> {
   const { backend, decoder } = model.runner;
-  const settings = { policy: parsePolicy(policy), keyType: kv, valueType: kv, limit: LIMIT };
+  const settings = { policy: parsePolicy(policy), keyType: kv, valueType: valueKv, limit: LIMIT };
   const memory = new SequenceMemory(backend, decoder.shapes, settings);
   if (model.info.encoderDecoder) await model.runner.encode(memory, source);
   return memory;
@@ -179,10 +181,26 @@ describe.each(["reference", "wasm"] as const)("on %s", (backend) => {
       else expect(worst(exact, bytes)).toBe(0);
     });
 
+    it("caches of 4 bits stay near, values of 4 bits nearer than keys and values", async () => {
+      const exact = await run(model, ids, { chunk: 8 });
+      const [both, values] = [
+        await run(model, ids, { kv: "q4", chunk: 8 }),
+        await run(model, ids, { kv: "q8", valueKv: "q4", chunk: 8 }),
+      ];
+      expect(meanKl(exact, both)).toBeLessThan(KL.q4);
+      expect(meanKl(exact, values)).toBeLessThan(KL.q4);
+      if (model.info.attentionLayers === 0) expect(worst(exact, both)).toBe(0);
+    });
+
     it("saved and restored it goes on bit for bit", async () => {
       const source = model.info.encoderDecoder ? { source: SOURCE } : {};
-      const kinds: SessionOptions[] = [{}, { kv: "f32", chunk: 5 }, { context: "recompute:11", chunk: 4 }];
-      for (const { text } of policiesOf(model)) kinds.push({ context: text, kv: "q8" });
+      const kinds: SessionOptions[] = [
+        {},
+        { kv: "q8/q4", chunk: 7 },
+        { kv: "f32", chunk: 5 },
+        { context: "recompute:11", chunk: 4 },
+      ];
+      for (const { text } of policiesOf(model)) kinds.push({ context: text, kv: "q8" }, { context: text, kv: "q4" });
       for (const options of kinds) {
         const session = model.session({ ...options, ...source });
         await write(session, [...ids.subarray(0, 30)]);

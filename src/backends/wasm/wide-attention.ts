@@ -9,6 +9,7 @@ import type { KvType } from "../../tensor/dtype.js";
 import { KV_CODES, kvBytes } from "./kv-layout.js";
 import { kernelFunction } from "./module.js";
 import { readsHalvesRight } from "./wide-halves.js";
+import { readsNibblesRight } from "./wide-nibbles.js";
 
 const ROWS = 6;
 const PAGE = 16;
@@ -116,6 +117,7 @@ export function attendsRight(wide: WebAssembly.Module): boolean {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
   const instance = new WebAssembly.Instance(wide, { env: { memory } });
   if (!(weighsCoarse(instance, memory) && readsHalvesRight(instance, memory))) return false;
+  if (!readsNibblesRight(instance, memory)) return false;
   return WIDTHS.every(([width, valueWidth]) => {
     const expected = Array.from({ length: ROWS }, (_, row) => exact(row, width, valueWidth));
     return WIDENED.every((type) => solves(instance, memory, { type, width, valueWidth }, expected));

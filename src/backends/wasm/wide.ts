@@ -6,6 +6,7 @@
 import {
   WIDE_ADD,
   WIDE_ADD_FOUR_ROWS,
+  WIDE_ADD_NIBBLES,
   WIDE_ADD_ONE_ROW,
   WIDE_ADD_TWO_ROWS,
   WIDE_BLOCK_SCORES,
@@ -15,6 +16,7 @@ import {
   WIDE_PRODUCT,
   WIDE_ROW_SCORES,
   WIDE_SCORE_FOUR_ROWS,
+  WIDE_SCORE_NIBBLES,
   WIDE_SCORE_ONE_ROW,
   WIDE_SCORE_TWO_ROWS,
   WIDE_SCORES,
@@ -23,6 +25,7 @@ import {
   WIDE_SOFTMAX,
   WIDE_TO_KEYS,
   WIDE_TO_ROWS,
+  WIDE_WEIGH_NIBBLES,
   WIDE_WEIGHTS,
 } from "../../../kernels/abi.js";
 import { InternalError } from "../../util/errors.js";
@@ -67,6 +70,9 @@ export const WIDE_FUNCTIONS: Readonly<Record<string, number>> = {
   addTwoRows: WIDE_ADD_TWO_ROWS,
   scoreFourRows: WIDE_SCORE_FOUR_ROWS,
   addFourRows: WIDE_ADD_FOUR_ROWS,
+  scoreNibbles4: WIDE_SCORE_NIBBLES,
+  addNibbles4: WIDE_ADD_NIBBLES,
+  weighNibbles: WIDE_WEIGH_NIBBLES,
 };
 
 /** Puts the module's functions where the kernels of `instance` call them. kernel-thread.ts does the same in its script. */

@@ -60,7 +60,7 @@ export function streamCommand(command: Command): Command {
         .makeOptionMandatory(),
     )
     .option("--max-tokens <n>", "read only the first n tokens (default: all)", integerIn(1))
-    .option("--kv <type>", "cache type: f32, f16, q8, or keys/values apart: q8/f16 (default: f16)", cacheType)
+    .option("--kv <type>", "cache type: f32, f16, q8, q4, or keys/values apart: q8/q4 (default: f16)", cacheType)
     .option("--batch <n>", "tokens read at once; 1 measures the cost of decoding", integerIn(1, 4096), 1)
     .option("--json <file>", "write everything, curves included, to a file; - is standard output", outputPath)
     .option("--plot <file>", "draw perplexity along the text into an SVG file; - is standard output", outputPath)

@@ -68,7 +68,7 @@ export function passkeyCommand(command: Command): Command {
       "the text around the passkey; - is stdin (default: the opening of The Time Machine)",
       pathText,
     )
-    .option("--kv <type>", "cache type: f32, f16, q8, or keys/values apart: q8/f16 (default: f16)", cacheType)
+    .option("--kv <type>", "cache type: f32, f16, q8, q4, or keys/values apart: q8/q4 (default: f16)", cacheType)
     .option("--json <file>", "write everything, each answer included, to a file; - is standard output", outputPath)
     .option("-q, --quiet", "no progress");
   return addLoadOptions(command).addHelpText(

@@ -60,13 +60,13 @@ export function sentOptions(settings: SessionSettings): SessionOptions {
   return optionsOf({ ...settings, source: typeof source === "object" ? Int32Array.from(source) : source });
 }
 
-/** "q8" or "q8/f16" (keys / values). */
+/** "q8" or "q8/q4" (keys / values). */
 function kvTypes(text: string): { keyType: KvType; valueType: KvType } {
   const parts = String(text).split("/");
   const [keyType, valueType] = [parts[0], parts.at(-1)].map((part) => KV_TYPES.find((type) => type === part));
   if (parts.length > 2 || !keyType || !valueType) {
     throw new ArgumentError(
-      `The cache type is one of ${KV_TYPES.join(", ")}, or keys and values apart such as "q8/f16"; found "${text}".`,
+      `The cache type is one of ${KV_TYPES.join(", ")}, or keys and values apart such as "q8/q4"; found "${text}".`,
       {
         option: "kv",
         found: text,

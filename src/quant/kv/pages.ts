@@ -33,13 +33,10 @@ export function blankPlaces(layout: KvLayout, page: Uint8Array, from: number): v
 }
 
 function blankSection({ count, bytes, order }: KvSection, part: KvPart, section: Uint8Array, from: number): void {
-  if (order === "nibbles") return blankNibbles(section, from);
-  if (part === "values" && order === undefined) {
-    section.fill(0, from * count * bytes);
-    return;
-  }
   const row = PAGE_TOKENS * bytes;
-  for (let i = 0; i < count; i++) section.fill(0, i * row + from * bytes, (i + 1) * row);
+  if (order === "nibbles") blankNibbles(section, from);
+  else if (part === "values" && order === undefined) section.fill(0, from * count * bytes);
+  else for (let i = 0; i < count; i++) section.fill(0, i * row + from * bytes, (i + 1) * row);
 }
 
 /** Of words as KvSection says; a byte has two neighbours. */

@@ -34,7 +34,7 @@ export const q4: KvFormat = {
 };
 
 /** What is kept of numbers as they are. */
-export function roundBlocks(vector: Float32Array): Float32Array {
+function roundBlocks(vector: Float32Array): Float32Array {
   const out = new Float32Array(vector.length);
   for (let start = 0; start < vector.length; start += BLOCK) {
     const block = vector.subarray(start, start + BLOCK);
@@ -58,7 +58,7 @@ function nearest(x: number): number {
 const orderOf = (width: number) => width & -width;
 
 /** H times the vector, by butterflies in f32. */
-export function rotated(vector: Float32Array): Float32Array {
+function rotated(vector: Float32Array): Float32Array {
   const out = vector.slice();
   const n = orderOf(vector.length);
   for (let half = 1; half < n; half *= 2) {

@@ -4,7 +4,7 @@ import { parsePolicy } from "../../../src/context/policy-text.js";
 import { SequenceMemory } from "../../../src/context/sequence-memory.js";
 import { loadLocal } from "../../../src/engine/loading/load-local.js";
 import type { LocalModel } from "../../../src/engine/local-model.js";
-import type { KvType } from "../../../src/tensor/dtype.js";
+import { KV_TYPES } from "../../../src/tensor/dtype.js";
 import { FAMILIES } from "../../support/families.js";
 import { FAMILY_TOKENS, randomGguf } from "../../support/random-gguf.js";
 import { randomIds } from "../../support/random-model.js";
@@ -13,7 +13,6 @@ const VOCABULARY = FAMILY_TOKENS.length;
 /** Rows of the prompts, then of a step in which most write and one reads on. */
 const PROMPTS = [1, 11, 3, 24, 8, 7];
 const NEXT = [1, 1, 9, 1, 2, 1];
-const KINDS: readonly KvType[] = ["f32", "f16", "q8"];
 
 describe.each(FAMILIES)("$name", (family) => {
   let model: LocalModel;
@@ -26,7 +25,7 @@ describe.each(FAMILIES)("$name", (family) => {
     const { backend, decoder } = model.runner;
     const distance = model.info.fixedPositions ? ",distance=text" : "";
     const policies = model.info.attentionLayers === 0 ? ["full"] : ["full", `sinks:2,recent:9${distance}`];
-    const kv = KINDS[index % 3];
+    const kv = KV_TYPES[index % KV_TYPES.length];
     const policy = parsePolicy(policies[index % policies.length]);
     const memory = new SequenceMemory(backend, decoder.shapes, { policy, keyType: kv, valueType: kv, limit: 64 });
     if (model.info.encoderDecoder) await model.runner.encode(memory, randomIds(5 + 3 * index, VOCABULARY, index));

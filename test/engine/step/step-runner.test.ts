@@ -9,7 +9,7 @@ import { type Outcome, StepRunner } from "../../../src/engine/step/step-runner.j
 import type { Want, Wanted } from "../../../src/engine/step/want.js";
 import { layOut } from "../../../src/engine/step/want.js";
 import type { Backend, BackendName, RowSplit } from "../../../src/tensor/backend.js";
-import type { DType, KvType } from "../../../src/tensor/dtype.js";
+import { type DType, KV_TYPES, type KvType } from "../../../src/tensor/dtype.js";
 import { CancelledError, ContextFullError, InternalError, NumericError } from "../../../src/util/errors.js";
 import { bind, randomIds, randomModel, SMALL } from "../../support/random-model.js";
 
@@ -23,7 +23,6 @@ const runs: { readonly name: BackendName; readonly threads: number; readonly dty
   { name: "wasm", threads: 2, dtype: "q4_k" },
 ];
 const POLICIES = ["full", "recent:9", "sinks:2,recent:7", "sinks:3,recent:20,distance=text"];
-const KINDS: readonly KvType[] = ["f32", "f16", "q8"];
 const LIMIT = 64;
 const { vocabulary } = SMALL;
 /** Rows of whole blocks: of 32, and of 256. */
@@ -43,7 +42,7 @@ interface Case {
 const count = fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 7 }), fc.integer({ min: 8, max: 24 }));
 const oneCase: fc.Arbitrary<Case> = fc.record({
   policy: fc.constantFrom(...POLICIES),
-  kv: fc.constantFrom(...KINDS),
+  kv: fc.constantFrom(...KV_TYPES),
   before: fc.integer({ min: 0, max: 30 }),
   rows: count,
   wanted: fc.constantFrom("last", "all"),
