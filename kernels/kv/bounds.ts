@@ -2,7 +2,7 @@
 // rounded outwards. A block has the bounds of 16 pages for each member: the largest, u16 [D][16 pages], then the smallest.
 import { BOUNDED_RANGE, KV_F16, MAX_HEAD_WIDTH, MISFIT_RANGE } from "../abi";
 import { HALF_UNIT } from "./f16";
-import { keysAsF32 } from "./kv-page";
+import { ownKeysAsF32 } from "./kv-page";
 import { f16Bits, toF16 } from "../vector/simd";
 
 /** The largest finite half float. */
@@ -15,7 +15,7 @@ const LARGEST: f32 = 65504;
 export function boundPage(keys: usize, type: i32, width: i32, tokens: i32, bounds: usize, scratch: usize): i32 {
   const largest = scratch + usize(MAX_HEAD_WIDTH) * 64;
   const smallest = largest + usize(width) * 4;
-  findExtremes(keysAsF32(keys, type, width, scratch), width, tokens, largest, smallest);
+  findExtremes(ownKeysAsF32(keys, type, width, scratch), width, tokens, largest, smallest);
   const unit = f32x4.splat(type == KV_F16 ? HALF_UNIT : f32(1));
   let most = f32x4.splat(0);
   for (let d: usize = 0; d < usize(width) * 4; d += 4 * 4) {

@@ -93,23 +93,27 @@ function rounded(type: KvType, row: Float32Array, part: "keys" | "values"): Floa
 
 /** The largest of 32 neighbours in magnitude is -8 times their scale. */
 function inNibbles(row: Float32Array): Float32Array {
+  const scales = Array.from({ length: Math.ceil(row.length / 32) }, (_, block) => {
+    const [largest] = [...row.subarray(block * 32, block * 32 + 32)].sort((a, b) => Math.abs(b) - Math.abs(a) || a - b);
+    return roundToF16(largest / -8);
+  });
   return row.map((x, i) => {
-    const block = row.subarray(i - (i % 32), i - (i % 32) + 32);
-    const [largest] = [...block].sort((a, b) => Math.abs(b) - Math.abs(a) || a - b);
-    const scale = roundToF16(largest / -8);
+    const scale = scales[i >> 5];
     const q = scale === 0 ? 0 : roundTiesToEven(Math.fround(x * Math.fround(1 / scale)));
     return Math.min(Math.max(q, -8), 7) * scale;
   });
 }
 
 function rotatedNibbles(key: Float32Array): Float32Array {
-  let n = 4;
-  while (key.length % (2 * n) === 0) n *= 2;
-  const parts = (row: Float32Array) =>
-    Float32Array.from(
-      Array.from({ length: row.length / n }, (_, i) => hadamard([...row.subarray(i * n, (i + 1) * n)])).flat(),
-    );
-  return parts(inNibbles(parts(key).map((x) => x / n)));
+  const n = key.length & -key.length;
+  return rotatedBack(inNibbles(rotatedBack(key).map((x) => x / n)));
+}
+
+/** Each part of the row, whose length is a power of two, rotated by a Hadamard matrix: once, or back but for a factor. */
+export function rotatedBack(row: Float32Array): Float32Array {
+  const n = row.length & -row.length;
+  const parts = Array.from({ length: row.length / n }, (_, i) => hadamard([...row.subarray(i * n, (i + 1) * n)]));
+  return Float32Array.from(parts.flat());
 }
 
 /** Sylvester's matrix times a vector whose length is a power of two, each sum rounded to f32. */
@@ -175,6 +179,11 @@ export function bruteForce(shape: Case, drawn: Drawn): Float64Array {
   const { rows, kvHeads, group, keyWidth, valueWidth } = shape;
   const heads = kvHeads * group;
   const out = new Float64Array(rows * heads * valueWidth);
+  const slots = Array.from({ length: drawn.tokens * kvHeads }, (_, i) => i);
+  const keys = slots.map((i) => keyOf(shape, drawn, Math.floor(i / kvHeads), i % kvHeads));
+  const values = slots.map((i) =>
+    rounded(shape.valueType, drawn.values.subarray(i * valueWidth, (i + 1) * valueWidth), "values"),
+  );
   for (let row = 0; row < rows; row++) {
     for (let head = 0; head < heads; head++) {
       const kvHead = Math.floor(head / group);
@@ -183,14 +192,10 @@ export function bruteForce(shape: Case, drawn: Drawn): Float64Array {
         const at = (row * heads + head) * keyWidth;
         const query = drawn.queries[range].subarray(at, at + keyWidth);
         for (let slot = first; slot < end; slot++) {
-          const key = keyOf(shape, drawn, slot, kvHead);
+          const key = keys[slot * kvHeads + kvHead];
           const product = key.reduce((sum, k, d) => sum + k * query[d], 0) / Math.sqrt(keyWidth);
           const score = adjusted(shape, drawn, product, row * drawn.spans[row].length + range, slot, head);
-          const start = (slot * kvHeads + kvHead) * valueWidth;
-          seen.push({
-            score,
-            value: rounded(shape.valueType, drawn.values.subarray(start, start + valueWidth), "values"),
-          });
+          seen.push({ score, value: values[slot * kvHeads + kvHead] });
         }
       });
       const sink = shape.sinks ? drawn.logits[head] : Number.NEGATIVE_INFINITY;

@@ -244,7 +244,7 @@ export function attend(
 export function storedKey({ shape, rows, keys }: DrawnRows, index: number, slot: number, kvHead: number): Float32Array {
   const { kvHeads, keyWidth } = shape;
   const at = (slot * kvHeads + kvHead) * keyWidth;
-  return KV_FORMATS[rows[index].keyType].round(keys[index].subarray(at, at + keyWidth));
+  return KV_FORMATS[rows[index].keyType].round(keys[index].subarray(at, at + keyWidth), "keys");
 }
 
 function queryOf({ shape, queries, rows }: DrawnRows, index: number, range: number, head: number): Float32Array {
@@ -346,7 +346,7 @@ export function bruteAttention(drawn: DrawnRows, index: number, lists: readonly 
       const mixed = new Array<number>(shape.valueWidth).fill(0);
       for (const { score, slot } of seen) {
         const at = (slot * shape.kvHeads + kvHead) * shape.valueWidth;
-        const value = KV_FORMATS[row.valueType].round(values[index].subarray(at, at + shape.valueWidth));
+        const value = KV_FORMATS[row.valueType].round(values[index].subarray(at, at + shape.valueWidth), "values");
         for (let d = 0; d < mixed.length; d++) mixed[d] += (Math.exp(score - most) / total) * value[d];
       }
       return mixed;

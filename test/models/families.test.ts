@@ -23,7 +23,9 @@ const SOURCE = randomIds(21, VOCABULARY, 99);
 const LIMIT = 64;
 
 /** Mean divergence that a cache type may make, in nats; where a router stands on the edge it may choose another expert. */
-const KL = { f16: 1e-6, q8: 5e-4, q8Experts: 5e-3, q4: 5e-2 };
+const KL = { f16: 1e-6, q8: 5e-4, q8Experts: 5e-3 };
+/** A step that is so many times as large makes the square of it of a divergence. */
+const OF_Q4 = (127 / 8) ** 2;
 
 interface RunOptions {
   readonly policy?: string;
@@ -181,14 +183,15 @@ describe.each(["reference", "wasm"] as const)("on %s", (backend) => {
       else expect(worst(exact, bytes)).toBe(0);
     });
 
-    it("caches of 4 bits stay near, values of 4 bits nearer than keys and values", async () => {
+    it("caches of 4 bits stay near", async () => {
       const exact = await run(model, ids, { chunk: 8 });
       const [both, values] = [
         await run(model, ids, { kv: "q4", chunk: 8 }),
         await run(model, ids, { kv: "q8", valueKv: "q4", chunk: 8 }),
       ];
-      expect(meanKl(exact, both)).toBeLessThan(KL.q4);
-      expect(meanKl(exact, values)).toBeLessThan(KL.q4);
+      const limit = OF_Q4 * ("expert_count" in family.keys ? KL.q8Experts : KL.q8);
+      expect(meanKl(exact, both)).toBeLessThan(limit);
+      expect(meanKl(exact, values)).toBeLessThan(limit);
       if (model.info.attentionLayers === 0) expect(worst(exact, both)).toBe(0);
     });
 
