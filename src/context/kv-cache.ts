@@ -17,6 +17,7 @@ import { PagePools } from "./page-pools.js";
 import type { ContextPolicy } from "./policy.js";
 import { type PageRun, RetentionGroup } from "./retention-group.js";
 import type { LayerPlans } from "./step-plan.js";
+import { NO_MESSAGES, type TextMessages } from "./text-messages.js";
 
 export interface KvCacheOptions {
   readonly policy: ContextPolicy;
@@ -55,7 +56,8 @@ export class KvCache {
   private disposed = false;
   /** Most tokens of a text before dynamic NTK has another base for each; of the group that counts most. */
   private readonly dynamicLimit: number;
-  private readonly contextSize: number;
+  /** Said before they are read; only policies that keep whole messages ask. */
+  messages: TextMessages = NO_MESSAGES;
   private readonly fixedFrequencies = new Map<RopeSpec, RopeFrequencies>();
   /** Layers run one after another, so those of a group share scratch pages. */
   private readonly scratch = new Map<RetentionGroup, DynamicScratch>();
@@ -67,13 +69,13 @@ export class KvCache {
     readonly options: KvCacheOptions,
   ) {
     this.pools = PagePools.of(backend);
-    const layouts = kvLayouts(shapes, options, backend);
+    const policy = options.policy.byMessages?.(this) ?? options.policy;
+    const layouts = kvLayouts(shapes, { ...options, policy }, backend);
     this.facts = groupFacts(layouts);
     this.groups = openGroups(this.pools, layouts);
     this.layers = layerCaches(shapes, layouts, this.groups);
     this.plans = [...new Set([...this.layers.values()].map(({ plans }) => plans))];
     this.dynamicLimit = dynamicLimit(shapes, this.groups);
-    this.contextSize = contextSize(this.groups, options.limit);
   }
 
   get usedBytes(): number {
@@ -210,12 +212,14 @@ export class KvCache {
     });
     this.seen = other.seen;
     this.read = other.read;
+    this.messages = other.messages;
     this.pending = 0;
   }
 
   /** Forgets everything; the memory stays for the next text. */
   clear(): void {
     for (const group of this.groups) group.truncate(0);
+    this.messages = NO_MESSAGES;
     this.seen = 0;
     this.read = 0;
     this.pending = 0;
@@ -229,11 +233,11 @@ export class KvCache {
     for (const group of this.groups) group.dispose();
   }
 
-  /** Of the positions of this text, whatever its length: not for dynamic NTK. */
+  /** Of the positions of this text, whatever its length: not for dynamic NTK. Its system message is known by then. */
   frequencies(rope: RopeSpec): RopeFrequencies {
     const known = this.fixedFrequencies.get(rope);
     if (known) return known;
-    const made = ropeFrequencies(rope, this.contextSize);
+    const made = ropeFrequencies(rope, contextSize(this.groups, this.options.limit));
     this.fixedFrequencies.set(rope, made);
     return made;
   }

@@ -8,6 +8,7 @@ import { type HeadSets, oneHeadSet, type Retention } from "./head-sets.js";
 import type { PageReading } from "./page-reading.js";
 import type { OptionName, PolicyOptions } from "./policy-options.js";
 import type { ItemValues, ValueForm } from "./policy-values.js";
+import type { MessagesOfText, TextMessages } from "./text-messages.js";
 
 /** What a policy says of itself; memory follows from its head sets alone. */
 export interface PolicyFacts {
@@ -35,12 +36,26 @@ export interface ContextPolicy extends PolicyFacts, HeadSets {
   readonly sinks: number;
   /** "cache" where any set counts so. */
   readonly distance: "text" | "cache";
+  /**
+   * Of a policy that keeps whole messages: the head sets of one text, which ask where its messages lie. Absent: messages mean
+   * nothing to it. Budget, sinks and head sets of the policy itself are those of a text without messages.
+   */
+  byMessages?(text: MessagesOfText): HeadSets;
 }
 
 /** A policy by which all heads of all layers keep the same. */
 export function policyOf(retention: Retention, facts: PolicyFacts): ContextPolicy {
   const { budget, sinks, distance } = retention;
   return { ...facts, budget, sinks, distance, ...oneHeadSet(retention) };
+}
+
+/** The policy as it is for a text whose messages lie so. */
+export function policyForMessages(policy: ContextPolicy, messages: TextMessages): ContextPolicy {
+  const sets = policy.byMessages?.({ messages });
+  const [first] = sets?.headSets(0, 1) ?? [];
+  if (!sets || !first) return policy;
+  const { budget, sinks } = first.retention;
+  return { ...policy, budget, sinks, headSets: sets.headSets };
 }
 
 /** An entry of the registry: which items a policy's text has, and how it is made of them. */

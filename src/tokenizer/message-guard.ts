@@ -39,6 +39,13 @@ export function withoutGuard(text: string): string {
   return text.includes(MARK) ? text.replaceAll(MARK, "") : text;
 }
 
+/** Where a guarded rendering has the character that is at `place` without the marks; marks before it stand before. */
+export function guardedPlace(rendered: string, place: number): number {
+  let at = 0;
+  for (let plain = 0; plain < place && at < rendered.length; at++) if (rendered[at] !== MARK) plain++;
+  return at;
+}
+
 /** What of a guarded rendering follows a plain beginning, marks and all; undefined where it does not begin so. */
 export function guardedRest(rendered: string, beginning: string): string | undefined {
   let at = 0;

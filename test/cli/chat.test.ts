@@ -31,6 +31,32 @@ describe("sluice chat through a pipe", () => {
     expect(chosen.model.sessions[0].lastGenerate.maxTokens).toBe(5);
   });
 
+  test("whole messages are a policy that the help names and the session gets", async () => {
+    const { out } = await cli(["chat", "--help"]);
+    expect(out).toMatch(/sinks:system,recent:N +in a chat keep the system message/);
+    expect(out).toContain("--context sinks:system,recent:2000");
+    const chosen = await cli(["chat", "m.gguf", "--context", "sinks:system,recent:2000"], { stdin: "Hi\n" });
+    expect(chosen.code).toBe(0);
+    expect(chosen.model.sessions[0].options).toEqual({ context: "sinks:system,recent:2000" });
+    const wrong = await cli(["chat", "m.gguf", "--context", "sinks:system,recent:2000,evict=5"], { stdin: "Hi\n" });
+    expect([wrong.code, wrong.err]).toEqual([expect.any(Number), expect.stringContaining('at character 26: "evict"')]);
+    expect(wrong.code).not.toBe(0);
+  });
+
+  test("what the session comes to say of its context is told once, when it does", async () => {
+    const model = new FakeModel();
+    const notes = () => model.sessions[0];
+    let calls = 0;
+    const beforePart = (index: number) => {
+      if (index === 0 && ++calls === 2) Object.assign(notes(), { notes: ["let go"] });
+    };
+    const talk = await cli(["chat", "m.gguf"], {
+      stdin: "a\nb\nc\n",
+      model: Object.assign(model, { script: { beforePart } }),
+    });
+    expect(talk.err).toBe("note: let go\n");
+  });
+
   test.each([
     ["without attention", { attentionLayers: 0 }, "full"],
     ["with learned positions", { positions: 256, fixedPositions: true }, "recompute:256"],

@@ -13,6 +13,8 @@ export interface LiteralPolicy {
   readonly evict: number;
   /** Count distances as in the text instead. */
   readonly inText?: boolean;
+  /** Whether the key at j stays in the cache for the query at t, in place of sinks and a window. */
+  readonly stays?: (t: number, j: number) => boolean;
   /** Of what is kept, whether the query at t sees the key at j. */
   readonly sees?: (t: number, j: number) => boolean;
   /** Tokens that the text may come to fill, from which LongRoPE chooses. */
@@ -59,6 +61,8 @@ export function selfAttention(
 function remember(spec: AttentionSpec, cache: CachedToken[], token: CachedToken, policy: LiteralPolicy): Seen {
   if (cache.length === policy.sinks + policy.recent) cache.splice(policy.sinks, policy.evict);
   cache.push(token);
+  const { stays } = policy;
+  if (stays) cache.splice(0, cache.length, ...cache.filter(({ position }) => stays(token.position, position)));
   const newest = policy.inText ? token.position : cache.length - 1;
   const seen = cache
     .map((token, place) => ({ token, place: policy.inText ? token.position : place }))

@@ -58,6 +58,7 @@ export function chatCommand(command: Command): Command {
         exampleHelp([
           "sluice chat model.gguf",
           'sluice chat hf:user/repo:Q4_0 --system "Answer in one sentence." --kv q8',
+          'sluice chat model.gguf --system "Answer in one sentence." --context sinks:system,recent:2000',
           'echo "What is a sluice?" | sluice chat model.gguf --quiet',
         ]) +
         "\nA piped input is one message a line; only the answers are written to standard output.\n",
@@ -104,6 +105,7 @@ class ChatLoop {
   private readonly input = new MessageInput();
   private failed = false;
   private quit = false;
+  private notes: readonly string[] = [];
   /** Messages that went to the model, whatever became of them. */
   private turns = 0;
 
@@ -145,7 +147,7 @@ class ChatLoop {
         `${plainText(model.info.name ?? model.info.location)}, context ${session.context}. /help lists the commands.`,
       );
     }
-    await writeNotes(this.io, session, false);
+    await this.tellNotes();
     if (model.info.encoderDecoder) {
       await this.tell("This model's encoder reads the first message, and the model answers it: /reset before another.");
     } else if (!templated) {
@@ -186,6 +188,7 @@ class ChatLoop {
           this.quit = true;
         };
         await runSlashCommand(message, { conversation, io, tell, quit });
+        this.notes = conversation.session.notes;
         return;
       }
       await this.answer(message.startsWith("//") ? message.slice(1) : message);
@@ -214,6 +217,7 @@ class ChatLoop {
       work.end();
       await io.stdout.write("\n");
     }
+    await this.tellNotes();
     if (!work.interrupted) return;
     await this.tell(begun ? "(stopped)" : "(stopped before the answer began: the message counts as not said)");
   }
@@ -227,6 +231,15 @@ class ChatLoop {
       // The same draws in each turn would favour the same words at the same places.
       ...(seed !== undefined && { seed: seedOfTurn(seed, turn) }),
     };
+  }
+
+  /** What the session has come to say of its context, each once. */
+  private async tellNotes(): Promise<void> {
+    const { notes } = this.conversation.session;
+    const before = this.notes;
+    this.notes = notes;
+    const news = notes.filter((note) => !before.includes(note));
+    await writeNotes(this.io, { notes: news }, this.args.quiet === true);
   }
 
   private async cutNote(): Promise<void> {

@@ -5,6 +5,16 @@ import { bigbird } from "./bigbird.js";
 import { duo } from "./duo.js";
 import { full } from "./full.js";
 import { recompute } from "./recompute.js";
+import { systemAndRecent } from "./system-sinks.js";
 import { recent, sinksAndRecent } from "./window.js";
 
-export const POLICIES: readonly PolicyDefinition[] = [auto, full, recent, sinksAndRecent, duo, bigbird, recompute];
+export const POLICIES: readonly PolicyDefinition[] = [
+  auto,
+  full,
+  recent,
+  sinksAndRecent,
+  systemAndRecent,
+  duo,
+  bigbird,
+  recompute,
+];

@@ -10,6 +10,8 @@ export interface Turn {
   readonly text: string;
   /** The template changed what was read before (it drops or rewrites parts): the session must start over. */
   readonly startOver: boolean;
+  /** The rendering of all messages, without the marks of the guard; `text` is its end. */
+  readonly whole: string;
 }
 
 export class ChatText {
@@ -28,7 +30,7 @@ export class ChatText {
     const { held } = this;
     const rest = held === undefined ? undefined : (guardedRest(whole, held) ?? guardedRest(whole, held.trimEnd()));
     this.held = withoutGuard(whole);
-    return { text: rest ?? whole, startOver: rest === undefined };
+    return { text: rest ?? whole, startOver: rest === undefined, whole: this.held };
   }
 
   /** The assistant wrote this after the last turn. */

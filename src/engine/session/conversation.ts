@@ -1,9 +1,12 @@
 /** The conversation of a session: its messages, and the text of them that the model has read. */
+import { cutMessages, type TextMessages } from "../../context/text-messages.js";
+import { withoutGuard } from "../../tokenizer/message-guard.js";
 import type { ChatMessage } from "../../tokenizer/tokenizer.js";
 import type { GenerateOptions, Part } from "../api.js";
 import { CANCELLED, type Cancel } from "../calls/leaving.js";
-import { ChatText } from "./chat-text.js";
+import { ChatText, type Turn } from "./chat-text.js";
 import { Generation } from "./generation.js";
+import { MessageFinder, type MessagePlaces, movedMessages, tokenPlaces } from "./message-places.js";
 import { encodePlain, opened } from "./prompt.js";
 import type { TextState } from "./text-state.js";
 
@@ -14,6 +17,7 @@ interface OpenTurn {
   readonly held: string | undefined;
   readonly waiting: number | undefined;
   readonly seen: number;
+  readonly messages: TextMessages;
   /** Undefined until the first token. */
   readonly answer: string | undefined;
 }
@@ -48,8 +52,8 @@ export class Conversation {
     cancel: Cancel,
   ): AsyncGenerator<Part, void, undefined> {
     const { state } = this;
-    const { waiting, seen } = state;
-    this.turn = { added, held: this.chatText.held, waiting, seen, answer: undefined };
+    const { waiting, seen, messages } = state;
+    this.turn = { added, held: this.chatText.held, waiting, seen, messages, answer: undefined };
     try {
       const ids = await cancel.unless(() => this.turnIds(added, cancel.check));
       if (!ids) {
@@ -68,12 +72,32 @@ export class Conversation {
   /** What the turn adds to the text. */
   private turnIds(added: readonly ChatMessage[], check: () => void): Int32Array {
     const { state } = this;
-    const { text, startOver } = this.chatText.turn(this.said, added, check);
-    const ids = encodePlain(state.model, text, { guarded: true, check });
-    if (startOver) state.forget();
+    const turn = this.chatText.turn(this.said, added, check);
+    const ids = encodePlain(state.model, turn.text, { guarded: true, check });
+    const places = state.settings.policy.byMessages && this.places(turn, added, ids, check);
+    if (turn.startOver) state.forget();
     // The template closes the answer before with its own end token.
     if (state.waiting !== undefined && state.model.endIds.has(state.waiting)) state.dropWaiting();
-    return opened(state, ids);
+    const all = opened(state, ids);
+    if (places) state.divide(movedMessages(state, places, all.length - ids.length));
+    return all;
+  }
+
+  /** Where messages begin in the ids of the turn. */
+  private places(
+    { text, whole, startOver }: Turn,
+    added: readonly ChatMessage[],
+    ids: Int32Array,
+    check: () => void,
+  ): MessagePlaces {
+    const { state, said } = this;
+    const messages = [...said, ...added];
+    const finder = new MessageFinder(state.model.tokenizer, check);
+    const { systemEnd, starts } = finder.find({ messages, read: startOver ? 0 : said.length, whole });
+    const before = whole.length - withoutGuard(text).length;
+    const encode = (part: string) => encodePlain(state.model, part, { guarded: true, check });
+    const [end, ...tokens] = tokenPlaces(text, ids, [systemEnd, ...starts.map(({ at }) => at - before)], encode);
+    return { systemEnd: end, starts: starts.map(({ answer }, i) => ({ at: tokens[i], answer })) };
   }
 
   /** A part of the answer was given out. */
@@ -89,16 +113,18 @@ export class Conversation {
     const { turn, state } = this;
     this.turn = undefined;
     if (!turn) return;
-    const { added, held, waiting, seen, answer } = turn;
+    const { added, held, waiting, seen, messages, answer } = turn;
     if (answer !== undefined) {
       this.chatText.answered(answer);
       this.said = [...this.said, ...added, { role: "assistant", content: answer }];
     } else if (state.seen === seen) {
       this.chatText.unread(held);
       state.waitAgain(waiting);
+      state.divideAgain(messages);
     } else {
       // Without a first token the turn was not read to its end: it counts as never said.
       this.chatText.lost();
+      state.divideAgain(cutMessages(state.messages, 0, state.seen));
     }
   }
 

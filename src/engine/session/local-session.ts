@@ -14,6 +14,7 @@ import { ownMessages, ownPrompt } from "../calls/values.js";
 import { Conversation } from "./conversation.js";
 import { contextNotes } from "./default-context.js";
 import { Generation } from "./generation.js";
+import { messageNotes } from "./message-notes.js";
 import { fitNotes } from "./policy-fit.js";
 import { openingLength, promptIds } from "./prompt.js";
 import { RunAhead } from "./run-ahead.js";
@@ -46,7 +47,13 @@ export class LocalSession implements Session {
   }
 
   get notes(): readonly string[] {
-    return [...this.fitNotes, ...contextNotes(this.settings, this.model.info, this.usage)];
+    const { settings, usage, text } = this;
+    const { info } = this.model;
+    return [
+      ...this.fitNotes,
+      ...contextNotes(settings, info, usage),
+      ...messageNotes(settings, info, usage, text.messages),
+    ];
   }
 
   get usage(): Usage {

@@ -46,6 +46,7 @@ export async function saveSession(state: TextState, conversation: Conversation):
     newest: newest.length,
     messages: conversation.messages,
     chatText: conversation.held ?? null,
+    divided: state.settings.policy.byMessages ? state.messages : null,
     text: reader && memory ? { seen: reader.seen, memory } : null,
   };
   const numbers = 4 * (logits.length + history.length + newest.length);
@@ -141,6 +142,7 @@ export function restoreInto(state: TextState, conversation: Conversation, { head
   const logits = file.takeFloats(header.logits);
   const history = known(file.takeInts(header.history), vocabulary);
   const newest = known(file.takeInts(header.newest), vocabulary);
+  if (header.divided) state.divide(header.divided);
   if (text) resume(state.reader, text, newest, file);
   if (file.left > 0) throw new SnapshotError("The saved session is longer than its header says.");
   state.resume({ waiting: waiting ?? undefined, history, logits, counts: header, read: header.read });

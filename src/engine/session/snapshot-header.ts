@@ -1,5 +1,6 @@
 /** What stands in the header of a saved session, and the check of one that came out of a file. */
 import { type MemoryFacts, parseMemoryFacts } from "../../context/snapshot.js";
+import type { TextMessages } from "../../context/text-messages.js";
 import type { ChatMessage } from "../../tokenizer/tokenizer.js";
 import { SnapshotError } from "../../util/errors.js";
 import type { ModelInfo, SessionOptions } from "../api.js";
@@ -23,6 +24,8 @@ export interface SnapshotHeader {
   readonly messages: readonly ChatMessage[];
   /** The text of the conversation that the session has read; null when that is not known. */
   readonly chatText: string | null;
+  /** Where the messages of the text lie; null where the policy does not go by them. */
+  readonly divided: TextMessages | null;
   /** Tokens of the text, and what is held of them; null: nothing was read yet. */
   readonly text: { readonly seen: number; readonly memory: MemoryFacts } | null;
 }
@@ -54,6 +57,7 @@ export function parseHeader(value: unknown): SnapshotHeader {
     newest: header.count("newest"),
     messages: parseMessages(header),
     chatText: header.orNull("chatText", () => header.text("chatText")),
+    divided: parseDivided(header),
     text: text && { seen: text.count("seen"), memory: parseMemoryFacts(text.get("memory")) },
   };
 }
@@ -82,6 +86,31 @@ function parseMessages(header: Fields): ChatMessage[] {
     // Fields that the type does not name are the template's.
     return { ...Object(value), role, content: message.text("content") };
   });
+}
+
+/** Sessions of policies that do not go by messages, and those saved before there were any, have none. */
+function parseDivided(header: Fields): TextMessages | null {
+  if ((header.get("divided") ?? null) === null) return null;
+  const divided = header.fields("divided");
+  const starts = divided.get("starts");
+  if (!Array.isArray(starts)) throw divided.wrong("starts");
+  let last = -1;
+  return {
+    system: divided.orNull("system", () => {
+      const system = divided.fields("system");
+      const range = { start: system.count("start"), end: system.count("end") };
+      if (range.end <= range.start) throw system.wrong("end");
+      return range;
+    }),
+    starts: starts.map((value: unknown) => {
+      const start = new Fields(value, "starts");
+      const [at, answer] = [start.count("at"), start.get("answer")];
+      if (at <= last) throw start.wrong("at");
+      if (typeof answer !== "boolean") throw start.wrong("answer");
+      last = at;
+      return { at, answer };
+    }),
+  };
 }
 
 function isNumbers(value: unknown): value is number[] {

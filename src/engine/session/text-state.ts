@@ -4,6 +4,8 @@
  * on it; nobody else changes it.
  */
 import type { Origin } from "../../context/mixer-state.js";
+import { policyForMessages } from "../../context/policy.js";
+import { NO_MESSAGES, type TextMessages } from "../../context/text-messages.js";
 import type { SluiceError } from "../../util/errors.js";
 import type { Usage } from "../api.js";
 
@@ -139,6 +141,35 @@ export class TextState {
     const { reader, model, settings } = this;
     // A text that is read again for every token has them one by one.
     if (!settings.policy.recompute) model.ledger.admitLogits(this, reader.limit(rows));
+  }
+
+  /** Where the messages of the text lie that was read or is about to be; known where the policy goes by them. */
+  get messages(): TextMessages {
+    return this.opened?.memory.cache.messages ?? NO_MESSAGES;
+  }
+
+  /**
+   * Says so, before the messages are read; only a policy that goes by messages looks.
+   * @throws MemoryError where a long system message does not fit; then the text is forgotten
+   */
+  divide(messages: TextMessages): void {
+    const { model, settings, reader } = this;
+    const policy = policyForMessages(settings.policy, messages);
+    const { system } = messages;
+    if (system && system.end !== this.messages.system?.end) {
+      try {
+        model.ledger.admit(this, { ...settings, policy });
+      } catch (error) {
+        this.forget();
+        throw error;
+      }
+    }
+    reader.memory.cache.messages = messages;
+  }
+
+  /** What was said of messages that were not read after all is not so: these are left. */
+  divideAgain(messages: TextMessages): void {
+    if (this.opened) this.opened.memory.cache.messages = messages;
   }
 
   /** These ids of a prompt became part of the text. */

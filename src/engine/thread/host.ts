@@ -244,7 +244,7 @@ function transferOf(body: ReplyBody): ArrayBuffer[] {
 /** A session, and what of it the proxy has been told. */
 class HostedSession {
   private toldMessages = 0;
-  private toldNotes = 0;
+  private toldNotes = "";
 
   constructor(
     readonly id: number,
@@ -252,19 +252,21 @@ class HostedSession {
   ) {}
 
   /**
-   * Usage each time. With a part, messages and notes only where their number changed: a conversation is long, a token is not.
+   * Usage each time. With a part, notes only where they changed, and messages where their number did: a conversation is long, a
+   * token is not.
    */
   view(what: "all" | "changes"): SessionView {
     const { usage, messages, notes } = this.session;
-    const changed = (count: number, told: number) => what === "all" || count !== told;
+    const changed = <T>(now: T, told: T) => what === "all" || now !== told;
+    const noted = notes.join("\n");
     const view = {
       session: this.id,
       usage,
       ...(changed(messages.length, this.toldMessages) && { messages }),
-      ...(changed(notes.length, this.toldNotes) && { notes }),
+      ...(changed(noted, this.toldNotes) && { notes }),
     };
     this.toldMessages = messages.length;
-    this.toldNotes = notes.length;
+    this.toldNotes = noted;
     return view;
   }
 }

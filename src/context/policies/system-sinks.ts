@@ -1,0 +1,83 @@
+/**
+ * For chat: the system message stays whole, and of the others whole ones go, the oldest first, when the newest would not fit
+ * beside them. The first tokens of the text stay as sinks (StreamingLLM, 2309.17453), and distances count inside the cache.
+ * Question and answer are one message while the answer is written. One that does not fit alone loses its beginning, like
+ * under a window. A text without messages is kept as by sinks and a window.
+ */
+import { counted, formatCount } from "../../util/figures.js";
+import { type Range, totalLength } from "../../util/ranges.js";
+import { oneHeadSet, type Retention } from "../head-sets.js";
+import { type PolicyDefinition, policyOf } from "../policy.js";
+import { oneOf, wholeNumber } from "../policy-values.js";
+import { type MessagesOfText, NO_MESSAGES, wholeMessages } from "../text-messages.js";
+
+/** Of every text; where it begins with a system message, they are a part of that. */
+const SINKS = 4;
+
+/** What stays of a text whose messages lie as `text` says. */
+export function systemRetention(text: MessagesOfText, recent: number, distance: Retention["distance"]): Retention {
+  return {
+    get budget() {
+      return totalLength(always(text)) + recent;
+    },
+    get sinks() {
+      return always(text)[0].end;
+    },
+    leastRecent: 1,
+    summary: `the system message and the newest whole messages of together ${counted(recent, "token")}`,
+    distance,
+    visible: (t) => joined([...always(text), { start: recentStart(text, t, recent), end: t + 1 }], t + 1),
+  };
+}
+
+/** What is never freed. */
+function always({ messages: { system } }: MessagesOfText): Range[] {
+  const first = { start: 0, end: SINKS };
+  return system ? joined([first, system], Number.POSITIVE_INFINITY) : [first];
+}
+
+/** First position of the newest messages that fit together; of a message that does not fit alone what does. */
+function recentStart(text: MessagesOfText, t: number, recent: number): number {
+  const { messages } = text;
+  const least = Math.max(0, t + 1 - recent);
+  const count = wholeMessages(messages, t);
+  const [{ end: kept }] = always(text);
+  for (let i = 0; i < count; i++) {
+    const { at } = messages.starts[i];
+    if (Math.max(at, kept) >= least) return at;
+  }
+  return least;
+}
+
+/** Ranges that may touch and overlap, up to `end`, as ranges apart. */
+function joined(ranges: readonly Range[], end: number): Range[] {
+  const apart: { start: number; end: number }[] = [];
+  for (const range of [...ranges].sort((a, b) => a.start - b.start)) {
+    const last = apart.at(-1);
+    const stop = Math.min(range.end, end);
+    if (last && range.start <= last.end) last.end = Math.max(last.end, stop);
+    else if (range.start < stop) apart.push({ start: range.start, end: stop });
+  }
+  return apart;
+}
+
+export const systemAndRecent: PolicyDefinition = {
+  items: [
+    { name: "sinks", value: oneOf("system") },
+    { name: "recent", value: wholeNumber(1) },
+  ],
+  options: ["distance"],
+  help: "sinks:system,recent:N  in a chat keep the system message and the newest whole messages, together N tokens",
+  create(values, { distance = "cache" }) {
+    const recent = values.number("recent");
+    const retention = systemRetention({ messages: NO_MESSAGES }, recent, distance);
+    return {
+      ...policyOf(retention, {
+        text: `sinks:system,recent:${recent}${distance === "text" ? ",distance=text" : ""}`,
+        summary: `keeps the system message and the newest whole messages, together ${counted(recent, "token")} (without messages the first ${formatCount(SINKS)} and the newest tokens)`,
+        recompute: false,
+      }),
+      byMessages: (text) => oneHeadSet(systemRetention(text, recent, distance)),
+    };
+  },
+};

@@ -1,0 +1,61 @@
+/** What is to be said of a policy that keeps whole messages, once it has a text. */
+import { policyForMessages } from "../../context/policy.js";
+import { type TextMessages, wholeMessages } from "../../context/text-messages.js";
+import { counted, formatCount } from "../../util/figures.js";
+import type { ModelInfo, Usage } from "../api.js";
+import type { SessionSettings } from "./session-settings.js";
+
+export function messageNotes(
+  { policy }: SessionSettings,
+  { trainedContext }: Pick<ModelInfo, "trainedContext">,
+  { seen, kept }: Pick<Usage, "seen" | "kept">,
+  messages: TextMessages,
+): string[] {
+  if (!policy.byMessages || seen === 0) return [];
+  const { text, sinks } = policy;
+  const { system, starts } = messages;
+  if (starts.length === 0) {
+    return [
+      `${text}: this text has no messages, as a chat has. Of it the first ${formatCount(sinks)} and the newest tokens stay, as under sinks:${sinks},recent:N.`,
+    ];
+  }
+  const notes: string[] = [];
+  const length = system ? system.end - system.start : 0;
+  if (length > trainedContext) {
+    notes.push(
+      `The system message alone has ${counted(length, "token")}, and the model was trained for ${formatCount(trainedContext)}: most models write nonsense then.`,
+    );
+  }
+  const { budget = 0 } = policyForMessages(policy, messages);
+  if (length <= trainedContext && budget > trainedContext && (policy.budget ?? 0) <= trainedContext) {
+    notes.push(
+      `${text} beside a system message of ${counted(length, "token")} lets the model see ${counted(budget, "token")} at once; it was trained for ${formatCount(trainedContext)}, and most models write nonsense beyond that.`,
+    );
+  }
+  if (length < sinks && kept < seen) {
+    notes.push(
+      `The text begins with no system message: its first ${counted(sinks, "token")} stay, as attention sinks.`,
+    );
+  }
+  if (
+    cutsNewest(
+      policyForMessages(policy, messages)
+        .headSets(0, 1)[0]
+        .retention.visible(seen - 1),
+      seen,
+      messages,
+    )
+  ) {
+    notes.push(
+      `The newest message, with its answer, has more tokens than ${text} keeps beside the system message: its beginning was let go, as under a window.`,
+    );
+  }
+  return notes;
+}
+
+/** Whether not even the newest message is held whole. */
+function cutsNewest(visible: readonly { readonly start: number }[], seen: number, messages: TextMessages): boolean {
+  const count = wholeMessages(messages, seen - 1);
+  const newest = visible[visible.length - 1];
+  return count > 0 && newest.start > messages.starts[count - 1].at;
+}

@@ -1,0 +1,294 @@
+/** Chats under `sinks:system,recent:N`: which messages are held after each turn, against a literal list of them. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { ChatMessageInput, GenerateOptions, Part, Session } from "../../src/engine/api.js";
+import { loadLocal } from "../../src/engine/loading/load-local.js";
+import type { LocalModel } from "../../src/engine/local-model.js";
+import { LocalSession } from "../../src/engine/session/local-session.js";
+import { MemoryError, PolicyError } from "../../src/util/errors.js";
+import { type LiteralMessage, literalMessages } from "../support/literal-messages.js";
+import { tinyFile } from "../support/tiny-gguf.js";
+import { loadAs, MODES } from "./channel-thread.js";
+
+/** The id of <|im_start|>. */
+const START = 3;
+const ROLES = { user: "user", assistant: "assistant" } as const;
+const SYSTEM = { role: "system", content: "the an on in the" } as const;
+const user = (content: string) => ({ role: "user", content }) as const;
+/** Whatever it would say, it writes as many tokens as it may. */
+const answer = (maxTokens: number): GenerateOptions => ({
+  temperature: 0,
+  maxTokens,
+  logitBias: { 4: -100, 2: -100, 3: -100 },
+});
+
+let model: LocalModel;
+beforeAll(async () => {
+  model = await loadLocal(tinyFile({ metadata: { "llama.context_length": 128 } }), { threads: 1 });
+});
+afterAll(() => model.dispose());
+
+async function all(parts: AsyncIterable<Part>): Promise<string> {
+  let text = "";
+  for await (const part of parts) text += part.text;
+  return text;
+}
+
+/** A session and the ids that it has read. */
+class Watched {
+  ids: number[] = [];
+
+  constructor(readonly session: LocalSession) {
+    const { text } = session;
+    const read = text.read.bind(text);
+    text.read = (ids, wanted, use) =>
+      read(ids, wanted, (logits) => {
+        this.ids.push(...ids);
+        return use(logits);
+      });
+    const forget = text.forget.bind(text);
+    text.forget = () => {
+      this.ids = [];
+      forget();
+    };
+  }
+
+  /** Positions that are visible to the newest token. */
+  get held(): number[] {
+    const { usage, text } = this.session;
+    const [group] = text.reader.memory.cache.groups;
+    return group
+      .visible(usage.seen - 1)
+      .flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+  }
+
+  /** The messages of the text as its special tokens say: from one <|im_start|> to the next; the first has what is before it. */
+  get messages(): LiteralMessage[] {
+    const { ids } = this;
+    const starts = ids.flatMap((id, at) => (id === START ? [at] : []));
+    return starts.map((at, i) => {
+      const end = starts[i + 1] ?? ids.length;
+      const [, role] =
+        model.tokenizer
+          .decode(ids.slice(at, at + 16), { special: true })
+          .match(/^<\|im_start\|>\s?(system|user|assistant)/) ?? [];
+      const known = role === ROLES.user || role === ROLES.assistant ? role : "system";
+      return { role: known, length: end - (i === 0 ? 0 : at) };
+    });
+  }
+}
+
+function open(context: string, options = {}): Watched {
+  const session = model.session({ context, ...options });
+  if (!(session instanceof LocalSession)) throw new Error("The engine is in place.");
+  return new Watched(session);
+}
+
+/** That exactly those messages are held that a literal list would hold. */
+function expectHeld(watched: Watched, recent: number): void {
+  const { messages, ids, held } = watched;
+  expect(ids).toHaveLength(watched.session.usage.seen);
+  expect(held).toEqual(literalMessages(messages, recent)[ids.length - 1]);
+}
+
+const WORDS = ["the", "an on", "the in an on the", "on", "the the the an on in the an on", "in", "an", "on the an"];
+
+describe("a chat under sinks:system,recent:N", () => {
+  it.each([
+    ["a system message", [SYSTEM], 80],
+    ["one that is longer than all others may be", [{ role: "system", content: "the an on in ".repeat(12) }], 60],
+    ["no system message", [], 70],
+    ["two messages and an answer in the first call", [SYSTEM, user("an"), { role: "assistant", content: "on" }], 80],
+    ["a window that holds hardly a question", [SYSTEM], 12],
+  ] as const)("with %s holds what a literal list of messages holds, after every turn", async (_, before, recent) => {
+    for (const chunk of [256, 7]) {
+      const watched = open(`sinks:system,recent:${recent}`, { chunk });
+      const { session } = watched;
+      let evicted = 0;
+      for (const [i, words] of WORDS.entries()) {
+        const added: ChatMessageInput[] = [...(i === 0 ? before : []), user(words)];
+        await all(session.chat(added, answer(3 + 2 * (i % 4))));
+        expectHeld(watched, recent);
+        evicted = session.usage.evicted;
+      }
+      expect(evicted).toBeGreaterThan(0);
+      expect(session.messages.filter(({ role }) => role === "assistant")).toHaveLength(
+        WORDS.length + before.filter(({ role }) => role !== "system").length / 2,
+      );
+      await session.dispose();
+    }
+  });
+
+  it("counts and tells what it holds", async () => {
+    const { session } = open("sinks:system,recent:60");
+    expect(session.notes).toEqual([]);
+    for (const words of WORDS) await all(session.chat([...(words === "the" ? [SYSTEM] : []), user(words)], answer(6)));
+    const { seen, kept, evicted, horizon, sinks } = session.usage;
+    expect(evicted).toBe(seen - kept);
+    expect(kept - sinks).toBe(horizon);
+    expect(horizon).toBeLessThanOrEqual(60);
+    expect(sinks).toBe(session.text.messages.system?.end);
+    expect(session.notes).toEqual([]);
+    await session.dispose();
+  });
+
+  it("writes the same after it was saved and restored between turns, and its snapshot says where messages lie", async () => {
+    const straight = open("sinks:system,recent:70");
+    let session: Session = model.session({ context: "sinks:system,recent:70" });
+    for (const [i, words] of WORDS.entries()) {
+      const added = [...(i === 0 ? [SYSTEM] : []), user(words)];
+      const expected = await all(straight.session.chat(added, answer(5)));
+      expect(await all(session.chat(added, answer(5)))).toBe(expected);
+      const bytes = await session.save();
+      await session.dispose();
+      session = await model.restore(bytes);
+      if (!(session instanceof LocalSession)) throw new Error("The engine is in place.");
+      expect(session.text.messages).toEqual(straight.session.text.messages);
+      expect(session.usage.kept).toBe(straight.session.usage.kept);
+    }
+    await session.dispose();
+    await straight.session.dispose();
+  });
+
+  it("a turn that is cancelled in its answer ends there, and the next is held as any other", async () => {
+    const watched = open("sinks:system,recent:60");
+    const { session } = watched;
+    for (const [i, words] of WORDS.entries()) {
+      const control = new AbortController();
+      let parts = 0;
+      const options = { ...answer(20), signal: control.signal };
+      for await (const _ of session.chat([...(i === 0 ? [SYSTEM] : []), user(words)], options)) {
+        if (++parts === 3) control.abort();
+      }
+      expectHeld(watched, 60);
+    }
+    await session.dispose();
+  });
+
+  it("a turn that is given up before it is read leaves all as it was; one that was read in part is read anew", async () => {
+    const watched = open("sinks:system,recent:60", { chunk: 4 });
+    const { session } = watched;
+    await all(session.chat([SYSTEM, user("the")], answer(4)));
+    const before = session.text.messages;
+    const stopped = new AbortController();
+    stopped.abort();
+    await all(session.chat("an on", { ...answer(4), signal: stopped.signal }));
+    expect(session.text.messages).toEqual(before);
+    const control = new AbortController();
+    const onPrefill = () => control.abort();
+    await all(session.chat("an on in the an on", { ...answer(4), signal: control.signal, onPrefill }));
+    const { starts } = session.text.messages;
+    expect(starts.every(({ at }) => at < session.usage.seen)).toBe(true);
+    await all(session.chat("in", answer(4)));
+    expectHeld(watched, 60);
+    expect(session.messages.map(({ role }) => role)).toEqual(["system", "user", "assistant", "user", "assistant"]);
+    await session.dispose();
+  });
+
+  it("begins anew with reset, and a fork goes its own way", async () => {
+    const watched = open("sinks:system,recent:60");
+    const { session } = watched;
+    await all(session.chat([SYSTEM, user("the")], answer(4)));
+    const { memory } = session.text.reader;
+    const forked = memory.fork();
+    expect(forked.cache.messages).toEqual(memory.cache.messages);
+    memory.cache.messages = { system: null, starts: [] };
+    expect(forked.cache.messages.starts).toHaveLength(2);
+    forked.dispose();
+    await session.reset();
+    watched.ids = [];
+    expect(session.text.messages).toEqual({ system: null, starts: [] });
+    await all(session.chat("an", answer(4)));
+    expectHeld(watched, 60);
+    expect(session.text.messages.starts).toHaveLength(2);
+    await session.dispose();
+  });
+});
+
+it("a model in a thread of its own says and holds the same", async () => {
+  const file = tinyFile({ metadata: { "llama.context_length": 128 } });
+  const turns = [...WORDS, "the an on in ".repeat(14)];
+  const seen: unknown[] = [];
+  for (const mode of MODES) {
+    const loaded = await loadAs(mode, file);
+    let session = loaded.session({ context: "sinks:system,recent:70" });
+    const told: unknown[] = [];
+    for (const [i, words] of turns.entries()) {
+      const text = await all(session.chat([...(i === 0 ? [SYSTEM] : []), user(words)], answer(5)));
+      const { kept, evicted, horizon, sinks } = session.usage;
+      told.push({ text, kept, evicted, horizon, sinks, notes: session.notes });
+      if (i !== 4) continue;
+      const bytes = await session.save();
+      await session.dispose();
+      session = await loaded.restore(bytes);
+    }
+    expect(session.notes).toEqual([expect.stringMatching(/its beginning was let go/)]);
+    seen.push(told);
+    await loaded.dispose();
+  }
+  expect(seen[1]).toEqual(seen[0]);
+});
+
+describe("notes", () => {
+  it("tell of a text without messages", async () => {
+    const { session } = open("sinks:system,recent:20");
+    await all(session.generate("the an on", { temperature: 0, maxTokens: 40, ignoreEnd: true }));
+    expect(session.notes).toEqual([expect.stringMatching(/no messages.*the first 4 and the newest tokens/)]);
+    const { seen, kept, sinks } = session.usage;
+    expect([seen > 24, kept, sinks]).toEqual([true, 24, 4]);
+    await session.dispose();
+  });
+
+  it("tell of a system message that is longer than the model was trained for, and of what that leaves", async () => {
+    const trained = model.info.trainedContext;
+    const { session } = open("sinks:system,recent:40");
+    await all(session.chat([{ role: "system", content: "the ".repeat(trained + 5) }, user("an")], answer(1)));
+    expect(session.notes).toEqual([expect.stringMatching(/The system message alone has .* trained for/)]);
+    await session.dispose();
+    const other = open("sinks:system,recent:40");
+    await all(other.session.chat([{ role: "system", content: "the ".repeat(trained - 20) }, user("an")], answer(2)));
+    expect(other.session.notes).toEqual([expect.stringMatching(/lets the model see .* at once; it was trained for/)]);
+    await other.session.dispose();
+  });
+
+  it("tell of a message that does not fit, while it is the newest", async () => {
+    const { session } = open("sinks:system,recent:24");
+    await all(session.chat([SYSTEM, user("the an on in ".repeat(12))], answer(3)));
+    expect(session.notes).toEqual([expect.stringMatching(/its beginning was let go/)]);
+    const { kept, sinks } = session.usage;
+    expect(kept).toBe(sinks + 24);
+    await all(session.chat("in", answer(3)));
+    expect(session.notes).toEqual([]);
+    await session.dispose();
+  });
+
+  it("tell of a chat without a system message once something was let go", async () => {
+    const { session } = open("sinks:system,recent:40");
+    await all(session.chat("the", answer(3)));
+    expect(session.notes).toEqual([]);
+    for (const words of WORDS) await all(session.chat(words, answer(5)));
+    expect(session.notes).toEqual([expect.stringMatching(/no system message: its first 4 tokens stay/)]);
+    await session.dispose();
+  });
+});
+
+describe("options", () => {
+  it.each(["sinks:system,recent:8,evict=2", "sinks:system", "sinks:systems,recent:4", "sinks:system,recent:0"])(
+    "%s is refused",
+    (context) => {
+      expect(() => model.session({ context })).toThrow(PolicyError);
+    },
+  );
+
+  it("a system message that does not fit into the memory is refused before anything is read", async () => {
+    const small = await loadLocal(tinyFile(), { threads: 1, backend: "reference", memoryLimitBytes: 3_500_000 });
+    const session = small.session({ context: "sinks:system,recent:20", chunk: 16 });
+    await all(session.chat([SYSTEM, user("the")], answer(3)));
+    await session.reset();
+    const long = { role: "system", content: "the an on in ".repeat(9000) } as const;
+    await expect(all(session.chat([long, user("the")], answer(3)))).rejects.toThrow(MemoryError);
+    expect(session.usage.seen).toBe(0);
+    await all(session.chat([SYSTEM, user("the")], answer(3)));
+    expect(session.messages).toHaveLength(3);
+    await small.dispose();
+  });
+});
