@@ -419,6 +419,16 @@ describe("sluice run", () => {
     );
   });
 
+  test("--stats and --json tell what was read of what is kept, and help names the policy's options", async () => {
+    const argv = ["run", "m.gguf", "--prompt", "Hi".repeat(60), "--context", "full,read=quest:32"];
+    const { usage } = JSON.parse((await cli([...argv, "--json"])).out);
+    expect([usage.kept > 32, usage.read]).toEqual([true, 32]);
+    const { err } = await cli([...argv, "--stats"]);
+    expect(err).toContain(`kept ${usage.kept} and read 32 of them, evicted 0, recalls all of it`);
+    const { out: help } = await cli(["run", "--help"]);
+    expect(help).toMatch(/read=quest:N .*\n.*dense=L /);
+  });
+
   test("progress shows at a terminal alone, and is taken away", async () => {
     const shown = await cli(["run", "m.gguf", "--prompt", "Hi"], { stderrTTY: true });
     expect(shown.err).toContain("reading weights");
