@@ -249,7 +249,7 @@ describe.each(BACKENDS)("reading a choice on $name with $threads threads", ({ na
     ] as const) {
       if (name === "reference" && given > 200) continue;
       const options = { policy: parsePolicy(policy), keyType, valueType: keyType };
-      const ids = randomIds(given + 40, SMALL.vocabulary, given);
+      const ids = randomIds(given + 50, SMALL.vocabulary, given);
       const memory = together.open(options);
       await readOn(together, memory, ids.subarray(0, given + 20), { given });
       const next = ids.subarray(given + 20);
@@ -269,10 +269,31 @@ describe.each(BACKENDS)("reading a choice on $name with $threads threads", ({ na
       // A step that was begun and never ended well.
       memory.begin(5);
       const expected = await readOn(together, restored, next, { given: 0 });
-      expect(await readOn(together, forked, next, { given: 0 })).toEqual(expected);
+      // Between its tokens a sibling, with which it shares pages, writes another text, over the end of a page.
+      const sibling = memory.fork();
+      const rows = await readOn(together, forked, next.subarray(0, 18), { given: 0 });
+      await readOn(together, sibling, randomIds(20, SMALL.vocabulary, 2), { given: 0 });
+      rows.push(...(await readOn(together, forked, next.subarray(18), { given: 0 })));
+      expect(rows).toEqual(expected);
+      sibling.dispose();
       expect(await readOn(together, memory, next, { given: 0 })).toEqual(expected);
       for (const one of [memory, restored, forked]) one.dispose();
     }
+  });
+
+  it("counts slots within the lists, also of sinks that a window has in part", async () => {
+    const together = open({ ...SMALL, window: 140 });
+    const memory = together.open({ policy: parsePolicy("sinks:20,recent:130,read=quest:96,dense=0") });
+    await together.read(memory, randomIds(300, SMALL.vocabulary, 1), [100]);
+    backend.beginStep();
+    memory.begin(1, "written");
+    const [plan] = memory.cache.plans[0].plans;
+    // Tokens 10 to 19, and 171 to 300, of which the four last pages are as good as any.
+    expect([plan.ranges, plan.pairs]).toEqual([2, 4]);
+    expect([...plan.spans.subarray(4, 8)]).toEqual([10, 20, 32, 32 + 48 + 13]);
+    expect(plan.choice).toEqual({ first: 11, pages: 4, oldest: 0, newest: 2 });
+    expect(plan.readTokens).toBe(10 + 48 + 13);
+    memory.dispose();
   });
 
   it("with gates heads that keep everything choose, and those that stream read what they keep", async () => {
