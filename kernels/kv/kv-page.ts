@@ -61,18 +61,17 @@ export function copyValue(from: usize, to: usize, type: i32, width: i32, place: 
 }
 
 /**
- * All 16 keys as f32 [D][16]: the page itself when it is f32, else `out`. Half floats come out divided by HALF_UNIT, those of 4
- * bits rotated, as the queries that meet them are (attention-queries.ts).
+ * All 16 keys as f32 [D][16]: the page itself when it is f32, else `out`. Half floats come out divided by HALF_UNIT. Not of pages
+ * of 4 bits, which attention reads as they are (attention-nibbles.ts).
  */
 export function keysAsF32(keys: usize, type: i32, width: i32, out: usize): usize {
   if (type == KV_F32) return keys;
   if (type == KV_F16) half.keysAsF32(keys, width, out);
-  else if (type == KV_Q4) nibbles.keysAsF32(keys, width, out);
   else bytes.keysAsF32(keys, width, out);
   return out;
 }
 
-/** The same in the keys' own basis, which is another one only in 4 bits. */
+/** The same, of every type; keys of 4 bits in their own basis, not rotated. */
 export function ownKeysAsF32(keys: usize, type: i32, width: i32, out: usize): usize {
   if (type != KV_Q4) return keysAsF32(keys, type, width, out);
   nibbles.ownKeysAsF32(keys, width, out);
@@ -81,12 +80,11 @@ export function ownKeysAsF32(keys: usize, type: i32, width: i32, out: usize): us
 
 /**
  * The values of places [first, last) as f32 rows: the page itself when it is f32, else in `out`, at the same places. Half
- * floats come out divided by HALF_UNIT.
+ * floats come out divided by HALF_UNIT. Not of pages of 4 bits.
  */
 export function valuesAsF32(values: usize, type: i32, width: i32, first: i32, last: i32, out: usize): usize {
   if (type == KV_F32) return values;
   if (type == KV_F16) half.valuesAsF32(values, width, first, last, out);
-  else if (type == KV_Q4) nibbles.valuesAsF32(values, width, first, last, out);
   else bytes.valuesAsF32(values, width, first, last, out);
   return out;
 }

@@ -21,7 +21,8 @@ const AT = { q: 0, scales: 2048, units: 3072, weights: 4096, found: 8192, member
 
 const nibbleOf = (a: number, b: number) => ((a * 7 + b * 5 + 3) % 16) - 8;
 const integerOf = (row: number, i: number) => [32767, -32767, -1, 12345, 0, -20001, 513][(row * 3 + i * 5) % 7];
-const unitOf = (row: number) => 2 ** -row;
+/** None is 1, by which a product is as a quotient. */
+const unitOf = (row: number) => 2 ** -(row + 1);
 const scaleOf = (block: number, place: number) => 2 ** -((block + place) % 3);
 const weightOf = (row: number, slot: number) => ((row * 5 + slot * 3) % 9) / 8;
 
@@ -107,6 +108,10 @@ function weighsRight(instance: WebAssembly.Instance, view: DataView): boolean {
     }
   }
   kernelFunction(instance, "weighNibbles")(AT.weights, ROWS - 1, AT.scales, PAGES, AT.packed, AT.units);
+  const largestOf = (row: number) =>
+    Array.from({ length: slots }, (_, slot) => product(row, slot)).reduce((a, b) => Math.max(a, b));
+  const unitRight = (row: number) => view.getFloat32(AT.units + row * 4, true) === Math.fround(largestOf(row) / 32767);
+  if (!every(ROWS - 1, unitRight)) return false;
   return every(ROWS * slots, (i) => {
     const [row, slot] = [Math.floor(i / slots), i % slots];
     const unit = view.getFloat32(AT.units + row * 4, true);
