@@ -59,6 +59,7 @@ const WRONG: readonly (readonly [string, number, string])[] = [
   ["recent:64,read=quest:64", 10, "less than what is kept, 64 tokens"],
   ["sinks:4,recent:60,evict=3,read=quest:100", 26, "less than what is kept"],
   ["sinks:17,recent:600,read=quest:63", 20, "leave less than 2 pages"],
+  ["duo:g,sinks:64,recent:256,read=quest:64", 26, "leave less than 2 pages"],
   ["auto,read=quest:64", 5, "does not go with"],
   ["recompute:90,read=quest:64", 13, "does not go with"],
   ["recent:4,evict:2", 9, "write evict=VALUE"],

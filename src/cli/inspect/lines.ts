@@ -59,8 +59,10 @@ function cacheRows(cache: CacheMemory): (readonly string[])[] {
   const pages = bytes - stateBytes - sourceBytes;
   // Tokens of layers with a window, and the rest of pages that are not full.
   const rest = pages - (tokens + chunk) * bytesPerTokenBeyondWindows;
-  if (rest > 0 && bytesPerTokenBeyondWindows === bytesPerToken) each.push(`${formatBytes(rest)} to fill pages`);
-  else if (rest > 0) each.push(`${formatBytes(rest)} for the windows and to fill pages`);
+  const bounds = context.includes("read=") ? " and for bounds of keys" : "";
+  if (rest > 0 && bytesPerTokenBeyondWindows === bytesPerToken)
+    each.push(`${formatBytes(rest)} to fill pages${bounds}`);
+  else if (rest > 0) each.push(`${formatBytes(rest)} for the windows and to fill pages${bounds}`);
   const source = [
     "source",
     `${formatBytes(sourceBytes)} for ${counted(cache.sourceTokens, "token")} that the encoder reads`,

@@ -9,7 +9,7 @@ import { type HeadSet, headsBetween } from "../head-sets.js";
 import type { ContextPolicy, PolicyDefinition, PolicyGiven } from "../policy.js";
 import { type ValueForm, wholeNumber, wrongValue } from "../policy-values.js";
 import { EVERYTHING } from "./full.js";
-import { withReading } from "./reading.js";
+import { requireChoice, withReading } from "./reading.js";
 import { windowRetention } from "./window.js";
 
 const SINKS = 64;
@@ -18,7 +18,8 @@ const RECENT = 256;
 /** NAME, or NAME@SHARE with a share from 0 to 1. */
 const gatesWord: ValueForm<string> = {
   sign: "NAME",
-  needs: () => "the name of gates, and may have the share of heads that stream behind it: gates.json@0.5",
+  needs: () =>
+    "the name of gates, behind which the share of heads that stream may stand, from 0 to 1 (duo:gates.json@0.5)",
   read(text) {
     const { name, share } = parts(text);
     return GATES_NAME.test(name) && (share === undefined || (share >= 0 && share <= 1)) ? text : undefined;
@@ -56,6 +57,8 @@ export const duo: PolicyDefinition = {
       ...duoSets(gates, { share, sinks, recent }),
       gates: { name, digest: gates?.digest },
     };
+    // Heads that stream choose too, where they keep more.
+    if (options.read && sinks + recent > options.read.tokens) requireChoice(options.read, sinks);
     return withReading(policy, options);
   },
 };

@@ -27,13 +27,7 @@ export function withReading(policy: ContextPolicy, { read, dense }: PolicyOption
   if (budget !== undefined && read.tokens >= budget) {
     throw wrongValue("read", `read=quest:${read.tokens} must be less than what is kept, ${counted(budget, "token")}.`);
   }
-  if (budget !== undefined && pagesRead(read) - Math.ceil(sinks / PAGE_TOKENS) < LEAST_CHOICE) {
-    throw wrongValue(
-      "read",
-      `Of read=quest:${read.tokens} the sinks, which are always read, leave less than ${LEAST_CHOICE} pages of ${PAGE_TOKENS} tokens ` +
-        "to choose; give it more or keep fewer sinks.",
-    );
-  }
+  if (budget !== undefined) requireChoice(read, sinks);
   const layers = dense ?? DENSE_LAYERS;
   const items = [policy.text, `read=quest:${read.tokens}`];
   if (layers !== DENSE_LAYERS) items.push(`dense=${layers}`);
@@ -44,6 +38,16 @@ export function withReading(policy: ContextPolicy, { read, dense }: PolicyOption
     reading: read,
     ...choosing(policy, read, layers),
   };
+}
+
+/** @throws ArgumentError where the sinks of heads that keep more than is to be read leave nothing to choose */
+export function requireChoice(read: PageReading, sinks: number): void {
+  if (pagesRead(read) - Math.ceil(sinks / PAGE_TOKENS) >= LEAST_CHOICE) return;
+  throw wrongValue(
+    "read",
+    `Of read=quest:${read.tokens} the sinks, which are always read, leave less than ${LEAST_CHOICE} pages of ${PAGE_TOKENS} tokens ` +
+      "to choose; give it more or keep fewer sinks.",
+  );
 }
 
 /** Head sets that from layer `dense` on read pages of their choice where they keep more. */

@@ -24,7 +24,7 @@ export function systemRetention(text: MessagesOfText, recent: number, distance: 
       return always(text)[0].end;
     },
     leastRecent: 1,
-    summary: `the system message and the newest whole messages of together ${counted(recent, "token")}`,
+    summary: `the system message and beside it the newest whole messages, up to ${counted(recent, "token")}`,
     distance,
     visible: (t) => joined([...always(text), { start: recentStart(text, t, recent), end: t + 1 }], t + 1),
   };
@@ -67,14 +67,14 @@ export const systemAndRecent: PolicyDefinition = {
     { name: "recent", value: wholeNumber(1) },
   ],
   options: ["distance"],
-  help: "sinks:system,recent:N  in a chat keep the system message and the newest whole messages, together N tokens",
+  help: "sinks:system,recent:N  in a chat keep the system message and beside it the newest whole messages, up to N tokens",
   create(values, { distance = "cache" }) {
     const recent = values.number("recent");
     const retention = systemRetention({ messages: NO_MESSAGES }, recent, distance);
     return {
       ...policyOf(retention, {
         text: `sinks:system,recent:${recent}${distance === "text" ? ",distance=text" : ""}`,
-        summary: `keeps the system message and the newest whole messages, together ${counted(recent, "token")} (without messages the first ${formatCount(SINKS)} and the newest tokens)`,
+        summary: `keeps the system message and beside it the newest whole messages, up to ${counted(recent, "token")} (without messages the first ${formatCount(SINKS)} and the newest tokens)`,
         recompute: false,
       }),
       byMessages: (text) => oneHeadSet(systemRetention(text, recent, distance)),
