@@ -94,11 +94,51 @@ describe("files of gates", () => {
     ["infinity in a table", bytes("1\n1e999\n"), /row 1, KV head 0.*Infinity/],
     ["a table that was cut off", bytes("0.1\t0.2\n0.3\n"), /row 1 has 1 gates, row 0 has 2/],
     ["a text", bytes("gates of a model\n"), /found "gates"/],
+    ["a list where a word is due", changed({ format: [1] }), /found a list/],
+    [
+      "a gate that is an object",
+      changed({
+        gates: [
+          [{ toString: 1 }, 1],
+          [0, 1],
+        ],
+      }),
+      /KV head 0.*found an object/,
+    ],
+    ["digits without end", bytes(`${"1".repeat(2 ** 20)}x\t1\n`), /found "1{40}"/],
+    ["more rows than a model has", bytes("1\n".repeat(4097)), /at most 4,096; found 4,097/],
     ["too many bytes", new Uint8Array(MOST_GATES_BYTES + 1), /at most 16.8 MB/],
   ])("with %s are refused", (_, file, message) => {
     expect(() => parseGates(file, "g.json")).toThrow(FormatError);
     expect(() => parseGates(file, "g.json")).toThrow(message);
     expect(() => parseGates(file, "g.json")).toThrow(/^g\.json: /);
+  });
+});
+
+describe("lists in lists without end", () => {
+  const deep = "[".repeat(1_000_000) + "]".repeat(1_000_000);
+  const { found: _, threshold: __, ...plain } = JSON.parse(gatesJson(WHOLE));
+  it.each(["format", "version", "attentionLayers", "gates", "model", "threshold", "kvHeads"])(
+    "as %s are refused",
+    (field) => {
+      const file = JSON.stringify({ ...plain, [field]: "HERE" }).replace('"HERE"', deep);
+      expect(() => parseGates(bytes(file), "g.json")).toThrow(FormatError);
+    },
+  );
+
+  it("as a gate and in what is said of their origin are refused", () => {
+    for (const fields of [
+      {
+        gates: [
+          ["HERE", 1],
+          [0, 1],
+        ],
+      },
+      { found: { method: "a", more: "HERE" } },
+    ]) {
+      const file = JSON.stringify({ ...plain, ...fields }).replace('"HERE"', deep);
+      expect(() => parseGates(bytes(file), "g.json")).toThrow(FormatError);
+    }
   });
 });
 

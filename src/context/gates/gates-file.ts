@@ -4,7 +4,7 @@
  */
 import { FormatError } from "../../util/errors.js";
 import { formatBytes } from "../../util/figures.js";
-import { checkedLayers, type GatedModel, type GatesOrigin, type HeadGates } from "./head-gates.js";
+import { checkedLayers, checkRowCount, type GatedModel, type GatesOrigin, type HeadGates } from "./head-gates.js";
 
 const FORMAT = "sluice-gates";
 const VERSION = 1;
@@ -30,10 +30,11 @@ export function parseGates(bytes: Uint8Array, name = "The gates"): HeadGates {
 }
 
 /** Numbers in any notation that `numpy.savetxt` and people write. */
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?$/i;
+const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,4})?$/i;
 
 function gatesOfTsv(text: string, name: string): HeadGates {
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
+  checkRowCount(lines.length, name);
   const rows = lines.map((line, row) =>
     line
       .trim()
@@ -123,8 +124,17 @@ function originOf(value: unknown, name: string): GatesOrigin | null {
   if (value === null) return null;
   const { method } = isRecord(value) ? value : {};
   if (typeof method !== "string") throw new FormatError(`${name}: "found" must be an object with the text "method".`);
-  const copy: unknown = JSON.parse(JSON.stringify(value));
-  return { ...(isRecord(copy) && copy), method };
+  return { ...plainCopy(value, name), method };
+}
+
+function plainCopy(value: unknown, name: string): Readonly<Record<string, unknown>> {
+  try {
+    const copy: unknown = JSON.parse(JSON.stringify(value));
+    return isRecord(copy) ? copy : {};
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : "unknown error";
+    throw new FormatError(`${name}: "found" must be plain data that JSON can hold: ${reason}.`, {}, { cause });
+  }
 }
 
 /** The text of Sluice's own form; `parseGates` gives the same gates. Ends with a newline. */
@@ -146,7 +156,10 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** Lists and objects are not written out: hostile ones lie in each other a million deep. */
 function show(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object" && value !== null) return "an object";
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }

@@ -43,12 +43,7 @@ export const MOST_GATED_HEADS = 4096;
  * @throws FormatError that names the layer and head
  */
 export function checkedLayers(rows: readonly unknown[], name: string, clip: boolean): number[][] {
-  if (rows.length === 0 || rows.length > MOST_GATED_LAYERS) {
-    throw new FormatError(
-      `${name}: gates have a row for each layer with attention, at least 1 and at most ${formatCount(MOST_GATED_LAYERS)}; found ${formatCount(rows.length)}.`,
-      { rows: rows.length },
-    );
-  }
+  checkRowCount(rows.length, name);
   return rows.map((row, layer) => {
     const gates: readonly unknown[] = Array.isArray(row) ? row : [];
     if (gates.length === 0 || gates.length > MOST_GATED_HEADS) {
@@ -63,9 +58,18 @@ export function checkedLayers(rows: readonly unknown[], name: string, clip: bool
         if (clip) return Math.min(1, Math.max(0, gate));
       }
       throw new FormatError(
-        `${name}: the gate of row ${layer}, KV head ${head} must be a number from 0 to 1; found ${String(gate)}.`,
+        `${name}: the gate of row ${layer}, KV head ${head} must be a number from 0 to 1; found ${typeof gate === "object" && gate ? "an object" : String(gate)}.`,
         { row: layer, head },
       );
     });
   });
+}
+
+/** @throws FormatError */
+export function checkRowCount(rows: number, name: string): void {
+  if (rows > 0 && rows <= MOST_GATED_LAYERS) return;
+  throw new FormatError(
+    `${name}: gates have a row for each layer with attention, at least 1 and at most ${formatCount(MOST_GATED_LAYERS)}; found ${formatCount(rows)}.`,
+    { rows },
+  );
 }
