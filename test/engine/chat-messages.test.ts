@@ -149,6 +149,18 @@ describe("a chat under sinks:system,recent:N", () => {
     await straight.session.dispose();
   });
 
+  it("of which several lie in one token is saved and restored", async () => {
+    const template = "{% for m in messages %}{{ m.content }}{% endfor %}";
+    const metadata = { "llama.context_length": 128, "tokenizer.chat_template": template };
+    const joined = await loadLocal(tinyFile({ metadata }), { threads: 1 });
+    const session = joined.session({ context: "sinks:system,recent:30" });
+    // Of "t" and "h" the tokenizer makes "th", so that "h" begins where "t" does.
+    await all(session.chat([user("an t"), user("h"), user("e an")], answer(3)));
+    const restored = await joined.restore(await session.save());
+    expect(await all(restored.chat("on", answer(4)))).toBe(await all(session.chat("on", answer(4))));
+    await joined.dispose();
+  });
+
   it("a turn that is cancelled in its answer ends there, and the next is held as any other", async () => {
     const watched = open("sinks:system,recent:60");
     const { session } = watched;

@@ -64,6 +64,17 @@ const BY_HAND: readonly (readonly [string, string, readonly ChatMessage[], reado
     ["", "<|im_start|>user\nWho are you?<|im_end|>\n", "<|im_start|>assistant\n"],
   ],
   [
+    "ChatML where the model speaks first",
+    TINY_TEMPLATE,
+    TALK.slice(1, 3),
+    [
+      "",
+      "<|im_start|>assistant\nA model.<|im_end|>\n",
+      "<|im_start|>user\nWhose?<|im_end|>\n",
+      "<|im_start|>assistant\n",
+    ],
+  ],
+  [
     "Zephyr",
     ZEPHYR,
     [SYSTEM, ...TALK.slice(0, 1)],

@@ -74,15 +74,15 @@ export class MessageFinder {
   private firstPlace(messages: readonly ChatMessage[], whole: string): number {
     const { content, before } = this.contentPlace(messages) ?? { content: 0, before: "" };
     if (!whole.startsWith(before)) return 0;
-    if (messages[messages.length - 1].role !== "user") return content;
-    const header = this.userHeader(messages.slice(0, -1));
+    const header = this.header(messages[messages.length - 1].role, messages.slice(0, -1));
     return header !== undefined && before.endsWith(header) ? content - header.length : content;
   }
 
-  /** What the template puts before the text of a message that follows an answer. */
-  private userHeader(system: readonly ChatMessage[]): string | undefined {
-    const past: ChatMessage[] = [...system, { role: "user", content: "a" }, { role: "assistant", content: "b" }];
-    const found = this.contentPlace([...past, { role: "user", content: "" }]);
+  /** What the template puts before the text of a message of this role that follows others. */
+  private header(role: ChatMessage["role"], system: readonly ChatMessage[]): string | undefined {
+    const past: ChatMessage[] = [...system, { role: "user", content: "a" }];
+    if (role !== "assistant") past.push({ role: "assistant", content: "b" });
+    const found = this.contentPlace([...past, { role, content: "" }]);
     const end = found && this.endOf(past, found.before);
     return end === undefined ? undefined : found?.before.slice(end);
   }
@@ -151,5 +151,15 @@ export function movedMessages(state: TextState, { systemEnd, starts }: MessagePl
   const { budget = seen } = policyForMessages(settings.policy, messages);
   const known = cutMessages(messages, seen - budget, next);
   const system = systemEnd > 0 ? { start: next, end: next + prefix + systemEnd } : known.system;
-  return { system, starts: [...known.starts, ...starts.map(({ at, answer }) => ({ at: next + prefix + at, answer }))] };
+  return {
+    system,
+    starts: [...known.starts, ...apart(starts.map(({ at, answer }) => ({ at: next + prefix + at, answer })))],
+  };
+}
+
+/** Without those that begin where the one before does: messages whose text lies within one token. */
+function apart(starts: readonly MessagePlace[]): MessagePlace[] {
+  const found: MessagePlace[] = [];
+  for (const start of starts) if (start.at > (found.at(-1)?.at ?? -1)) found.push(start);
+  return found;
 }
