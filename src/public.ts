@@ -11,8 +11,10 @@ export {
   type ModelGates,
   parseGates,
 } from "./context/gates/index.js";
+export type { PageReading } from "./context/page-reading.js";
 export type { ContextPolicy, PolicyGiven } from "./context/policy.js";
 export { parsePolicy, policyHelp } from "./context/policy-text.js";
+export type { MessageStart, MessagesOfText, TextMessages } from "./context/text-messages.js";
 export type * from "./engine/api.js";
 export { load } from "./engine/loading/load.js";
 export { deleteStored, storedModels } from "./engine/loading/stored-models.js";

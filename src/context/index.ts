@@ -13,3 +13,4 @@ export { parsePolicy, policyHelp } from "./policy-text.js";
 export type { ItemValues, ValueForm } from "./policy-values.js";
 export { SequenceMemory } from "./sequence-memory.js";
 export { Step, type StepSegment } from "./step.js";
+export type { MessageStart, MessagesOfText, TextMessages } from "./text-messages.js";
