@@ -9,7 +9,7 @@ import { type HeadSet, headsBetween } from "../head-sets.js";
 import type { ContextPolicy, PolicyDefinition, PolicyGiven } from "../policy.js";
 import { type ValueForm, wholeNumber, wrongValue } from "../policy-values.js";
 import { EVERYTHING } from "./full.js";
-import { requireChoice, withReading } from "./reading.js";
+import { withReading } from "./reading.js";
 import { windowRetention } from "./window.js";
 
 const SINKS = 64;
@@ -58,8 +58,7 @@ export const duo: PolicyDefinition = {
       gates: { name, digest: gates?.digest },
     };
     // Heads that stream choose too, where they keep more.
-    if (options.read && sinks + recent > options.read.tokens) requireChoice(options.read, sinks);
-    return withReading(policy, options);
+    return withReading(policy, options, { budget: sinks + recent, sinks });
   },
 };
 

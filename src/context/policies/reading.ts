@@ -11,23 +11,31 @@ import type { ContextPolicy } from "../policy.js";
 import type { PolicyOptions } from "../policy-options.js";
 import { wrongValue } from "../policy-values.js";
 
+/** What says how much some heads keep. */
+type Bounded = Pick<Retention, "budget" | "sinks">;
+
 /** Layers from the first that read everything, as in the paper. */
 const DENSE_LAYERS = 2;
 
 /**
  * The policy with its options `read` and `dense`: the head sets that keep more than is to be read read that much of it.
+ * `bounded`: what heads keep that do not keep everything, where that is not the policy's own.
  * @throws ArgumentError for a policy that keeps no more, or whose sinks leave nothing to choose
  */
-export function withReading(policy: ContextPolicy, { read, dense }: PolicyOptions): ContextPolicy {
+export function withReading(
+  policy: ContextPolicy,
+  { read, dense }: PolicyOptions,
+  bounded: Bounded = policy,
+): ContextPolicy {
   if (!read) {
     if (dense === undefined) return policy;
     throw wrongValue("dense", "dense= says which layers read everything beside read=quest:N, which is not there.");
   }
-  const { budget, sinks } = policy;
+  const { budget } = policy;
   if (budget !== undefined && read.tokens >= budget) {
     throw wrongValue("read", `read=quest:${read.tokens} must be less than what is kept, ${counted(budget, "token")}.`);
   }
-  if (budget !== undefined) requireChoice(read, sinks);
+  requireChoice(read, bounded);
   const layers = dense ?? DENSE_LAYERS;
   const items = [policy.text, `read=quest:${read.tokens}`];
   if (layers !== DENSE_LAYERS) items.push(`dense=${layers}`);
@@ -40,8 +48,9 @@ export function withReading(policy: ContextPolicy, { read, dense }: PolicyOption
   };
 }
 
-/** @throws ArgumentError where the sinks of heads that keep more than is to be read leave nothing to choose */
-export function requireChoice(read: PageReading, sinks: number): void {
+/** @throws ArgumentError where heads keep more than is to be read, and their sinks leave nothing to choose of it */
+function requireChoice(read: PageReading, { budget, sinks }: Bounded): void {
+  if (budget === undefined || budget <= read.tokens) return;
   if (pagesRead(read) - Math.ceil(sinks / PAGE_TOKENS) >= LEAST_CHOICE) return;
   throw wrongValue(
     "read",
