@@ -20,6 +20,8 @@ import { madd, max4 } from "../vector/simd";
 const STATE: usize = (WORK_BYTES + 63) & ~63;
 const HISTOGRAM: usize = STATE + 3 * FACTORS;
 const DIGITS: i32 = 2048;
+/** Weights of which the largest is looked at first, where many more are left than are chosen. */
+const RUN: i32 = 16;
 
 export function selectPages(args: usize, thread: i32, threads: i32): void {
   if (HISTOGRAM + usize(DIGITS) * 4 > usize(SCRATCH_BYTES)) ERROR("The scratch of weights is larger than SCRATCH_BYTES.");
@@ -48,7 +50,8 @@ function listPages(call: usize, part: usize, head: i32, scratch: usize): void {
   const weights = scores + usize(load<i32>(part, PIECES) * PIECE_QUADS) * quadBytes;
   const count = listEarlier(part, head, lists, entries);
   weighPages(call, part, head, scores, quadBytes, weights, scratch);
-  listHeaviest(part, head, weights, scratch + HISTOGRAM, lists + usize(count) * 4, entries + usize(count) * 4);
+  // Nobody needs the scores any more.
+  listHeaviest(part, head, weights, scores, scratch + HISTOGRAM, lists + usize(count) * 4, entries + usize(count) * 4);
 }
 
 /** All pages of the ranges before the newest; returns how many. */
@@ -140,18 +143,88 @@ function sumRows(sums: usize, rows: usize, first: bool, count: i32, shares: usiz
 
 /**
  * The candidates at both ends, and the heaviest of the others, of equal ones the earlier, in text order. Weights are not negative,
- * so their bits are in their order, and the lightest that is chosen is found digit by digit: what counts for a page is looked
- * at thrice at most, however many are chosen.
+ * so their bits are in their order. `spare`: memory for as many numbers as there are candidates.
  */
-function listHeaviest(part: usize, head: i32, weights: usize, histogram: usize, lists: usize, entries: usize): void {
+function listHeaviest(
+  part: usize, head: i32, weights: usize, spare: usize, histogram: usize, lists: usize, entries: usize,
+): void {
   const lane = load<i32>(part, LANE), count = load<i32>(part, CANDIDATES);
   const oldest = lane + load<i32>(part, OLDEST), newest = lane + count - load<i32>(part, NEWEST);
   let left = load<i32>(part, CHOSEN) - load<i32>(part, OLDEST) - load<i32>(part, NEWEST);
+  // Of those that weigh `least` so many are still to be taken; without any to choose, nothing is heavier.
+  let least = i32.MAX_VALUE;
+  if (left > 0) {
+    let from = weights + usize(oldest) * 4, end = weights + usize(newest) * 4;
+    // So many that there are no fewer maxima than are to be taken.
+    if (newest - oldest >= max(left * 2, 4) * RUN) {
+      end = gather(from, end, leastOf(spare, writeMaxima(from, end, spare), left, histogram), spare);
+      from = spare;
+    }
+    least = leastOf(from, end, left, histogram);
+    for (; from < end; from += 4) left -= i32(load<i32>(from) > least);
+  }
+  const table = tableOf(part, head);
+  const first = load<i32>(part, FIRST_PAGE) - lane;
+  for (let page = lane; page < lane + count; page++) {
+    if (page >= oldest && page < newest) {
+      if (page + 4 <= newest && !anyFrom(weights + usize(page) * 4, least)) {
+        page += 3;
+        continue;
+      }
+      const bits = load<i32>(weights + usize(page) * 4);
+      if (bits < least || (bits == least && left-- <= 0)) continue;
+    }
+    store<usize>(lists, load<usize>(table + usize(first + page) * 4));
+    store<i32>(entries, first + page);
+    lists += 4;
+    entries += 4;
+  }
+}
+
+/** Whether any of four numbers has bits from `least` on. */
+// @ts-ignore: decorator
+@inline
+function anyFrom(at: usize, least: i32): bool {
+  return v128.any_true(i32x4.ge_s(v128.load(at), i32x4.splat(least)));
+}
+
+/**
+ * The largest of every RUN numbers, without those left over at the end; returns the end of what it wrote. The k-th largest of
+ * these is not above the k-th largest of all: so what lies below it need not be looked at again.
+ */
+function writeMaxima(from: usize, end: usize, out: usize): usize {
+  for (; from + usize(RUN) * 16 <= end; from += usize(RUN) * 16) {
+    let most = v128.load(from);
+    for (let i: usize = 16; i < usize(RUN) * 16; i += 16) most = i32x4.max_s(most, v128.load(from + i));
+    v128.store(out, most);
+    out += 16;
+  }
+  return out;
+}
+
+/** Copies the numbers whose bits are not below `least`; returns the end of what it wrote. */
+function gather(from: usize, end: usize, least: i32, out: usize): usize {
+  while (from < end) {
+    if (from + 16 <= end && !anyFrom(from, least)) {
+      from += 16;
+      continue;
+    }
+    const bits = load<i32>(from);
+    from += 4;
+    if (bits < least) continue;
+    store<i32>(out, bits);
+    out += 4;
+  }
+  return out;
+}
+
+/** The bits of the `left`-th largest number, digit by digit: each is looked at thrice, however large `left` is. */
+function leastOf(from: usize, end: usize, left: i32, histogram: usize): i32 {
   let known = 0, least = 0;
   // The sign, then digits of 11, 11 and 9 bits.
-  for (let shift = 20; left > 0; shift = max(shift - 11, 0)) {
+  for (let shift = 20; known != -1; shift = max(shift - 11, 0)) {
     memory.fill(histogram, 0, usize(DIGITS) * 4);
-    for (let at = weights + usize(oldest) * 4; at < weights + usize(newest) * 4; at += 4) {
+    for (let at = from; at < end; at += 4) {
       const bits = load<i32>(at);
       if ((bits & known) != least) continue;
       const counter = histogram + usize((bits & ~known) >> shift) * 4;
@@ -165,20 +238,6 @@ function listHeaviest(part: usize, head: i32, weights: usize, histogram: usize, 
     }
     least |= digit << shift;
     known = -1 << shift;
-    if (shift == 0) break;
   }
-  // Of those that weigh `least` so many are still to be taken; without any to choose, nothing is heavier.
-  if (known == 0) least = i32.MAX_VALUE;
-  const table = tableOf(part, head);
-  const first = load<i32>(part, FIRST_PAGE) - lane;
-  for (let page = lane; page < lane + count; page++) {
-    if (page >= oldest && page < newest) {
-      const bits = load<i32>(weights + usize(page) * 4);
-      if (bits < least || (bits == least && left-- <= 0)) continue;
-    }
-    store<usize>(lists, load<usize>(table + usize(first + page) * 4));
-    store<i32>(entries, first + page);
-    lists += 4;
-    entries += 4;
-  }
+  return least;
 }

@@ -66,6 +66,13 @@ const CASES: readonly (readonly [string, Shape, readonly Row[]])[] = [
       { ...decoding, tokens: 9, pages: 1, oldest: 0, newest: 1 },
     ],
   ],
+  [
+    "few of about 64, and of more",
+    shape,
+    [63, 64, 65, 96, 130].flatMap((others) =>
+      [1, 2, 3, 4].map((k): Row => ({ ...decoding, tokens: (others + 3) * 16, pages: k + 3 })),
+    ),
+  ],
   ["given pages alone", shape, [{ ...long, pages: 5, oldest: 1, newest: 4 }]],
   ["ALiBi", { ...shape, bias: "linear" }, [window, { ...sinks, tokens: 700 }]],
   ["a table of biases", { ...shape, bias: "table" }, [window, { ...sinks, tokens: 700 }]],
@@ -164,6 +171,16 @@ describe.each(DEVICES)("choice of pages on $label", ({ create }) => {
 
   test.each(CASES)("%s", async (_, problem, rows) => {
     await expectRight(ops, drawRows(problem, rows, 21));
+  });
+
+  test.each([160, 1400, 17_000])("of pages that weigh the same the earlier are read: %i tokens", async (tokens) => {
+    ops.beginStep();
+    const row: Row = { ...long, tokens, pages: 9, oldest: 1, newest: 2 };
+    const drawn = drawRows({ ...shape, keyWidth: 4 }, [row], 5);
+    drawn.queries[0].fill(0);
+    const { lists } = await run(ops, drawn, writeAll(ops, drawn));
+    const [, count] = candidates(row);
+    for (const list of lists[0]) expect([...list]).toEqual([0, 1, 2, 3, 4, 5, 6, count - 2, count - 1]);
   });
 
   test("no true score is above its page's bound", async () => {
