@@ -20,7 +20,7 @@ export const LEAST_CHOICE = 2;
 /** The value of `read=`. */
 export const pageReading: ValueForm<PageReading> = {
   sign: "quest:N",
-  needs: () => `quest:N with a whole number N of at least ${LEAST_CHOICE * PAGE_TOKENS}`,
+  needs: () => `quest:N with a whole number N of at least ${LEAST_CHOICE * PAGE_TOKENS}, such as quest:1024`,
   read(text) {
     const tokens = Number(/^quest:(\d{1,15})$/.exec(text)?.[1] ?? Number.NaN);
     return tokens >= LEAST_CHOICE * PAGE_TOKENS ? { kind: "quest", tokens } : undefined;

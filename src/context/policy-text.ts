@@ -146,12 +146,22 @@ function readOptions(text: string, items: readonly Item[], { options }: PolicyDe
   const read: Partial<Record<OptionName, unknown>> = {};
   for (const { name, sign, value, position, valuePosition } of items) {
     if (sign !== "=" || !isOptionName(name)) continue;
-    if (!options.includes(name)) throw fail(text, position, `"${name}" does not go with this policy`);
+    if (!options.includes(name))
+      throw fail(text, position, `"${name}" does not go with this policy, but with ${policiesWith(name)}`);
     const form = POLICY_OPTIONS[name].value;
     read[name] = form.read(value);
     if (read[name] === undefined) throw fail(text, valuePosition, `"${name}" needs ${form.needs(value)}`);
   }
   return read as PolicyOptions;
+}
+
+/** The policies that take an option: "full, recent:N and sinks:N,recent:N". */
+function policiesWith(option: OptionName): string {
+  const takers = POLICIES.filter(({ options }) => options.includes(option));
+  const names = takers.map(({ items }) =>
+    items.map(({ name, value }) => (value ? `${name}:${value.sign}` : name)).join(","),
+  );
+  return names.length === 1 ? `${names[0]} alone` : `${names.slice(0, -1).join("; ")} and ${names.at(-1)}`;
 }
 
 function isOptionName(name: string): name is OptionName {

@@ -22,6 +22,19 @@ export function wholeNumber(least: number): ValueForm<number> {
   };
 }
 
+/** A whole number of pages, blocks or the like, counted in what they are made of. */
+export function multipleOf(unit: number): ValueForm<number> {
+  const { sign, read } = wholeNumber(unit);
+  return {
+    sign,
+    needs: () => `a multiple of ${unit}, at least ${unit}`,
+    read(text) {
+      const value = read(text);
+      return value !== undefined && value % unit === 0 ? value : undefined;
+    },
+  };
+}
+
 /** One of these words. */
 export function oneOf<const W extends string>(...words: readonly W[]): ValueForm<W> {
   return {

@@ -47,5 +47,13 @@ it("cache types are known by name, and a text from a setting is one too", () => 
   };
   expect(known.map(read)).toEqual(["f32/f32", "f16/f16", "q8/q8", "q4/q4", "q8/f16", "f16/q8", "q8/q4"]);
   expect([read(setting), read(undefined)]).toEqual(["q8/f32", "f16/f16"]);
-  expect(() => read("q5")).toThrow('found "q5"');
+  expect(() => read("q5")).toThrow(/found "q5"\.$/);
+  const meant = ["Q4", "q8,q4", "q8_0", "F16 / Q4_0"].map((text) => {
+    try {
+      return read(text);
+    } catch (error) {
+      return /Did you mean "(.*)"\?$/.exec(String(error))?.[1];
+    }
+  });
+  expect(meant).toEqual(["q4", "q8/q4", "q8", "f16/q4"]);
 });

@@ -221,6 +221,11 @@ describe.each(["reference", "wasm"] as const)("a session on %s", (backend) => {
         "an unknown policy": (h) => ({ ...h, options: { ...h.options, context: "everything" } }),
         "a senseless option": (h) => ({ ...h, options: { ...h.options, chunk: 0 } }),
         "a role that is none": (h) => ({ ...h, messages: [{ role: "nobody", content: "" }] }),
+        "an endless system message": (h) => ({ ...h, divided: { system: { start: 0, end: 2 ** 52 }, starts: [] } }),
+        "a message behind the text": (h) => ({
+          ...h,
+          divided: { system: null, starts: [{ at: h.text.seen + 1, answer: false }] },
+        }),
         "no header": () => [],
         "no header at all": () => null,
       };

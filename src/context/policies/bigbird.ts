@@ -10,7 +10,7 @@ import { Random } from "../../util/random.js";
 import type { Range } from "../../util/ranges.js";
 import { type HeadSets, headsBetween, type Retention } from "../head-sets.js";
 import { type PolicyDefinition, policyOf } from "../policy.js";
-import { wholeNumber, wrongValue } from "../policy-values.js";
+import { multipleOf } from "../policy-values.js";
 import { EVERYTHING } from "./full.js";
 
 const BLOCK = 64;
@@ -92,17 +92,11 @@ function headSets(size: number, seed: number): HeadSets {
 }
 
 export const bigbird: PolicyDefinition = {
-  items: [{ name: "bigbird", value: wholeNumber(PAGE_TOKENS), bare: BLOCK }],
+  items: [{ name: "bigbird", value: multipleOf(PAGE_TOKENS), bare: BLOCK }],
   options: ["seed"],
   help: "bigbird:N         keep everything, read blocks of N (64; a multiple of 16): the first, the newest 3, 3 at random",
   create(values, { seed = 0 }) {
     const size = values.number("bigbird");
-    if (size % PAGE_TOKENS !== 0) {
-      throw wrongValue(
-        "bigbird",
-        `bigbird:${size}: blocks are a multiple of ${PAGE_TOKENS} tokens, for pages have as many.`,
-      );
-    }
     const text = `bigbird${size === BLOCK ? "" : `:${size}`}${seed > 0 ? `,seed=${seed}` : ""}`;
     const summary = `keeps everything and reads blocks of ${counted(size, "token")}: the first, the newest ${WINDOW} and ${DRAWN} drawn at random`;
     return { ...policyOf(EVERYTHING, { text, summary, recompute: false }), ...headSets(size, seed) };

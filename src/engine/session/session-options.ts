@@ -65,8 +65,10 @@ function kvTypes(text: string): { keyType: KvType; valueType: KvType } {
   const parts = String(text).split("/");
   const [keyType, valueType] = [parts[0], parts.at(-1)].map((part) => KV_TYPES.find((type) => type === part));
   if (parts.length > 2 || !keyType || !valueType) {
+    const meant = meantTypes(text);
     throw new ArgumentError(
-      `The cache type is one of ${KV_TYPES.join(", ")}, or keys and values apart such as "q8/q4"; found "${text}".`,
+      `The cache type is one of ${KV_TYPES.join(", ")}, or keys and values apart such as "q8/q4"; found "${text}".` +
+        (meant === undefined ? "" : ` Did you mean "${meant}"?`),
       {
         option: "kv",
         found: text,
@@ -74,4 +76,17 @@ function kvTypes(text: string): { keyType: KvType; valueType: KvType } {
     );
   }
   return { keyType, valueType };
+}
+
+/** Types in other letters, with llama.cpp's endings, or with another mark between them; undefined: nothing like a type. */
+function meantTypes(text: string): string | undefined {
+  const words = String(text)
+    .slice(0, 64)
+    .trim()
+    .split(/[\s,/:;+|-]+/);
+  const types = words.map((word) => {
+    const plain = word.toLowerCase().replace(/_[01]$/, "");
+    return KV_TYPES.find((type) => type === plain);
+  });
+  return types.length <= 2 && types.every((type) => type !== undefined) ? types.join("/") : undefined;
 }

@@ -57,7 +57,7 @@ export function parseHeader(value: unknown): SnapshotHeader {
     newest: header.count("newest"),
     messages: parseMessages(header),
     chatText: header.orNull("chatText", () => header.text("chatText")),
-    divided: parseDivided(header),
+    divided: parseDivided(header, text === null ? 0 : text.count("seen")),
     text: text && { seen: text.count("seen"), memory: parseMemoryFacts(text.get("memory")) },
   };
 }
@@ -89,7 +89,7 @@ function parseMessages(header: Fields): ChatMessage[] {
 }
 
 /** Sessions of policies that do not go by messages, and those saved before there were any, have none. */
-function parseDivided(header: Fields): TextMessages | null {
+function parseDivided(header: Fields, seen: number): TextMessages | null {
   if ((header.get("divided") ?? null) === null) return null;
   const divided = header.fields("divided");
   const starts = divided.get("starts");
@@ -99,13 +99,14 @@ function parseDivided(header: Fields): TextMessages | null {
     system: divided.orNull("system", () => {
       const system = divided.fields("system");
       const range = { start: system.count("start"), end: system.count("end") };
-      if (range.end <= range.start) throw system.wrong("end");
+      if (range.end <= range.start || range.end > seen) throw system.wrong("end");
       return range;
     }),
     starts: starts.map((value: unknown) => {
       const start = new Fields(value, "starts");
       const [at, answer] = [start.count("at"), start.get("answer")];
-      if (at <= last) throw start.wrong("at");
+      // A first token that waits to be read stands where the text that was read ends.
+      if (at <= last || at > seen) throw start.wrong("at");
       if (typeof answer !== "boolean") throw start.wrong("answer");
       last = at;
       return { at, answer };
