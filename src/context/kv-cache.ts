@@ -56,7 +56,7 @@ export class KvCache {
   private disposed = false;
   /** Most tokens of a text before dynamic NTK has another base for each; of the group that counts most. */
   private readonly dynamicLimit: number;
-  /** Said before they are read; only policies that keep whole messages ask. */
+  /** Said before they are read; only policies that keep whole turns and messages ask. */
   messages: TextMessages = NO_MESSAGES;
   private readonly fixedFrequencies = new Map<RopeSpec, RopeFrequencies>();
   /** Layers run one after another, so those of a group share scratch pages. */

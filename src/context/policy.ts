@@ -37,7 +37,7 @@ export interface ContextPolicy extends PolicyFacts, HeadSets {
   /** "cache" where any set counts so. */
   readonly distance: "text" | "cache";
   /**
-   * Of a policy that keeps whole messages: the head sets of one text, which ask where its messages lie. Absent: messages mean
+   * Of a policy that keeps whole turns and messages: the head sets of one text, which ask where its messages lie. Absent: messages mean
    * nothing to it. Budget, sinks and head sets of the policy itself are those of a text without messages.
    */
   byMessages?(text: MessagesOfText): HeadSets;

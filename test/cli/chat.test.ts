@@ -31,7 +31,7 @@ describe("sluice chat through a pipe", () => {
     expect(chosen.model.sessions[0].lastGenerate.maxTokens).toBe(5);
   });
 
-  test("whole messages are a policy that the help names and the session gets", async () => {
+  test("whole turns are a policy that the help names and the session gets", async () => {
     const { out } = await cli(["chat", "--help"]);
     expect(out).toMatch(/sinks:system,recent:N +in a chat keep the system message/);
     expect(out).toContain("--context sinks:system,recent:2000");

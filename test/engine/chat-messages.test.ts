@@ -11,7 +11,7 @@ import { loadAs, MODES } from "./channel-thread.js";
 
 /** The id of <|im_start|>. */
 const START = 3;
-const ROLES = { user: "user", assistant: "assistant" } as const;
+const ROLES = ["user", "assistant", "tool"] as const;
 const SYSTEM = { role: "system", content: "the an on in the" } as const;
 const user = (content: string) => ({ role: "user", content }) as const;
 /** Whatever it would say, it writes as many tokens as it may. */
@@ -70,8 +70,8 @@ class Watched {
       const [, role] =
         model.tokenizer
           .decode(ids.slice(at, at + 16), { special: true })
-          .match(/^<\|im_start\|>\s?(system|user|assistant)/) ?? [];
-      const known = role === ROLES.user || role === ROLES.assistant ? role : "system";
+          .match(/^<\|im_start\|>\s?(system|user|assistant|tool)/) ?? [];
+      const known = ROLES.find((one) => one === role) ?? "system";
       return { role: known, length: end - (i === 0 ? 0 : at) };
     });
   }
@@ -117,6 +117,33 @@ describe("a chat under sinks:system,recent:N", () => {
       await session.dispose();
     }
   });
+
+  it.each([40, 70, 110, 160])(
+    "with results of tools holds whole turns, and of one that is too long whole messages: %i",
+    async (recent) => {
+      const watched = open(`sinks:system,recent:${recent}`);
+      const { session } = watched;
+      let brokenTurns = 0;
+      for (const [i, words] of WORDS.entries()) {
+        const call = [
+          user(words),
+          { role: "assistant", content: "in" },
+          { role: "tool", content: "on the an" },
+        ] as const;
+        await all(session.chat([...(i === 0 ? [SYSTEM] : []), ...(i % 3 === 1 ? call : [user(words)])], answer(4)));
+        expectHeld(watched, recent);
+        // The model asks for a tool itself, whose result comes as a turn of its own.
+        if (i % 3 === 2) await all(session.chat([{ role: "tool", content: words }], answer(6)));
+        expectHeld(watched, recent);
+        const { starts } = session.text.messages;
+        const oldest = watched.held.find((at) => at >= session.usage.sinks);
+        if (starts.some(({ at, turn }) => at === oldest && !turn)) brokenTurns++;
+      }
+      expect(session.usage.evicted).toBeGreaterThan(0);
+      if (recent > 100) expect(brokenTurns).toBe(0);
+      await session.dispose();
+    },
+  );
 
   it("counts and tells what it holds", async () => {
     const { session } = open("sinks:system,recent:60");
@@ -268,6 +295,21 @@ describe("notes", () => {
     expect(session.notes).toEqual([expect.stringMatching(/its beginning was let go/)]);
     const { kept, sinks } = session.usage;
     expect(kept).toBe(sinks + 24);
+    await all(session.chat("in", answer(3)));
+    expect(session.notes).toEqual([]);
+    await session.dispose();
+  });
+
+  it("tell of a turn that does not fit, while it is the newest", async () => {
+    const { session } = open("sinks:system,recent:60");
+    const note = expect.stringMatching(
+      /^The newest question, with all that follows it, .* its first messages were let go/,
+    );
+    await all(session.chat([SYSTEM, user("the an on in the")], answer(4)));
+    for (let calls = 0; calls < 6; calls++) {
+      expect(session.notes).toEqual(calls > 0 ? [note] : []);
+      await all(session.chat([{ role: "tool", content: "on the an" }], answer(4)));
+    }
     await all(session.chat("in", answer(3)));
     expect(session.notes).toEqual([]);
     await session.dispose();

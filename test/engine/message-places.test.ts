@@ -145,6 +145,28 @@ describe("messages begin", () => {
     expect(finder.find({ messages, read: 3, whole })).toEqual({ systemEnd: 0, starts: all.slice(2) });
     expect(all.map(({ answer }) => answer)).toEqual([false, true, false, true]);
   });
+
+  it("of which the user's begin turns, also where one without a text stands before them", () => {
+    const template =
+      "{% for m in messages %}{{ (m.role[0] + ': ' + m.content + '\\n') if m.content else '' }}{% endfor %}" +
+      "{% if add_generation_prompt %}{{ 'a: ' }}{% endif %}";
+    const tokenizer = rendering(template);
+    const messages: ChatMessage[] = [
+      assistant("a"),
+      user("b"),
+      assistant("c"),
+      { role: "tool", content: "d" },
+      assistant(""),
+      user("e"),
+      user("f"),
+      assistant("g"),
+      { role: "system", content: "h" },
+    ];
+    const whole = tokenizer.renderChat(messages);
+    const { starts } = new MessageFinder(tokenizer, noCheck).find({ messages, read: 0, whole });
+    const seen = starts.map(({ at, turn }) => whole.slice(at, at + 4) + (turn ? " turn" : ""));
+    expect(seen).toEqual(["a: a", "u: b turn", "a: c", "t: d", "u: e turn", "u: f turn", "a: g", "s: h", "a: "]);
+  });
 });
 
 describe.skipIf(!hasShared)("with templates of real models", () => {

@@ -226,6 +226,10 @@ describe.each(["reference", "wasm"] as const)("a session on %s", (backend) => {
           ...h,
           divided: { system: null, starts: [{ at: h.text.seen + 1, answer: false }] },
         }),
+        "a turn that is neither": (h) => ({
+          ...h,
+          divided: { system: null, starts: [{ at: 1, answer: false, turn: "yes" }] },
+        }),
         "no header": () => [],
         "no header at all": () => null,
       };

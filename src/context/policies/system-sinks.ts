@@ -1,15 +1,16 @@
 /**
- * For chat: the system message stays whole, and of the others whole ones go, the oldest first, when the newest would not fit
- * beside them. The first tokens of the text stay as sinks (StreamingLLM, 2309.17453), and distances count inside the cache.
- * Question and answer are one message while the answer is written. One that does not fit alone loses its beginning, like
- * under a window. A text without messages is kept as by sinks and a window.
+ * For chat: the system message stays whole, and of the others whole turns go, the oldest first, when the newest would not fit
+ * beside them: a question with all that follows up to the next one, so that no answer is left without it. The first tokens of
+ * the text stay as sinks (StreamingLLM, 2309.17453), and distances count inside the cache. A turn that does not fit alone loses
+ * whole messages, the oldest first. What is answered and the answer are one message while that is written; one that does not
+ * fit alone loses its beginning, like under a window. A text without messages is kept as by sinks and a window.
  */
 import { counted, formatCount } from "../../util/figures.js";
 import { type Range, totalLength } from "../../util/ranges.js";
 import { oneHeadSet, type Retention } from "../head-sets.js";
 import { type PolicyDefinition, policyOf } from "../policy.js";
 import { oneOf, wholeNumber } from "../policy-values.js";
-import { type MessagesOfText, NO_MESSAGES, wholeMessages } from "../text-messages.js";
+import { type MessagesOfText, NO_MESSAGES, wholePlaces } from "../text-messages.js";
 
 /** Of every text; where it begins with a system message, they are a part of that. */
 const SINKS = 4;
@@ -24,7 +25,7 @@ export function systemRetention(text: MessagesOfText, recent: number, distance: 
       return always(text)[0].end;
     },
     leastRecent: 1,
-    summary: `the system message and beside it the newest whole messages, up to ${counted(recent, "token")}`,
+    summary: `the system message and beside it the newest whole turns, up to ${counted(recent, "token")}`,
     distance,
     visible: (t) => joined([...always(text), { start: recentStart(text, t, recent), end: t + 1 }], t + 1),
   };
@@ -36,17 +37,11 @@ function always({ messages: { system } }: MessagesOfText): Range[] {
   return system ? joined([first, system], Number.POSITIVE_INFINITY) : [first];
 }
 
-/** First position of the newest messages that fit together; of a message that does not fit alone what does. */
+/** First position of the newest turns that fit together; of a turn or message that does not fit alone what does. */
 function recentStart(text: MessagesOfText, t: number, recent: number): number {
-  const { messages } = text;
   const least = Math.max(0, t + 1 - recent);
-  const count = wholeMessages(messages, t);
   const [{ end: kept }] = always(text);
-  for (let i = 0; i < count; i++) {
-    const { at } = messages.starts[i];
-    if (Math.max(at, kept) >= least) return at;
-  }
-  return least;
+  return wholePlaces(text.messages, t).find((at) => Math.max(at, kept) >= least) ?? least;
 }
 
 /** Ranges that may touch and overlap, up to `end`, as ranges apart. */
@@ -67,14 +62,14 @@ export const systemAndRecent: PolicyDefinition = {
     { name: "recent", value: wholeNumber(1) },
   ],
   options: ["distance"],
-  help: "sinks:system,recent:N  in a chat keep the system message and beside it the newest whole messages, up to N tokens",
+  help: "sinks:system,recent:N  in a chat keep the system message and beside it the newest whole turns, up to N tokens",
   create(values, { distance = "cache" }) {
     const recent = values.number("recent");
     const retention = systemRetention({ messages: NO_MESSAGES }, recent, distance);
     return {
       ...policyOf(retention, {
         text: `sinks:system,recent:${recent}${distance === "text" ? ",distance=text" : ""}`,
-        summary: `keeps the system message and beside it the newest whole messages, up to ${counted(recent, "token")} (without messages the first ${formatCount(SINKS)} and the newest tokens)`,
+        summary: `keeps the system message and beside it the newest whole turns, up to ${counted(recent, "token")} (without messages the first ${formatCount(SINKS)} and the newest tokens)`,
         recompute: false,
       }),
       byMessages: (text) => oneHeadSet(systemRetention(text, recent, distance)),

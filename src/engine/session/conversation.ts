@@ -97,7 +97,7 @@ export class Conversation {
     const before = whole.length - withoutGuard(text).length;
     const encode = (part: string) => encodePlain(state.model, part, { guarded: true, check });
     const [end, ...tokens] = tokenPlaces(text, ids, [systemEnd, ...starts.map(({ at }) => at - before)], encode);
-    return { systemEnd: end, starts: starts.map(({ answer }, i) => ({ at: tokens[i], answer })) };
+    return { systemEnd: end, starts: starts.map((start, i) => ({ ...start, at: tokens[i] })) };
   }
 
   /** A part of the answer was given out. */

@@ -1,4 +1,4 @@
-/** What is to be said of a policy that keeps whole messages, once it has a text. */
+/** What is to be said of a policy that keeps whole turns and messages, once it has a text. */
 import { policyForMessages } from "../../context/policy.js";
 import { type TextMessages, wholeMessages } from "../../context/text-messages.js";
 import { counted, formatCount } from "../../util/figures.js";
@@ -37,17 +37,15 @@ export function messageNotes(
       `The text begins with no system message: its first ${counted(sinks, "token")} stay, as attention sinks.`,
     );
   }
-  if (
-    cutsNewest(
-      policyForMessages(policy, messages)
-        .headSets(0, 1)[0]
-        .retention.visible(seen - 1),
-      seen,
-      messages,
-    )
-  ) {
+  const { retention } = policyForMessages(policy, messages).headSets(0, 1)[0];
+  const visible = retention.visible(seen - 1);
+  if (cutsNewest(visible, seen, messages)) {
     notes.push(
       `The newest message, with its answer, has more tokens than ${text} keeps beside the system message: its beginning was let go, as under a window.`,
+    );
+  } else if (breaksTurn(visible, seen, messages)) {
+    notes.push(
+      `The newest question, with all that follows it, has more tokens than ${text} keeps beside the system message: its first messages were let go.`,
     );
   }
   return notes;
@@ -58,4 +56,11 @@ function cutsNewest(visible: readonly { readonly start: number }[], seen: number
   const count = wholeMessages(messages, seen - 1);
   const newest = visible[visible.length - 1];
   return count > 0 && newest.start > messages.starts[count - 1].at;
+}
+
+/** Whether of the newest turn whole messages are held, but not all. */
+function breaksTurn(visible: readonly { readonly start: number }[], seen: number, { starts }: TextMessages): boolean {
+  // What stands first belongs to a turn whose beginning is long gone, or to none.
+  const turn = starts.findLast(({ at, turn }) => turn && at < seen) ?? starts[0];
+  return visible[visible.length - 1].start > turn.at;
 }

@@ -4,22 +4,17 @@
  * have is left out, and the messages beside it count as one.
  */
 import { policyForMessages } from "../../context/policy.js";
-import { cutMessages, type TextMessages } from "../../context/text-messages.js";
+import { cutMessages, type MessageStart, type TextMessages } from "../../context/text-messages.js";
 import { guardedPlace, withoutGuard } from "../../tokenizer/message-guard.js";
 import type { ChatMessage, Tokenizer } from "../../tokenizer/tokenizer.js";
 import { SluiceError } from "../../util/errors.js";
 import type { TextState } from "./text-state.js";
 
-/** The beginning of a message: a place in a text, or a number of tokens. */
-export interface MessagePlace {
-  readonly at: number;
-  readonly answer: boolean;
-}
-
 export interface MessagePlaces {
   /** Where the system message ends, with all that the template puts around it; 0: there is none. Only of a whole text. */
   readonly systemEnd: number;
-  readonly starts: readonly MessagePlace[];
+  /** At a place in a text, or a number of tokens. */
+  readonly starts: readonly MessageStart[];
 }
 
 export interface RenderedChat {
@@ -41,17 +36,17 @@ export class MessageFinder {
     const system = messages.findIndex(({ role }) => role !== "system");
     const first = system < 0 ? messages.length : system;
     const systemEnd = read > 0 ? 0 : this.systemEnd(messages, first, whole);
-    const starts: MessagePlace[] = [];
-    const begin = (at: number | undefined, answer: boolean) => {
-      const last = starts.at(-1);
-      if (at !== undefined && at > (last?.at ?? -1)) starts.push({ at, answer });
+    const starts: MessageStart[] = [];
+    const begin = (at: number | undefined, index: number) => {
+      // After the last message the answer begins.
+      const role = index === messages.length ? "assistant" : messages[index].role;
+      if (at !== undefined) starts.push({ at, answer: role === "assistant", turn: role === "user" });
     };
-    if (read === 0) begin(systemEnd, first === messages.length);
+    if (read === 0) begin(systemEnd, first);
     for (let index = Math.max(read, first + 1); index <= messages.length; index++) {
-      const answer = index === messages.length || messages[index].role === "assistant";
-      begin(this.endOf(messages.slice(0, index), whole), answer);
+      begin(this.endOf(messages.slice(0, index), whole), index);
     }
-    return { systemEnd, starts };
+    return { systemEnd, starts: apart(starts) };
   }
 
   /** Where the first message begins that is not the system's, or the answer, if there is none. */
@@ -153,13 +148,17 @@ export function movedMessages(state: TextState, { systemEnd, starts }: MessagePl
   const system = systemEnd > 0 ? { start: next, end: next + prefix + systemEnd } : known.system;
   return {
     system,
-    starts: [...known.starts, ...apart(starts.map(({ at, answer }) => ({ at: next + prefix + at, answer })))],
+    starts: [...known.starts, ...apart(starts.map((start) => ({ ...start, at: next + prefix + start.at })))],
   };
 }
 
-/** Without those that begin where the one before does: messages whose text lies within one token. */
-function apart(starts: readonly MessagePlace[]): MessagePlace[] {
-  const found: MessagePlace[] = [];
-  for (const start of starts) if (start.at > (found.at(-1)?.at ?? -1)) found.push(start);
+/** Without those that begin where one before does: messages without a text, or whose text lies within one token. */
+function apart(starts: readonly MessageStart[]): MessageStart[] {
+  const found: MessageStart[] = [];
+  for (const start of starts) {
+    const last = found.at(-1);
+    if (!last || start.at > last.at) found.push(start);
+    else if (start.at === last.at && start.turn) found[found.length - 1] = { ...last, turn: true };
+  }
   return found;
 }

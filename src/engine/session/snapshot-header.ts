@@ -104,12 +104,14 @@ function parseDivided(header: Fields, seen: number): TextMessages | null {
     }),
     starts: starts.map((value: unknown) => {
       const start = new Fields(value, "starts");
-      const [at, answer] = [start.count("at"), start.get("answer")];
+      // Sessions that were saved before turns were told do not say it: there each message goes by itself.
+      const [at, answer, turn = true] = [start.count("at"), start.get("answer"), start.get("turn")];
       // A first token that waits to be read stands where the text that was read ends.
       if (at <= last || at > seen) throw start.wrong("at");
       if (typeof answer !== "boolean") throw start.wrong("answer");
+      if (typeof turn !== "boolean") throw start.wrong("turn");
       last = at;
-      return { at, answer };
+      return { at, answer, turn };
     }),
   };
 }
