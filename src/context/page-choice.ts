@@ -24,14 +24,18 @@ const NEWEST = 4;
 /** @param visible what a row sees; undefined: it reads all of that, since it is no more than the budget */
 export function choosePages(visible: readonly Range[], reading: PageReading): PageChoice | undefined {
   const newest = visible[visible.length - 1];
-  const earlier = visible.slice(0, -1).reduce((sum, range) => sum + pagesTouched(range), 0);
-  const left = pagesRead(reading) - earlier;
+  const left = pagesLeft(visible.slice(0, -1), reading);
   if (pagesTouched(newest) <= left || left < LEAST_CHOICE) return undefined;
   const first = Math.ceil(newest.start / PAGE_TOKENS);
   const pages = Math.min(left, Math.ceil(newest.end / PAGE_TOKENS) - first);
   const given = Math.ceil(pages / 2);
   const oldest = newest.start === 0 && given > 1 ? 1 : 0;
   return { first, pages, oldest, newest: Math.min(NEWEST, given - oldest) };
+}
+
+/** Pages that are left to be read of the newest range, since all of the earlier ones are. */
+export function pagesLeft(earlier: readonly Range[], reading: PageReading): number {
+  return pagesRead(reading) - earlier.reduce((sum, range) => sum + pagesTouched(range), 0);
 }
 
 function pagesTouched({ start, end }: Range): number {

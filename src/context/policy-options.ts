@@ -22,7 +22,7 @@ export const POLICY_OPTIONS = {
   },
   read: {
     value: pageReading,
-    help: "read=quest:N      with full, duo or recent: keep all of it, but read only N tokens of it for each that is written",
+    help: "read=quest:N      with what keeps more than N tokens: keep it all, but read only N of it for each that is written",
   },
   dense: {
     value: wholeNumber(0),

@@ -142,12 +142,14 @@ function notOne(text: string, items: readonly Item[]): PolicyError {
   return fail(text, last.position, `"${last.name}" needs ${forms.join(" and ")} beside it`);
 }
 
-function readOptions(text: string, items: readonly Item[], { options }: PolicyDefinition): PolicyOptions {
+function readOptions(text: string, items: readonly Item[], { options, refuses }: PolicyDefinition): PolicyOptions {
   const read: Partial<Record<OptionName, unknown>> = {};
   for (const { name, sign, value, position, valuePosition } of items) {
     if (sign !== "=" || !isOptionName(name)) continue;
-    if (!options.includes(name))
-      throw fail(text, position, `"${name}" does not go with this policy, but with ${policiesWith(name)}`);
+    if (!options.includes(name)) {
+      const why = refuses?.[name] ? `: ${refuses[name]}. It goes` : ", but";
+      throw fail(text, position, `"${name}" does not go with this policy${why} with ${policiesWith(name)}`);
+    }
     const form = POLICY_OPTIONS[name].value;
     read[name] = form.read(value);
     if (read[name] === undefined) throw fail(text, valuePosition, `"${name}" needs ${form.needs(value)}`);

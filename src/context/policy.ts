@@ -27,6 +27,8 @@ export interface PolicyFacts {
   readonly gates?: { readonly name: string; readonly digest: string | undefined };
   /** How much of what is kept heads read where the model writes; absent: all. */
   readonly reading?: PageReading;
+  /** First layers that read everything all the same; beside `reading`. */
+  readonly dense?: number;
 }
 
 export interface ContextPolicy extends PolicyFacts, HeadSets {
@@ -63,6 +65,8 @@ export interface PolicyDefinition {
   /** In any order, each at most once: `full`, or `sinks` and `recent`. */
   readonly items: readonly PolicyItem[];
   readonly options: readonly OptionName[];
+  /** Why options do not go with it that one might expect to. */
+  readonly refuses?: { readonly [N in OptionName]?: string };
   readonly help: string;
   /** @throws ArgumentError (`wrongValue`) for values that do not go together */
   create(values: ItemValues, options: PolicyOptions, given: PolicyGiven): ContextPolicy;

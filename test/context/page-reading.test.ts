@@ -11,6 +11,7 @@ import { parsePolicy } from "../../src/context/policy-text.js";
 import { SequenceMemory } from "../../src/context/sequence-memory.js";
 import { memoryBytes, memoryFacts, readMemory, writeMemory } from "../../src/context/snapshot.js";
 import { Step } from "../../src/context/step.js";
+import type { TextMessages } from "../../src/context/text-messages.js";
 import type { Backend, SelectCall, SelectedPages } from "../../src/tensor/backend.js";
 import { boundsLayout, PAGE_TOKENS } from "../../src/tensor/kv.js";
 import { Random } from "../../src/util/random.js";
@@ -40,6 +41,8 @@ const POLICIES = [
   "sinks:20,recent:130,read=quest:70,dense=0",
   "recent:100,evict=9,read=quest:40,dense=0",
   "sinks:4,recent:90,distance=text,read=quest:48,dense=1",
+  "sinks:system,recent:90,read=quest:48,dense=0",
+  "auto:94,read=quest:50,dense=1",
 ];
 
 /** Some given tokens in chunks, then those that follow one by one as if the model had written them: logits after each. */
@@ -126,8 +129,20 @@ describe("what is chosen", () => {
     const backend = new Watched();
     const together = new Together(backend, bind(randomModel({ ...SMALL, layers: 3 }, 4), backend));
     const budgetPages = 5;
-    for (const text of ["full", "sinks:20,recent:130", "recent:100,evict=9", "sinks:4,recent:90,distance=text"]) {
+    const turns = [40, 75, 110, 111, 160, 190].map((at) => ({ at, answer: false, turn: true }));
+    const policies: readonly (readonly [string, TextMessages["system"]])[] = [
+      ["full", null],
+      ["sinks:20,recent:130", null],
+      ["recent:100,evict=9", null],
+      ["sinks:4,recent:90,distance=text", null],
+      ["auto:120", null],
+      ["sinks:system,recent:110", { start: 0, end: 33 }],
+      ["sinks:system,recent:110,distance=text", { start: 18, end: 33 }],
+    ];
+    for (const [text, system] of policies) {
       const memory = together.open({ policy: parsePolicy(`${text},read=quest:${budgetPages * PAGE_TOKENS + 7}`) });
+      memory.cache.messages = { system, starts: turns };
+      let ranges = 1;
       const ids = randomIds(220, SMALL.vocabulary, 8);
       await readOn(together, memory, ids.subarray(0, 60), { given: 60 });
       expect(backend.seen).toEqual([]);
@@ -142,7 +157,10 @@ describe("what is chosen", () => {
         expect(backend.seen).toHaveLength(touched > budgetPages ? 1 : 0);
         for (const { call, lists } of backend.seen.splice(0)) {
           const newest = visible[visible.length - 1];
-          const earlier = visible.slice(0, -1).flatMap(({ end }) => pagesOf(0, end));
+          const earlier = visible
+            .slice(0, -1)
+            .flatMap(({ start, end }) => pagesOf(Math.floor(start / PAGE_TOKENS), end));
+          ranges = Math.max(ranges, visible.length);
           for (const list of lists[0]) {
             const textPages = list.map((entry) => memory.cache.groups[0].positionOf(entry * PAGE_TOKENS) / PAGE_TOKENS);
             expect(list.length).toBeLessThanOrEqual(budgetPages);
@@ -160,6 +178,7 @@ describe("what is chosen", () => {
           }
         }
       }
+      expect(ranges).toBe(system && system.start > 0 ? 3 : /sinks|auto/.test(text) ? 2 : 1);
       memory.dispose();
     }
   });
@@ -220,7 +239,7 @@ describe.each(BACKENDS)("reading a choice on $name with $threads threads", ({ na
     const policies = [...POLICIES, "full", "sinks:4,recent:20"];
     const twins = policies.map((text, i) => {
       const options = { policy: parsePolicy(text), keyType: "f16", valueType: i % 2 === 0 ? "f16" : "q8" } as const;
-      const ids = randomIds(200, SMALL.vocabulary, i);
+      const ids = randomIds(260, SMALL.vocabulary, i);
       return { shared: together.open(options), alone: together.open(options), ids, at: 0, given: 60 + 17 * i };
     });
     for (let step = 0; step < (name === "reference" ? 18 : 40); step++) {
@@ -360,6 +379,28 @@ describe.each(BACKENDS)("reading a choice on $name with $threads threads", ({ na
       const expected = Array.from({ length: 16 }, (_, i) => (i % 4) + 4 * Math.floor(i / 8));
       for (const [i, value] of found.entries()) expect(value).toBeCloseTo(expected[i], 2);
       memory.dispose();
+    }
+  });
+
+  it("under auto and sinks:system has the bits of the sinks and window that they come to", async () => {
+    const together = open({ ...SMALL, layers: 3 });
+    const ids = randomIds(200, SMALL.vocabulary, 6);
+    const rows = async (text: string, system = 0) => {
+      const memory = together.open({ policy: parsePolicy(text) });
+      if (system > 0) memory.cache.messages = { system: { start: 0, end: system }, starts: [] };
+      const found = await readOn(together, memory, ids, { given: 150 });
+      const { read, kept } = memory.cache;
+      memory.dispose();
+      return { found, read, kept };
+    };
+    for (const reading of ["read=quest:64", "read=quest:64,dense=0", "read=quest:70,dense=1"]) {
+      const window = await rows(`sinks:4,recent:116,${reading}`);
+      expect([window.read <= 70, window.kept]).toEqual([true, 120]);
+      expect(await rows(`auto:120,${reading}`)).toEqual(window);
+      expect(await rows(`sinks:system,recent:116,${reading}`)).toEqual(window);
+      const longer = await rows(`sinks:21,recent:100,${reading}`);
+      expect([longer.read <= 70, longer.kept]).toEqual([true, 121]);
+      expect(await rows(`sinks:system,recent:100,${reading}`, 21)).toEqual(longer);
     }
   });
 

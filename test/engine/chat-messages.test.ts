@@ -40,11 +40,13 @@ class Watched {
   constructor(readonly session: LocalSession) {
     const { text } = session;
     const read = text.read.bind(text);
-    text.read = (ids, wanted, use) =>
-      read(ids, wanted, (logits) => {
+    text.read = (ids, wanted, use, origin) => {
+      const seen = (logits: Float32Array) => {
         this.ids.push(...ids);
         return use(logits);
-      });
+      };
+      return read(ids, wanted, seen, origin);
+    };
     const forget = text.forget.bind(text);
     text.forget = () => {
       this.ids = [];
@@ -313,6 +315,25 @@ describe("notes", () => {
     await all(session.chat("in", answer(3)));
     expect(session.notes).toEqual([]);
     await session.dispose();
+  });
+
+  it("tell of a system message that leaves nothing to choose of what is to be read", async () => {
+    for (const [tokens, told] of [
+      [64, false],
+      [63, true],
+    ] as const) {
+      const { session } = open(`sinks:system,recent:90,read=quest:${tokens},dense=0`);
+      await all(session.chat([SYSTEM, user("the")], answer(3)));
+      expect(session.notes).toEqual([]);
+      for (const words of WORDS) await all(session.chat(words, answer(5)));
+      const { read, kept, sinks } = session.usage;
+      expect([sinks > 16, sinks <= 32, read < kept]).toEqual([true, true, !told]);
+      const note = expect.stringMatching(
+        /^The system message of \d+ tokens, .* leaves nothing to choose of read=quest:63/,
+      );
+      expect(session.notes).toEqual(told ? [note] : []);
+      await session.dispose();
+    }
   });
 
   it("tell of a chat without a system message once something was let go", async () => {

@@ -4,7 +4,7 @@ import { parsePolicy } from "../../src/context/policy-text.js";
 import type { Part, ScorePart, Session, SessionOptions } from "../../src/engine/api.js";
 import { loadLocal } from "../../src/engine/loading/load-local.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
-import { ArgumentError, ContextFullError } from "../../src/util/errors.js";
+import { ArgumentError, ContextFullError, PolicyError } from "../../src/util/errors.js";
 import { familyNamed } from "../support/families.js";
 import { randomGguf } from "../support/random-gguf.js";
 import { tinyFile } from "../support/tiny-gguf.js";
@@ -67,6 +67,41 @@ describe("writing on", () => {
     expect(idsOf([...first, ...rest])).toEqual(idsOf(await write(streaming, words(20), 144)));
     const full = model.session({ context: "full" });
     expect(idsOf(first)).toEqual(idsOf(await write(full, words(20), 44)));
+  });
+
+  it("reads less than is kept with the option read, which goes on to what it comes to", async () => {
+    const model = await tiny();
+    const write100 = async (context: string, contextLength?: number) => {
+      const session = model.session({ context, ...(contextLength !== undefined && { contextLength }) });
+      const parts = idsOf(await write(session, words(70), 100));
+      const { context: text, usage } = session;
+      const { kept, read, sinks } = usage;
+      const again = await model.restore(await session.save());
+      expect([again.context, again.usage.read]).toEqual([text, read]);
+      return { text, parts, usage: { kept, read, sinks } };
+    };
+    for (const reading of ["read=quest:64", "read=quest:64,dense=0", "read=quest:70,dense=1"]) {
+      const window = await write100(`sinks:4,recent:116,${reading}`);
+      expect(window.usage.read).toBeLessThanOrEqual(/dense/.test(reading) ? 70 : 120);
+      expect(await write100(`auto,${reading}`, 120)).toEqual({ ...window, text: `auto:120,${reading}` });
+      expect(await write100(`auto:120,${reading}`)).toEqual({ ...window, text: `auto:120,${reading}` });
+    }
+    const tooMuch = () => model.session({ context: "auto,read=quest:64" });
+    expect(tooMuch).toThrow(PolicyError);
+    expect(tooMuch).toThrow(/"auto:64,read=quest:64".*less than what is kept, 64 tokens/s);
+  });
+
+  it("reads less where positions cannot be moved too, and is refused without attention", async () => {
+    const model = await random("gpt2");
+    const limit = model.info.trainedContext;
+    const session = model.session({ context: "auto,read=quest:32,dense=0" });
+    expect(session.context).toBe(`auto:${limit},read=quest:32,dense=0`);
+    const written = idsOf(await write(session, ids(limit - 20)));
+    expect(session.usage.read).toBeLessThanOrEqual(32);
+    const full = model.session({ context: "full,read=quest:32,dense=0" });
+    expect(written.slice(0, 15)).toEqual(idsOf(await write(full, ids(limit - 20), 15)));
+    const mamba = await random("mamba");
+    expect(() => mamba.session({ context: "auto,read=quest:32" })).toThrow(/no attention.*Leave read=quest:32 out/s);
   });
 
   it("full makes the limit an error", async () => {

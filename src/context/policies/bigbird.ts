@@ -94,6 +94,7 @@ function headSets(size: number, seed: number): HeadSets {
 export const bigbird: PolicyDefinition = {
   items: [{ name: "bigbird", value: multipleOf(PAGE_TOKENS), bare: BLOCK }],
   options: ["seed"],
+  refuses: { read: "what it reads does not grow, for its pattern has a fixed number of blocks" },
   help: "bigbird:N         keep everything, read blocks of N (64; a multiple of 16): the first, the newest 3, 3 at random",
   create(values, { seed = 0 }) {
     const size = values.number("bigbird");

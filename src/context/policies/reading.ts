@@ -10,6 +10,7 @@ import { LEAST_CHOICE, type PageReading, pagesRead } from "../page-reading.js";
 import type { ContextPolicy } from "../policy.js";
 import type { PolicyOptions } from "../policy-options.js";
 import { wrongValue } from "../policy-values.js";
+import type { MessagesOfText } from "../text-messages.js";
 
 /** What says how much some heads keep. */
 type Bounded = Pick<Retention, "budget" | "sinks">;
@@ -39,12 +40,15 @@ export function withReading(
   const layers = dense ?? DENSE_LAYERS;
   const items = [policy.text, `read=quest:${read.tokens}`];
   if (layers !== DENSE_LAYERS) items.push(`dense=${layers}`);
+  const { byMessages } = policy;
   return {
     ...policy,
     text: items.join(","),
     summary: `${policy.summary}, and reads ${counted(read.tokens, "token")} of them for each that it writes`,
     reading: read,
+    dense: layers,
     ...choosing(policy, read, layers),
+    ...(byMessages && { byMessages: (text: MessagesOfText) => choosing(byMessages(text), read, layers) }),
   };
 }
 

@@ -10,6 +10,7 @@ import { windowRetention } from "./window.js";
 export const recompute: PolicyDefinition = {
   items: [{ name: "recompute", value: wholeNumber(1) }],
   options: [],
+  refuses: { read: "it keeps no keys among which to choose" },
   help: "recompute:N       read the newest N tokens again for every token (slow baseline)",
   create(values) {
     const window = values.number("recompute");

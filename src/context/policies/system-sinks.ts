@@ -8,9 +8,10 @@
 import { counted, formatCount } from "../../util/figures.js";
 import { type Range, totalLength } from "../../util/ranges.js";
 import { oneHeadSet, type Retention } from "../head-sets.js";
-import { type PolicyDefinition, policyOf } from "../policy.js";
+import { type ContextPolicy, type PolicyDefinition, policyOf } from "../policy.js";
 import { oneOf, wholeNumber } from "../policy-values.js";
 import { type MessagesOfText, NO_MESSAGES, wholePlaces } from "../text-messages.js";
+import { withReading } from "./reading.js";
 
 /** Of every text; where it begins with a system message, they are a part of that. */
 const SINKS = 4;
@@ -61,12 +62,13 @@ export const systemAndRecent: PolicyDefinition = {
     { name: "sinks", value: oneOf("system") },
     { name: "recent", value: wholeNumber(1) },
   ],
-  options: ["distance"],
+  options: ["distance", "read", "dense"],
   help: "sinks:system,recent:N  in a chat keep the system message and beside it the newest whole turns, up to N tokens",
-  create(values, { distance = "cache" }) {
+  create(values, options) {
+    const { distance = "cache" } = options;
     const recent = values.number("recent");
     const retention = systemRetention({ messages: NO_MESSAGES }, recent, distance);
-    return {
+    const policy: ContextPolicy = {
       ...policyOf(retention, {
         text: `sinks:system,recent:${recent}${distance === "text" ? ",distance=text" : ""}`,
         summary: `keeps the system message and beside it the newest whole turns, up to ${counted(recent, "token")} (without messages the first ${formatCount(SINKS)} and the newest tokens)`,
@@ -74,5 +76,6 @@ export const systemAndRecent: PolicyDefinition = {
       }),
       byMessages: (text) => oneHeadSet(systemRetention(text, recent, distance)),
     };
+    return withReading(policy, options);
   },
 };

@@ -9,6 +9,9 @@ import { counted, formatCount } from "../../util/figures.js";
 import type { ModelInfo, Usage } from "../api.js";
 import type { SessionSettings } from "./session-settings.js";
 
+/** The policy's text without its options; its limit, where it has one. */
+const AUTO = /^auto(?::(\d+))?/;
+
 /** What of a model decides. */
 export type ContextTraits = Pick<
   ModelInfo,
@@ -19,7 +22,8 @@ export type ContextTraits = Pick<
 export function withContext(settings: SessionSettings, traits: ContextTraits): SessionSettings {
   const { policy, contextLength } = settings;
   if (!policy.wholePrompts) return settings;
-  if (traits.attentionLayers === 0) return { ...settings, policy: endingAuto() };
+  const options = { read: policy.reading, dense: policy.dense };
+  if (traits.attentionLayers === 0) return { ...settings, policy: endingAuto(options) };
   const limit = limitOf(settings, traits);
   if (contextLength !== undefined && contextLength !== limit) {
     throw new ArgumentError(
@@ -27,13 +31,15 @@ export function withContext(settings: SessionSettings, traits: ContextTraits): S
       { option: "contextLength" },
     );
   }
-  const resolved = traits.fixedPositions ? endingAuto(limit) : parsePolicy(`auto:${limit}`);
+  const resolved = traits.fixedPositions
+    ? endingAuto(options, limit)
+    : parsePolicy(policy.text.replace(AUTO, `auto:${limit}`));
   return { ...settings, contextLength: limit, policy: resolved };
 }
 
 /** `auto:N` says it itself; a model without positions beyond its table has no more than those. */
 function limitOf({ policy, contextLength }: SessionSettings, { positions, trainedContext }: ContextTraits): number {
-  const said = /:(\d+)$/.exec(policy.text)?.[1];
+  const said = AUTO.exec(policy.text)?.[1];
   if (said !== undefined) return Number(said);
   return contextLength ?? Math.min(trainedContext, positions ?? Number.POSITIVE_INFINITY);
 }

@@ -1,4 +1,6 @@
 /** What is to be said of a policy that keeps whole turns and messages, once it has a text. */
+import { pagesLeft } from "../../context/page-choice.js";
+import { LEAST_CHOICE } from "../../context/page-reading.js";
 import { policyForMessages } from "../../context/policy.js";
 import { type TextMessages, wholeMessages } from "../../context/text-messages.js";
 import { counted, formatCount } from "../../util/figures.js";
@@ -39,6 +41,12 @@ export function messageNotes(
   }
   const { retention } = policyForMessages(policy, messages).headSets(0, 1)[0];
   const visible = retention.visible(seen - 1);
+  const earlier = visible.slice(0, -1);
+  if (policy.reading && earlier.length > 0 && pagesLeft(earlier, policy.reading) < LEAST_CHOICE) {
+    notes.push(
+      `The system message of ${counted(length, "token")}, which is always read, leaves nothing to choose of read=quest:${policy.reading.tokens}, so all that is kept is read: give it more.`,
+    );
+  }
   if (cutsNewest(visible, seen, messages)) {
     notes.push(
       `The newest message, with its answer, has more tokens than ${text} keeps beside the system message: its beginning was let go, as under a window.`,
