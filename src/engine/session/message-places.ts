@@ -1,7 +1,8 @@
 /**
  * Where the messages of a conversation begin in its rendered text, and in the tokens of that. A template is a program, so its
- * renderings are compared: a message begins where the rendering of those before it ends. A boundary that a template does not
- * have is left out, and the messages beside it count as one.
+ * renderings are compared: a message begins where the rendering of those before it ends, and a question behind an answer that is
+ * written anew where its header does. A boundary that a template does not have is left out, and the messages beside it count as
+ * one.
  */
 import { policyForMessages } from "../../context/policy.js";
 import { cutMessages, type MessageStart, type TextMessages } from "../../context/text-messages.js";
@@ -44,7 +45,9 @@ export class MessageFinder {
     };
     if (read === 0) begin(systemEnd, first);
     for (let index = Math.max(read, first + 1); index <= messages.length; index++) {
-      begin(this.endOf(messages.slice(0, index), whole), index);
+      const question = () => this.questionPlace(messages.slice(0, index + 1), messages.slice(0, first), whole);
+      const end = this.endOf(messages.slice(0, index), whole);
+      begin(end ?? (messages[index]?.role === "user" ? question() : undefined), index);
     }
     return { systemEnd, starts: apart(starts) };
   }
@@ -71,6 +74,21 @@ export class MessageFinder {
     if (!whole.startsWith(before)) return 0;
     const header = this.header(messages[messages.length - 1].role, messages.slice(0, -1));
     return header !== undefined && before.endsWith(header) ? content - header.length : content;
+  }
+
+  /**
+   * Where the last of the messages begins, a question behind an answer, by what stands before its text: a template that writes an earlier
+   * answer anew (without its thoughts) does so once a question follows.
+   */
+  private questionPlace(
+    messages: readonly ChatMessage[],
+    system: readonly ChatMessage[],
+    whole: string,
+  ): number | undefined {
+    const { content, before } = this.contentPlace(messages) ?? { content: 0, before: "" };
+    const header = this.header("user", system);
+    if (header === undefined || !before.endsWith(header) || !whole.startsWith(before)) return undefined;
+    return content - header.length;
   }
 
   /** What the template puts before the text of a message of this role that follows others. */
