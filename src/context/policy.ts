@@ -29,6 +29,8 @@ export interface PolicyFacts {
   readonly reading?: PageReading;
   /** First layers that read everything all the same; beside `reading`. */
   readonly dense?: number;
+  /** Everything is kept, and a row reads so many blocks of so many tokens of it; absent: all, or what `reading` says. */
+  readonly pattern?: { readonly block: number; readonly blocks: number };
 }
 
 export interface ContextPolicy extends PolicyFacts, HeadSets {

@@ -98,6 +98,8 @@ export interface ModelInfo {
   readonly layers: number;
   /** Of the layers, those with attention; the others are state spaces (Mamba). */
   readonly attentionLayers: number;
+  /** The last of them, counted from 0 over all layers; -1 where there are none. */
+  readonly lastAttentionLayer: number;
   /** An encoder reads the source (T5), see SessionOptions.source. */
   readonly encoderDecoder: boolean;
   /** Of the attention layers; 0 where there are none. */

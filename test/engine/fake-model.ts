@@ -40,6 +40,7 @@ export const INFO: ModelInfo = {
   weightBytes: 4,
   layers: 1,
   attentionLayers: 2,
+  lastAttentionLayer: 1,
   encoderDecoder: false,
   positions: null,
   fixedPositions: false,

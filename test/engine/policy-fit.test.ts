@@ -3,6 +3,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import type { Part, Session, SessionOptions } from "../../src/engine/api.js";
 import { loadLocal } from "../../src/engine/loading/load-local.js";
 import type { LocalModel } from "../../src/engine/local-model.js";
+import { fitTraits } from "../../src/engine/session/policy-fit.js";
 import { ArgumentError, ContextFullError, PolicyError, UnsupportedError } from "../../src/util/errors.js";
 import { type Family, familyNamed } from "../support/families.js";
 import { randomGguf } from "../support/random-gguf.js";
@@ -369,5 +370,55 @@ describe("reading a choice", () => {
     const pieces: (number | undefined)[] = [];
     for (let i = 0; i < 4; i++) pieces.push(...(await write(several, i === 0 ? ids(40) : [], 3)).map(({ id }) => id));
     expect(pieces).toEqual(whole);
+  });
+});
+
+describe("options that change nothing", () => {
+  const notes = async (family: string, options: SessionOptions) => (await loaded(family)).session(options).notes;
+
+  it.each<[string, SessionOptions, RegExp | null]>([
+    [
+      "llama",
+      { context: "full,read=quest:32,dense=99" },
+      /^full.*: read=quest:32 changes .* first 99 layers .* Give dense=\d+ at most\.$/,
+    ],
+    ["llama", { context: "recent:60,read=quest:32,dense=99" }, /^recent:60.*: read=quest:32 changes nothing/],
+    ["llama", { context: "full,read=quest:32,dense=0" }, null],
+    ["llama", { context: "full,read=quest:63,dense=0" }, null],
+    [
+      "llama",
+      { context: "full,read=quest:64,dense=0" },
+      /: read=quest:64 changes .* ends at 64 tokens here\. Give it fewer/,
+    ],
+    ["llama", { context: "full,read=quest:32,dense=0", contextLength: 32 }, /ends at 32 tokens here/],
+    ["llama", { context: "recent:60,read=quest:32,dense=0", contextLength: 32 }, null],
+    ["gpt2", { context: "auto,read=quest:64,dense=0" }, /^auto.* ends at \d+ tokens here/],
+    [
+      "llama",
+      { context: "bigbird", contextLength: 448 },
+      /^bigbird leaves nothing out, as full: .* 7 blocks, 448 tokens, .* blocks of 48 at most/,
+    ],
+    ["llama", { context: "bigbird:16", contextLength: 112 }, /^bigbird:16 leaves nothing out.* Use full\.$/],
+    ["llama", { context: "bigbird:16,seed=3", contextLength: 32 }, /Use full\.$/],
+  ])("%s %j: %s", async (family, options, note) => {
+    const beyond = /trained for/;
+    const told = (await notes(family, options)).filter((text) => !beyond.test(text));
+    expect(told).toEqual(note ? [expect.stringMatching(note)] : []);
+  });
+
+  it("are told up to the last layer with attention and up to the last token of a pattern", async () => {
+    const model = await loaded("jamba");
+    const { lastAttentionLayer: last, layers } = model.info;
+    expect(last).toBeLessThan(layers - 1);
+    const told = (dense: number) =>
+      model
+        .session({ context: `full,read=quest:32,dense=${dense}` })
+        .notes.filter((text) => /changes nothing/.test(text));
+    expect([told(last).length, told(last + 1).length]).toEqual([0, 1]);
+    const long = (await notes("llama", { context: "bigbird:16", contextLength: 113 })).filter((n) =>
+      /nothing out/.test(n),
+    );
+    expect(long).toEqual([]);
+    expect(fitTraits((await loaded("mamba")).spec).lastAttentionLayer).toBe(-1);
   });
 });

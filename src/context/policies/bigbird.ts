@@ -100,6 +100,7 @@ export const bigbird: PolicyDefinition = {
     const size = values.number("bigbird");
     const text = `bigbird${size === BLOCK ? "" : `:${size}`}${seed > 0 ? `,seed=${seed}` : ""}`;
     const summary = `keeps everything and reads blocks of ${counted(size, "token")}: the first, the newest ${WINDOW} and ${DRAWN} drawn at random`;
-    return { ...policyOf(EVERYTHING, { text, summary, recompute: false }), ...headSets(size, seed) };
+    const pattern = { block: size, blocks: 1 + DRAWN + WINDOW };
+    return { ...policyOf(EVERYTHING, { text, summary, recompute: false, pattern }), ...headSets(size, seed) };
   },
 };

@@ -3,6 +3,7 @@ import type { ModelSpec } from "../../nn/spec.js";
 import { ArgumentError, PolicyError } from "../../util/errors.js";
 import { counted, formatCount } from "../../util/figures.js";
 import type { ModelInfo } from "../api.js";
+import { idleNotes } from "./idle-notes.js";
 import type { SessionSettings } from "./session-settings.js";
 
 /** What of a model decides. */
@@ -11,6 +12,7 @@ export type FitTraits = Pick<
   | "architecture"
   | "layers"
   | "attentionLayers"
+  | "lastAttentionLayer"
   | "encoderDecoder"
   | "positions"
   | "fixedPositions"
@@ -27,6 +29,7 @@ export function fitTraits(spec: ModelSpec, notes: readonly string[] = []): FitTr
     architecture,
     layers: layers.length,
     attentionLayers: layers.filter(({ mixer: { body } }) => body.kind === "attention").length,
+    lastAttentionLayer: layers.findLastIndex(({ mixer: { body } }) => body.kind === "attention"),
     encoderDecoder: encoder !== undefined,
     positions: positions?.kind === "learned" ? positions.positions : null,
     fixedPositions: positions !== undefined,
@@ -62,6 +65,7 @@ export function fitNotes(settings: SessionSettings, model: FitTraits): string[] 
     ...lengthNotes(settings, model),
     ...longRopeNotes(settings, model),
     ...partialNotes(settings, model),
+    ...idleNotes(settings, model),
   ];
 }
 

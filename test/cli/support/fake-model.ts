@@ -46,6 +46,7 @@ const INFO: ModelInfo = {
   weightBytes: 4000,
   layers: 2,
   attentionLayers: 2,
+  lastAttentionLayer: 1,
   encoderDecoder: false,
   positions: null,
   fixedPositions: false,
