@@ -70,6 +70,21 @@ describe("sluice stream", () => {
     expect(model.sessions[0].disposed).toBe(true);
   });
 
+  test("what becomes true while a text is read is told below the table, and all of it in the JSON", async () => {
+    const contexts = ["--context", "full,read=quest:64", "--context", "recent:256"];
+    const argv = ["stream", "m.gguf", ...both, ...contexts, "--json", "o.json", "--batch"];
+    const info = { lastAttentionLayer: 3, trainedContext: 2000 };
+    const late = "full,read=quest:64: what is scored 32 tokens at once reads all that is kept";
+    const { out, err, io } = await cli([...argv, "32"], { model: new FakeModel({ ...script, info }), files });
+    expect(out.trimEnd().split("\n").slice(3)).toEqual([expect.stringContaining(late)]);
+    expect(err).not.toContain("note: ");
+    const { policies } = JSON.parse(io.written.get("o.json") ?? "");
+    expect(policies.map(({ notes }: { notes: string[] }) => notes)).toEqual([[expect.stringContaining(late)], []]);
+    expect(Object.keys(policies[0])).not.toContain("lateNotes");
+    const one = await cli([...argv, "1"], { model: new FakeModel({ ...script, info }), files });
+    expect(one.out.trimEnd().split("\n")).toHaveLength(3);
+  });
+
   test("every policy that sees further than the training is said to, once", async () => {
     const contexts = ["full", "recent:600", "sinks:4,recent:600", "recent:512", "recompute:700"];
     const argv = ["stream", "m.gguf", ...both, ...contexts.flatMap((context) => ["--context", context])];

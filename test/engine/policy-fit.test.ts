@@ -363,6 +363,21 @@ describe("reading a choice", () => {
     },
   );
 
+  it("says that what is scored in steps of several tokens reads everything", async () => {
+    const session = (await loaded("llama", "wasm")).session({ context, chunk: 16 });
+    const score = async (count: number, batch: number) => {
+      for await (const _ of session.score(ids(count), { batch }));
+      return session.notes;
+    };
+    expect(await score(30, 1)).toEqual([]);
+    expect(await score(2, 64)).toEqual([]);
+    expect(await score(1, 64)).toEqual([
+      expect.stringMatching(/^full.*: what is scored 16 tokens at once reads all that is kept/),
+    ]);
+    await session.reset();
+    expect(await score(40, 1)).toEqual([]);
+  });
+
   it("goes on alike in one run and in several, and scores alike one by one", async () => {
     const model = await loaded("llama", "wasm");
     const [one, several] = [model.session({ context }), model.session({ context })];

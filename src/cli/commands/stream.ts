@@ -20,9 +20,9 @@ import { cacheType, gather, gatherPaths, integerIn, policyText } from "../option
 import { checkResults, outputPath, saveTexts } from "../save-result.js";
 import { type EncodedText, encodeTexts } from "../stream/encoded-text.js";
 import { LiveProgress } from "../stream/live-progress.js";
-import { Measurement, type PolicyResult, partLength } from "../stream/measurement.js";
+import { Measurement, partLength } from "../stream/measurement.js";
 import { perplexityPlot, resultLine } from "../stream/perplexity-plot.js";
-import { reportJson, resultTable } from "../stream/report.js";
+import { reportJson, resultTable, type StreamResult } from "../stream/report.js";
 import { warmUp } from "../stream/warm-up.js";
 import { styles } from "../style.js";
 import { readTextFile } from "../text-input.js";
@@ -111,7 +111,7 @@ async function measureAll(
   const names = args.context.map((context) => parsePolicy(context).text);
   const runs = names.map((): Measurement | undefined => undefined);
   const live = new LiveProgress(io, names, runs, args.quiet === true);
-  const results: PolicyResult[] = [];
+  const results: StreamResult[] = [];
   try {
     await warmUp(model, policySession(model, names[0], text, args), text.ids, { batch: args.batch, signal });
     for (const [index, name] of names.entries()) {
@@ -135,12 +135,14 @@ async function measure(
   args: StreamArguments,
   live: LiveProgress,
   signal: AbortSignal,
-): Promise<PolicyResult> {
+): Promise<StreamResult> {
   const { ids, opening, tokens } = text;
   let session: Session | undefined;
   let error: string | null = null;
+  let early: readonly string[] = [];
   try {
     session = model.session(policySession(model, run.context, text, args));
+    early = session.notes;
     await live.note(session);
     for await (const part of session.score(ids, {
       batch: args.batch,
@@ -152,11 +154,12 @@ async function measure(
     }
   } catch (thrown) {
     if (!isCancellation(thrown)) error = thrown instanceof Error ? thrown.message : String(thrown);
-  } finally {
-    await session?.dispose();
   }
+  const notes = session?.notes ?? [];
+  await session?.dispose();
   await live.policyEnded(run);
-  return run.result({ complete: run.tokens >= tokens && error === null, error });
+  const lateNotes = notes.filter((note) => !early.includes(note));
+  return { ...run.result({ complete: run.tokens >= tokens && error === null, error }), notes, lateNotes };
 }
 
 function policySession({ info }: Model, context: string, { ids }: EncodedText, args: StreamArguments): SessionOptions {
@@ -173,7 +176,7 @@ function policySession({ info }: Model, context: string, { ids }: EncodedText, a
 async function writeResults(
   model: Model,
   tokens: number,
-  results: readonly PolicyResult[],
+  results: readonly StreamResult[],
   args: StreamArguments,
   io: Io,
   interrupted: boolean,

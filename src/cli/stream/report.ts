@@ -4,6 +4,12 @@ import { counted, formatBytes, formatCount, formatDuration, formatPerplexity, fo
 import { type Column, tableLines } from "../table.js";
 import type { PolicyResult } from "./measurement.js";
 
+export interface StreamResult extends PolicyResult {
+  /** What the session said of its options when the text had been read, and of that what it did not say before. */
+  readonly notes: readonly string[];
+  readonly lateNotes: readonly string[];
+}
+
 export interface StreamReport {
   readonly model: ModelInfo;
   readonly sluiceVersion: string;
@@ -11,7 +17,7 @@ export interface StreamReport {
   readonly kv: string | null;
   readonly batch: number;
   readonly interrupted: boolean;
-  readonly policies: readonly PolicyResult[];
+  readonly policies: readonly StreamResult[];
 }
 
 const COLUMNS: readonly Column[] = [
@@ -30,7 +36,7 @@ const SPEED_UP: Column = { header: "vs recompute", align: "right" };
 
 /** One row per policy; lines without newline. */
 export function resultTable(
-  results: readonly PolicyResult[],
+  results: readonly StreamResult[],
   emphasise: (header: string) => string = (header) => header,
 ): string[] {
   const baseline = recomputeBaseline(results);
@@ -43,7 +49,13 @@ export function resultTable(
   const notes = stopped.map(
     (result) => `${result.context}: ${result.error ?? `interrupted after ${counted(result.tokens, "token")}`}`,
   );
-  return [...tableLines(columns, rows, emphasise), ...notes];
+  const told = results.flatMap(({ context, lateNotes }) =>
+    lateNotes.map((note) => {
+      const own = note.startsWith(`${context} `) || note.startsWith(`${context}:`);
+      return own ? note : `${context}: ${note}`;
+    }),
+  );
+  return [...tableLines(columns, rows, emphasise), ...notes, ...told];
 }
 
 function resultCells(result: PolicyResult): string[] {
@@ -80,7 +92,7 @@ function speedUpCell(factor: number): string {
 /** The document of docs/stream-json.md. Figures that are not finite become null. */
 export function reportJson(report: StreamReport): string {
   const baseline = recomputeBaseline(report.policies);
-  const policies = report.policies.map(({ curve, ...figures }) => ({
+  const policies = report.policies.map(({ curve, lateNotes, ...figures }) => ({
     ...figures,
     speedUpOverRecompute: baseline ? speedUp({ ...figures, curve }, baseline) : null,
     curve,

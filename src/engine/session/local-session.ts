@@ -18,7 +18,7 @@ import { messageNotes } from "./message-notes.js";
 import { fitNotes } from "./policy-fit.js";
 import { openingLength, promptIds } from "./prompt.js";
 import { RunAhead } from "./run-ahead.js";
-import { scoreText } from "./score.js";
+import { scoreNotes, scoreText } from "./score.js";
 import type { SessionModel } from "./session-model.js";
 import type { SessionSettings } from "./session-settings.js";
 import { restoreInto, type SavedSession, saveSession } from "./session-snapshot.js";
@@ -32,6 +32,8 @@ export class LocalSession implements Session {
   private readonly conversation: Conversation;
   /** What is known of these options from the beginning. */
   private readonly fitNotes: readonly string[];
+  /** The greatest `batch` that anything of the text was scored with. */
+  private scoredBatch = 0;
   private busy = false;
   private disposing: Promise<void> | undefined;
 
@@ -53,6 +55,7 @@ export class LocalSession implements Session {
       ...this.fitNotes,
       ...contextNotes(settings, info, usage),
       ...messageNotes(settings, info, usage, text.messages),
+      ...scoreNotes(settings, this.scoredBatch, usage.seen),
     ];
   }
 
@@ -112,6 +115,7 @@ export class LocalSession implements Session {
     const empty = this.text.seen === 0;
     const ids = await cancel.unless(() => promptIds(this.text, text, cancel));
     const opening = typeof text === "string" && empty && ids ? openingLength(this.model, ids) : 0;
+    if (ids && ids.length > 0) this.scoredBatch = Math.max(this.scoredBatch, options.batch ?? 1);
     yield* scoreText(this.text, ids, opening, options, cancel);
   }
 
@@ -170,6 +174,7 @@ export class LocalSession implements Session {
   reset(): Promise<void> {
     return this.alone(new Caller(this.reset), async () => {
       this.text.reset();
+      this.scoredBatch = 0;
       this.conversation.clear();
     });
   }

@@ -1,9 +1,11 @@
 /** Reads a text and tells how well each token was predicted by what the session saw before it. */
 
+import { counted } from "../../util/figures.js";
 import type { ScoreOptions, ScorePart } from "../api.js";
 import type { Cancel } from "../calls/leaving.js";
 import { logprobOf } from "../sampling/index.js";
 import { requireRoom } from "./default-context.js";
+import type { SessionSettings } from "./session-settings.js";
 import type { TextState } from "./text-state.js";
 
 /**
@@ -67,6 +69,17 @@ export async function* scoreText(
       return;
     }
   }
+}
+
+/** What is to be said of a session some of whose text was scored with `batch`; 0: none was. */
+export function scoreNotes({ policy, chunk }: SessionSettings, batch: number, seen: number): string[] {
+  const rows = Math.min(batch, chunk);
+  const { text, reading } = policy;
+  if (!reading || rows <= 1 || seen <= reading.tokens) return [];
+  return [
+    `${text}: what is scored ${counted(rows, "token")} at once reads all that is kept, as a prompt does, so read=quest:${reading.tokens} changes ` +
+      "nothing there. Score with a batch of 1 to measure it.",
+  ];
 }
 
 /** The default context has no measure of a text that it would not read whole. @throws ContextFullError */

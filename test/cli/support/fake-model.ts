@@ -16,6 +16,7 @@ import type {
   Usage,
 } from "../../../src/engine/api.js";
 import { fitNotes } from "../../../src/engine/session/policy-fit.js";
+import { scoreNotes } from "../../../src/engine/session/score.js";
 import { sessionSettings } from "../../../src/engine/session/session-options.js";
 import type { ChatMessage, EncodeOptions } from "../../../src/tokenizer/tokenizer.js";
 import { viewBytes } from "../../../src/util/bytes.js";
@@ -117,7 +118,7 @@ export class FakeModel implements Model {
 }
 
 export class FakeSession implements Session {
-  readonly notes: readonly string[];
+  private readonly fitNotes: readonly string[];
   readonly context: string;
   readonly prompts: (string | readonly ChatMessage[] | readonly number[])[] = [];
   readonly messages: ChatMessage[] = [];
@@ -135,7 +136,13 @@ export class FakeSession implements Session {
     readonly options: SessionOptions,
   ) {
     this.context = parsePolicy(options.context ?? "full").text;
-    this.notes = fitNotes(sessionSettings(options), model.info);
+    this.fitNotes = fitNotes(sessionSettings(options), model.info);
+  }
+
+  get notes(): readonly string[] {
+    const settings = sessionSettings(this.options);
+    const scored = this.scored.length > 0 ? (this.lastScore.batch ?? 1) : 0;
+    return [...this.fitNotes, ...scoreNotes(settings, scored, this.seen)];
   }
 
   get usage(): Usage {
