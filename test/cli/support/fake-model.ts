@@ -119,6 +119,7 @@ export class FakeModel implements Model {
 
 export class FakeSession implements Session {
   private readonly fitNotes: readonly string[];
+  private given: readonly string[] | undefined;
   readonly context: string;
   readonly prompts: (string | readonly ChatMessage[] | readonly number[])[] = [];
   readonly messages: ChatMessage[] = [];
@@ -142,7 +143,11 @@ export class FakeSession implements Session {
   get notes(): readonly string[] {
     const settings = sessionSettings(this.options);
     const scored = this.scored.length > 0 ? (this.lastScore.batch ?? 1) : 0;
-    return [...this.fitNotes, ...scoreNotes(settings, scored, this.seen)];
+    return this.given ?? [...this.fitNotes, ...scoreNotes(settings, scored, this.seen)];
+  }
+  /** From now on these. */
+  set notes(notes: readonly string[]) {
+    this.given = notes;
   }
 
   get usage(): Usage {
