@@ -190,6 +190,27 @@ describe.each(DEVICES)("choice of pages on $label", ({ create }) => {
     for (const list of lists[0]) expect([...list]).toEqual([...oldest, count - 2, count - 1]);
   });
 
+  // One slope moves all scores of a head alike, which shows against a learned sink alone: here 4 below the bound of page `near`.
+  test.each([
+    [0.5, 12, 12 * 16 + 15],
+    [-0.5, 1, 16],
+  ])("of a page's distances the one with the largest bias counts: slope %f", async (slope, near, slot) => {
+    ops.beginStep();
+    const row: Row = { ...decoding, tokens: 224, heads: [0], pages: 3, oldest: 1, newest: 1 };
+    const drawn = drawRows({ kvHeads: 1, group: 2, keyWidth: 4, valueWidth: 4, bias: "linear", sinks: true }, [row], 1);
+    drawn.queries[0].set([2, 0, 0, 0, 0, 2, 0, 0]);
+    drawn.keys[0].fill(0);
+    // Another page has the weight 1/2 for the second head, which has no slope.
+    for (let i = 0; i < 16; i++) {
+      drawn.keys[0][(near * 16 + i) * 4] = 20;
+      drawn.keys[0][(6 * 16 + i) * 4 + 1] = 20;
+    }
+    drawn.slopes.set([slope, 0]);
+    drawn.logits.set([20 - slope * (223 - slot) - 4, 20]);
+    const { lists } = await run(ops, drawn, writeAll(ops, drawn));
+    expect([...lists[0][0]]).toEqual([0, near, 13]);
+  });
+
   test("no true score is above its page's bound", async () => {
     for (const [i, keyType] of KV_TYPES.entries()) {
       ops.beginStep();
