@@ -8,6 +8,7 @@ import { Space } from "../../src/backends/wasm/space.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
 import { appended, attended, headsFrom } from "./cache-calls.js";
 import { tensorOf } from "./devices.js";
+import { decoding, drawRows, listSpans, selectCall, writeAll } from "./select-cases.js";
 
 /** Commands of this cost, and of more, are shared by all threads. */
 const SHARED = 100;
@@ -173,5 +174,28 @@ describe("commands of a cache", () => {
     });
     // The last append is the first that touches what was touched since the threads met.
     expect(seen.map(([, meets]) => meets)).toEqual([false, false, true, false, true]);
+  });
+
+  test("attention over chosen pages waits for their lists, and these for the bounds of scores", async () => {
+    const ops = await createWasmBackend({ threads: 2, parallelNs: 0 });
+    const drawn = drawRows({ kvHeads: 2, group: 1, keyWidth: width, valueWidth: width }, [decoding], 1);
+    ops.beginStep();
+    const caches = writeAll(ops, drawn);
+    const call = selectCall(ops, drawn, caches);
+    const out = tensorOf(ops, 1, 2 * width, new Float32Array(2 * width));
+    const spans = ops.input(Int32Array.from(listSpans(decoding)));
+    await ops.read(out);
+    const seen: [opcode: number, meets: boolean][] = [];
+    ops.watchCommands((opcode, flags) => seen.push([opcode, (flags & abi.MEET_BEFORE) !== 0]));
+    const [selection] = ops.select(call);
+    const parts = [{ slice: caches[0].slice, first: 0, rows: 1, ranges: 1, spans: 0, selection }];
+    ops.attention({ ...call, out, spans, parts });
+    await ops.read(out);
+    await ops.dispose();
+    expect(seen).toEqual([
+      [abi.SELECT_SCORES, false],
+      [abi.SELECT_PAGES, true],
+      [abi.ATTENTION, true],
+    ]);
   });
 });

@@ -1,8 +1,8 @@
 /** The bytes that are planned for a cache are those that it takes when it is full, with the scratch pages of dynamic NTK. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { createBackend } from "../../src/backends/create.js";
 import type { Retention } from "../../src/context/head-sets.js";
-import { kvCacheBytes } from "../../src/context/kv-layout.js";
+import { kvCacheBytes, kvLayouts } from "../../src/context/kv-layout.js";
 import { EVERYTHING } from "../../src/context/policies/full.js";
 import { type ContextPolicy, policyOf } from "../../src/context/policy.js";
 import { parsePolicy } from "../../src/context/policy-text.js";
@@ -10,6 +10,7 @@ import { SequenceMemory } from "../../src/context/sequence-memory.js";
 import { StepRunner } from "../../src/engine/step/step-runner.js";
 import { mixerShapes } from "../../src/nn/mixer.js";
 import type { RopeScaling } from "../../src/position/rope-scaling.js";
+import { UnsupportedError } from "../../src/util/errors.js";
 import { bind, randomIds, randomModel, SMALL } from "../support/random-model.js";
 
 const DYNAMIC: RopeScaling = { kind: "dynamic", factor: 2, originalContext: 24 };
@@ -82,4 +83,13 @@ describe("a cache that is full", () => {
     const heads = scaling.kind === "dynamic" ? 12 + 4 : 12;
     expect(planned - most).toBeLessThanOrEqual(2 * heads * PAGE_HEAD_BYTES);
   });
+});
+
+test("a choice of pages is refused under dynamic NTK, whose keys are rotated anew with every token", () => {
+  const shapes = (scaling: RopeScaling) => mixerShapes(randomModel({ ...SHAPE, rope: { scaling } }, 1).spec).attention;
+  const kind = { policy: parsePolicy("full,read=quest:64,dense=0"), keyType: "f32", valueType: "f32" } as const;
+  expect(() => kvLayouts(shapes(DYNAMIC), kind)).toThrow(UnsupportedError);
+  expect(() => kvLayouts(shapes(DYNAMIC), kind)).toThrow("Leave read= out.");
+  expect(kvLayouts(shapes({ kind: "none" }), kind)[0].choice?.reading.tokens).toBe(64);
+  expect(kvLayouts(shapes(DYNAMIC), { ...kind, policy: parsePolicy("full") })[0].choice).toBeUndefined();
 });

@@ -300,6 +300,28 @@ describe.each(BACKENDS)("reading a choice on $name with $threads threads", ({ na
     }
   });
 
+  it.skipIf(name === "reference").each(["f16", "q8", "q4"] as const)(
+    "restored at any place of a page it goes on as it would have: %s",
+    async (keyType) => {
+      const together = open(SMALL);
+      const options = { policy: parsePolicy("full,read=quest:48,dense=0"), keyType, valueType: keyType };
+      const memory = together.open(options);
+      await readOn(together, memory, randomIds(95, SMALL.vocabulary, 1), { given: 80 });
+      for (let tokens = 96; tokens < 112; tokens++) {
+        await written(together, memory, Int32Array.of(tokens % SMALL.vocabulary));
+        const [restored, plain] = [together.open(options), memory.fork()];
+        await restore(memory, restored);
+        expect(restored.seen).toBe(tokens);
+        const next = randomIds(18, SMALL.vocabulary, tokens);
+        expect(await readOn(together, restored, next, { given: 0 })).toEqual(
+          await readOn(together, plain, next, { given: 0 }),
+        );
+        for (const one of [restored, plain]) one.dispose();
+      }
+      memory.dispose();
+    },
+  );
+
   it("counts slots within the lists, also of sinks that a window has in part", async () => {
     const together = open({ ...SMALL, window: 140 });
     const memory = together.open({ policy: parsePolicy("sinks:20,recent:130,read=quest:96,dense=0") });
