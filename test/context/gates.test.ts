@@ -86,6 +86,7 @@ describe("files of gates", () => {
       /row 1, KV head 1.*found null/,
     ],
     ["an empty row", changed({ gates: [[0, 1], []] }), /row 1 must have a gate/],
+    ["no row", changed({ gates: [], attentionLayers: 0, kvHeads: [] }), /at least 1 and at most 4,096; found 0/],
     ["too many rows", changed({ gates: new Array(4097).fill([1]), attentionLayers: 4097 }), /at most 4,096/],
     ["a threshold beyond 1", changed({ threshold: 2 }), /"threshold"/],
     ["a model without fingerprint", changed({ model: { architecture: "llama" } }), /"model" must have/],
@@ -179,6 +180,15 @@ describe("which heads stream", () => {
     expect(streams.filter(Boolean)).toHaveLength(expected);
     const [most, least] = [row.filter((_, i) => streams[i]), row.filter((_, i) => !streams[i])];
     if (most.length > 0 && least.length > 0) expect(Math.max(...most)).toBeLessThan(Math.min(...least));
+  });
+
+  it("as many as the share says, though 100 * 0.07 is a little more than 7 in doubles", () => {
+    const row = Array.from({ length: 101 }, (_, i) => i / 100);
+    expect(
+      streamingHeads(gates([row]), 0.07)
+        .flat()
+        .filter(Boolean),
+    ).toHaveLength(7);
   });
 
   it("of equal gates those of the first layers and heads", () => {
