@@ -92,6 +92,9 @@ function expectHeld(watched: Watched, recent: number): void {
   expect(held).toEqual(literalMessages(messages, recent)[ids.length - 1]);
 }
 
+/** Said from the first eviction on. */
+const PASSED = expect.stringMatching(/^The conversation has passed what sinks:system,recent:/);
+
 const WORDS = ["the", "an on", "the in an on the", "on", "the the the an on in the an on", "in", "an", "on the an"];
 
 describe("a chat under sinks:system,recent:N", () => {
@@ -156,7 +159,7 @@ describe("a chat under sinks:system,recent:N", () => {
     expect(kept - sinks).toBe(horizon);
     expect(horizon).toBeLessThanOrEqual(60);
     expect(sinks).toBe(session.text.messages.system?.end);
-    expect(session.notes).toEqual([]);
+    expect(session.notes).toEqual([PASSED]);
     await session.dispose();
   });
 
@@ -262,7 +265,7 @@ it("a model in a thread of its own says and holds the same", async () => {
       await session.dispose();
       session = await loaded.restore(bytes);
     }
-    expect(session.notes).toEqual([expect.stringMatching(/its beginning was let go/)]);
+    expect(session.notes).toEqual([PASSED, expect.stringMatching(/its beginning was let go/)]);
     seen.push(told);
     await loaded.dispose();
   }
@@ -294,11 +297,11 @@ describe("notes", () => {
   it("tell of a message that does not fit, while it is the newest", async () => {
     const { session } = open("sinks:system,recent:24");
     await all(session.chat([SYSTEM, user("the an on in ".repeat(12))], answer(3)));
-    expect(session.notes).toEqual([expect.stringMatching(/its beginning was let go/)]);
+    expect(session.notes).toEqual([PASSED, expect.stringMatching(/its beginning was let go/)]);
     const { kept, sinks } = session.usage;
     expect(kept).toBe(sinks + 24);
     await all(session.chat("in", answer(3)));
-    expect(session.notes).toEqual([]);
+    expect(session.notes).toEqual([PASSED]);
     await session.dispose();
   });
 
@@ -309,12 +312,65 @@ describe("notes", () => {
     );
     await all(session.chat([SYSTEM, user("the an on in the")], answer(4)));
     for (let calls = 0; calls < 6; calls++) {
-      expect(session.notes).toEqual(calls > 0 ? [note] : []);
+      expect(session.notes).toEqual(calls > 0 ? [PASSED, note] : []);
       await all(session.chat([{ role: "tool", content: "on the an" }], answer(4)));
     }
     await all(session.chat("in", answer(3)));
-    expect(session.notes).toEqual([]);
+    expect(session.notes).toEqual([PASSED]);
     await session.dispose();
+  });
+
+  it.each<[string, number]>([
+    ["sinks:4,recent:60", 60],
+    ["recent:60", 60],
+    ["recompute:60", 60],
+    ["auto:64", 60],
+    ["sinks:20,recent:60", 60],
+    ["sinks:64,recent:20", Number.POSITIVE_INFINITY],
+    ["full", Number.POSITIVE_INFINITY],
+  ])("tell under %s when the system message is lost, and of the policy that keeps it", async (context, recent) => {
+    const { session } = open(context);
+    const lost = expect.stringMatching(
+      /^The system message, or its beginning, is no longer seen: .* sinks:system,recent:N keeps it/,
+    );
+    const rounds = context === "full" ? 2 : WORDS.length;
+    for (const [i, words] of WORDS.slice(0, rounds).entries()) {
+      await all(session.chat([...(i === 0 ? [SYSTEM] : []), user(words)], answer(4)));
+      const { seen, sinks, evicted } = session.usage;
+      const gone = evicted > 0 && seen - recent > sinks;
+      const told = session.notes.filter((note) => /system message/.test(note));
+      expect(told).toEqual(gone ? [lost] : []);
+      const saved = await model.restore(await session.save());
+      expect(saved.notes).toEqual(session.notes);
+      await saved.dispose();
+    }
+    if (context !== "full") expect(session.usage.evicted).toBeGreaterThan(0);
+    await session.reset();
+    expect(session.notes).toEqual([]);
+    await all(session.chat([user("the an")], answer(4)));
+    for (const words of WORDS.slice(0, rounds)) await all(session.chat(words, answer(4)));
+    expect(session.notes.filter((note) => /system message/.test(note))).toEqual([]);
+    await session.dispose();
+  });
+
+  it("tell once when the oldest turns are let go", async () => {
+    for (const [before, stays] of [
+      [
+        [SYSTEM],
+        /what was said first was let go\. The system message of \d+ tokens stays, and the newest .* up to 80 tokens\.$/,
+      ],
+      [[], /what was said first was let go\. The text begins with no system message: its first 4 tokens stay/],
+    ] as const) {
+      const { session } = open("sinks:system,recent:80");
+      const told = new Set<string>();
+      for (const [i, words] of WORDS.entries()) {
+        await all(session.chat([...(i === 0 ? before : []), user(words)], answer(4)));
+        expect(session.notes).toHaveLength(session.usage.evicted > 0 ? 1 : 0);
+        for (const note of session.notes) told.add(note);
+      }
+      expect([...told]).toEqual([expect.stringMatching(stays)]);
+      await session.dispose();
+    }
   });
 
   it("tell of a system message that leaves nothing to choose of what is to be read", async () => {
@@ -331,7 +387,7 @@ describe("notes", () => {
       const note = expect.stringMatching(
         /^The system message of \d+ tokens, .* leaves nothing to choose of read=quest:63/,
       );
-      expect(session.notes).toEqual(told ? [note] : []);
+      expect(session.notes).toEqual(told ? [PASSED, note] : [PASSED]);
       await session.dispose();
     }
   });

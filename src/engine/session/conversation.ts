@@ -74,13 +74,20 @@ export class Conversation {
     const { state } = this;
     const turn = this.chatText.turn(this.said, added, check);
     const ids = encodePlain(state.model, turn.text, { guarded: true, check });
-    const places = state.settings.policy.byMessages && this.places(turn, added, ids, check);
+    const places = this.isDivided(turn, added) ? this.places(turn, added, ids, check) : undefined;
     if (turn.startOver) state.forget();
     // The template closes the answer before with its own end token.
     if (state.waiting !== undefined && state.model.endIds.has(state.waiting)) state.dropWaiting();
     const all = opened(state, ids);
     if (places) state.divide(movedMessages(state, places, all.length - ids.length));
     return all;
+  }
+
+  /** Whether it must be known where messages lie: for the policy, and where a text begins with a system message, which may be lost. */
+  private isDivided({ startOver }: Turn, added: readonly ChatMessage[]): boolean {
+    const { state, said } = this;
+    if (state.settings.policy.byMessages) return true;
+    return (said.length === 0 || startOver) && [...said, ...added][0]?.role === "system";
   }
 
   /** Where messages begin in the ids of the turn. */

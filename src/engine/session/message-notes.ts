@@ -9,11 +9,13 @@ import type { SessionSettings } from "./session-settings.js";
 
 export function messageNotes(
   { policy }: SessionSettings,
-  { trainedContext }: Pick<ModelInfo, "trainedContext">,
-  { seen, kept }: Pick<Usage, "seen" | "kept">,
+  { trainedContext, fixedPositions }: Pick<ModelInfo, "trainedContext" | "fixedPositions">,
+  usage: Pick<Usage, "seen" | "kept" | "sinks" | "horizon">,
   messages: TextMessages,
 ): string[] {
-  if (!policy.byMessages || seen === 0) return [];
+  const { seen, kept } = usage;
+  if (!policy.byMessages) return lostSystemNotes(policy.text, fixedPositions, usage, messages);
+  if (seen === 0) return [];
   const { text, sinks } = policy;
   const { system, starts } = messages;
   if (starts.length === 0) {
@@ -34,9 +36,15 @@ export function messageNotes(
       `${text} beside a system message of ${counted(length, "token")} lets the model see ${counted(budget, "token")} at once; it was trained for ${formatCount(trainedContext)}, and most models write nonsense beyond that.`,
     );
   }
-  if (length < sinks && kept < seen) {
+  if (kept < seen) {
+    const stays =
+      length < sinks
+        ? `The text begins with no system message: its first ${counted(sinks, "token")} stay, as attention sinks`
+        : `The system message of ${counted(length, "token")} stays`;
+    const recent = (policy.budget ?? 0) - sinks;
     notes.push(
-      `The text begins with no system message: its first ${counted(sinks, "token")} stay, as attention sinks.`,
+      `The conversation has passed what ${text} keeps, and what was said first was let go. ${stays}, and the newest whole turns, ` +
+        `up to ${counted(recent, "token")}.`,
     );
   }
   const { retention } = policyForMessages(policy, messages).headSets(0, 1)[0];
@@ -57,6 +65,21 @@ export function messageNotes(
     );
   }
   return notes;
+}
+
+/** Under a policy that knows no messages, that a system message was lost. */
+function lostSystemNotes(
+  text: string,
+  fixedPositions: boolean,
+  { seen, sinks, horizon }: Pick<Usage, "seen" | "sinks" | "horizon">,
+  { system }: TextMessages,
+): string[] {
+  if (!system || horizon === null || seen - horizon <= Math.max(system.start, sinks)) return [];
+  if (system.start === 0 && system.end <= sinks) return [];
+  const keeping = `sinks:system,recent:N${fixedPositions ? ",distance=text" : ""}`;
+  return [
+    `The system message, or its beginning, is no longer seen: ${text} knows no messages and has let it go. The context ${keeping} keeps it.`,
+  ];
 }
 
 /** Whether not even the newest message is held whole. */

@@ -46,7 +46,7 @@ export async function saveSession(state: TextState, conversation: Conversation):
     newest: newest.length,
     messages: conversation.messages,
     chatText: conversation.held ?? null,
-    divided: state.settings.policy.byMessages ? state.messages : null,
+    divided: state.settings.policy.byMessages || state.messages.system ? state.messages : null,
     text: reader && memory ? { seen: reader.seen, memory } : null,
   };
   const numbers = 4 * (logits.length + history.length + newest.length);

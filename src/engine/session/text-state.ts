@@ -48,6 +48,7 @@ export class TextState {
   private counts = { promptTokens: 0, generatedTokens: 0 };
   /** Tokens that the newest step's last row has read. */
   private newestRead = 0;
+  private divided: TextMessages = NO_MESSAGES;
   /** Why it can no longer be read or written. */
   private ended: (() => SluiceError) | undefined;
 
@@ -143,9 +144,12 @@ export class TextState {
     if (!settings.policy.recompute) model.ledger.admitLogits(this, reader.limit(rows));
   }
 
-  /** Where the messages of the text lie that was read or is about to be; known where the policy goes by them. */
+  /**
+   * Where the messages of the text lie that was read or is about to be; known where the policy goes by them, and elsewhere of a
+   * system message with what was read beside it.
+   */
   get messages(): TextMessages {
-    return this.opened?.memory.cache.messages ?? NO_MESSAGES;
+    return this.divided;
   }
 
   /**
@@ -153,7 +157,8 @@ export class TextState {
    * @throws MemoryError where a long system message does not fit; then the text is forgotten
    */
   divide(messages: TextMessages): void {
-    const { model, settings, reader } = this;
+    const { model, settings } = this;
+    const { cache } = this.reader.memory;
     const policy = policyForMessages(settings.policy, messages);
     const { system } = messages;
     if (system && system.end !== this.messages.system?.end) {
@@ -164,11 +169,13 @@ export class TextState {
         throw error;
       }
     }
-    reader.memory.cache.messages = messages;
+    this.divided = messages;
+    cache.messages = messages;
   }
 
   /** What was said of messages that were not read after all is not so: these are left. */
   divideAgain(messages: TextMessages): void {
+    this.divided = messages;
     if (this.opened) this.opened.memory.cache.messages = messages;
   }
 
@@ -261,6 +268,7 @@ export class TextState {
     this.opened?.dispose();
     this.opened = undefined;
     this.model.ledger.release(this);
+    this.divided = NO_MESSAGES;
     this.newestRead = 0;
     this.logits = undefined;
     this.waitingId = undefined;
