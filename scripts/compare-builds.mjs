@@ -1,9 +1,10 @@
 /**
  * What a change costs those who do not use it: `node scripts/compare-builds.mjs BEFORE AFTER [--model FILE] [--contexts
- * "full;sinks:4,recent:508"] [--prompt 512] [--tokens 64] [--rounds 7] [--repeats 4] [--threads N] [--json FILE]`. BEFORE and AFTER are checkouts
+ * "full;sinks:4,recent:508"] [--prompt 512] [--tokens 200] [--rounds 12] [--repeats 4] [--threads N] [--json FILE]`. BEFORE and AFTER are checkouts
  * that were built (`npm run build`). In each round both read and write the same, in turn, each in a process of its own, the
- * order changing, several times of which the fastest counts; the ratio is that of a round, after over before, and the median of the rounds counts: above 1, the change made it faster.
- * Both must write the same ids. With --threads 1 it is processor time that counts, which other work on the machine changes less.
+ * order changing, several times of which the fastest counts; the ratio is that of the medians of all rounds, after over before: above
+ * 1, the change made it faster. In each round BEFORE runs a second time: the ratio of these runs to the first is what the same
+ * build differs from itself by, and a ratio that is no further from 1 says nothing. Both must write the same ids. With --threads 1 it is processor time that counts, which other work on the machine changes less.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
@@ -18,8 +19,8 @@ const { values, positionals } = parseArgs({
     model: { type: "string", default: fileURLToPath(new URL("../assets/sluice-tiny.gguf", import.meta.url)) },
     contexts: { type: "string", default: "full;sinks:4,recent:508" },
     prompt: { type: "string", default: "512" },
-    tokens: { type: "string", default: "64" },
-    rounds: { type: "string", default: "7" },
+    tokens: { type: "string", default: "200" },
+    rounds: { type: "string", default: "12" },
     repeats: { type: "string", default: "4" },
     threads: { type: "string" },
     /** For the processes that it starts. */
@@ -89,31 +90,34 @@ if (values.measure !== undefined) {
   const missing = folders.find((folder) => !existsSync(join(folder, "dist/index-node.js")));
   if (folders.length !== 2) throw new Error("Name two checkouts that were built: the one before and the one after.");
   if (missing !== undefined) throw new Error(`${missing} is not built: run \`npm run build\` there.`);
-  const pairs = [];
+  // Before, after, and before again.
+  const builds = [...folders, folders[0]];
+  const runs = [];
   for (let round = 0; round < rounds; round++) {
-    const order = round % 2 === 1 ? [1, 0] : [0, 1];
-    const pair = [];
-    for (const side of order) pair[side] = run(folders[side]);
-    pairs.push(pair);
+    const order = round % 2 === 1 ? [2, 1, 0] : [0, 1, 2];
+    const found = [];
+    for (const side of order) found[side] = run(builds[side]);
+    runs.push(found);
     process.stderr.write(`round ${round + 1} of ${rounds}\n`);
   }
   const rows = contexts.flatMap((context) =>
     ["prefill", "decode"].map((kind) => {
-      const [before, after] = [0, 1].map((side) => pairs.map((pair) => pair[side][context][kind]));
-      const ratios = after.map((rate, round) => rate / before[round]);
-      const same = pairs.every(([one, other]) => one[context].ids === other[context].ids);
-      return { context, kind, before: median(before), after: median(after), ratio: median(ratios), ratios, same };
+      const rates = builds.map((_, side) => runs.map((found) => found[side][context][kind]));
+      const [before, after, again] = rates.map(median);
+      const same = runs.every(([one, other]) => one[context].ids === other[context].ids);
+      return { context, kind, before, after, ratio: after / before, noise: again / before, rates, same };
     }),
   );
-  const shown = ({ context, kind, before, after, ratio, ratios, same }) => [
+  const shown = ({ context, kind, before, after, ratio, noise, same }) => [
     `${context}, ${kind}`,
     before.toFixed(1),
     after.toFixed(1),
-    `${ratio.toFixed(3)} (${Math.min(...ratios).toFixed(3)}-${Math.max(...ratios).toFixed(3)})`,
+    ratio.toFixed(3),
+    noise.toFixed(3),
     same ? "yes" : "NO",
   ];
   process.stdout.write(
-    `${markdownTable(["", "before, tokens/s", "after", "after / before", "same ids"], rows.map(shown))}\n`,
+    `${markdownTable(["", "before, tokens/s", "after", "after / before", "before / before", "same ids"], rows.map(shown))}\n`,
   );
   if (values.json) writeFileSync(values.json, `${JSON.stringify({ folders, prompt, tokens, rows }, null, 2)}\n`);
   process.exitCode = rows.every(({ same }) => same) ? 0 : 1;

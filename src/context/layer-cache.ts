@@ -13,7 +13,7 @@ export class HeadPart implements AppendPart, AttentionPart {
     readonly group: RetentionGroup,
     readonly plan: StepPlan,
     /** Of heads that choose what they read. */
-    private readonly ownBounds?: KvBounds,
+    readonly ownBounds?: KvBounds,
   ) {}
 
   get first(): number {

@@ -179,6 +179,8 @@ class StepLayer implements AttentionState {
   private parts: readonly HeadPart[] = [];
   /** Whether rows of some part see different blocks. */
   private cuts = false;
+  /** Whether some part may choose what it reads. */
+  private bounded = false;
   private plans: readonly LayerPlans[] = [];
   private collectedAt = 0;
   private readonly queries: Tensor[] = [];
@@ -207,17 +209,20 @@ class StepLayer implements AttentionState {
       queries[count - 1 - query] = angles ? ops.rotate(call.q, shape.keyWidth, angles) : unmoved;
     }
     if (queries.length > count) queries.length = count;
-    const attention = this.attentionCall(call, queries, parts);
-    ops.attention({ ...attention, parts: this.select(ops, attention) });
+    ops.attention(this.selected(ops, this.attentionCall(call, queries, parts)));
   }
 
-  /** The parts, of which those that choose what they read have chosen. */
-  private select(ops: Backend, { parts: _, ...call }: AttentionCall): AttentionCall["parts"] {
+  /** The call, of whose parts those that choose what they read have chosen. */
+  private selected(ops: Backend, call: AttentionCall): AttentionCall {
     const { parts } = this;
-    if (!parts.some((part) => part.chooses)) return this.cuts ? parts.flatMap((part) => part.runs()) : parts;
-    const selected = ops.select({ ...call, parts: parts.flatMap(({ selecting }) => selecting ?? []) });
+    if (!(this.bounded && parts.some(({ chooses }) => chooses)))
+      return this.cuts ? { ...call, parts: parts.flatMap((part) => part.runs()) } : call;
+    const lists = ops.select({ ...call, parts: parts.flatMap(({ selecting }) => selecting ?? []) });
     let next = 0;
-    return parts.flatMap((part) => (part.chooses ? part.reading(selected[next++]) : part.runs()));
+    return {
+      ...call,
+      parts: parts.flatMap((part) => (part.chooses ? part.reading(lists[next++]) : part.runs())),
+    };
   }
 
   /** The parts of all sequences. */
@@ -228,6 +233,7 @@ class StepLayer implements AttentionState {
     const layers = step.segments.map(({ state }) => state.layer(shape.layer));
     this.parts = layers.flatMap(({ parts }) => parts);
     this.cuts = this.parts.some(({ plan }) => plan.retention.alike !== undefined);
+    this.bounded = this.parts.some(({ ownBounds }) => ownBounds !== undefined);
     this.plans = layers.map(({ plans }) => plans);
   }
 
