@@ -4,8 +4,10 @@ import {
   ArgumentError,
   CancelledError,
   ContextFullError,
+  NotFoundError,
   PolicyError,
   SluiceError,
+  SnapshotError,
   WriteError,
 } from "../util/errors.js";
 import { runnable } from "./command-name.js";
@@ -42,6 +44,7 @@ const HINTS_OF: Readonly<Record<string, typeof TRAINING_HINTS>> = {
   train: TRAINING_HINTS,
   export: { ...TRAINING_HINTS, write_failed: undefined },
 };
+const GATES_HINT = "check the path; `sluice gates MODEL --out FILE` finds gates and writes them";
 const OUT_OF_ROOM = new Set(["ENOSPC", "EDQUOT"]);
 const UNEXPECTED_HINT = "SLUICE_DEBUG=1 shows where it happened";
 
@@ -69,8 +72,11 @@ export function describeError(error: unknown, io: Io, command = ""): string {
 
 function hintOf(error: unknown, command: string): string | undefined {
   if (!(error instanceof SluiceError)) return UNEXPECTED_HINT;
-  // Where learned positions or an encoder end, neither policies nor room help; the message says what does.
   const { positions, option } = error.details;
+  if (error instanceof NotFoundError && option === "gates") return GATES_HINT;
+  // A session that was saved with gates: the message says which flag gives them.
+  if (error instanceof SnapshotError && option === "gates") return undefined;
+  // Where learned positions or an encoder end, neither policies nor room help; the message says what does.
   if (error instanceof ContextFullError && (positions !== undefined || option === "source")) return undefined;
   // What stands in the way of a file is said in the message; only with room the same command goes on.
   if (error instanceof WriteError && !OUT_OF_ROOM.has(String(error.details.code))) return undefined;

@@ -12,9 +12,9 @@ export function describeContext(usage: Usage): string {
   return `seen ${tokens(usage.seen)}, kept ${formatCount(kept)}${part}, evicted ${formatCount(usage.evicted)}, ${describeHorizon(usage)}`;
 }
 
-/** Which part of the text can still be recalled. */
-export function describeHorizon({ horizon, sinks }: Usage): string {
-  if (horizon === null) return "recalls all of it";
+/** Which part of the text can still be recalled. Where a token reads less than is kept, it is what that token reads. */
+export function describeHorizon({ horizon, sinks, kept, read }: Usage): string {
+  if (horizon === null) return read > 0 && read < kept ? "each token recalls what it reads" : "recalls all of it";
   const first = sinks > 0 ? ` and the first ${formatCount(sinks)}` : "";
   return `recalls the newest ${formatCount(horizon)}${first}`;
 }

@@ -116,6 +116,8 @@ export interface LayoutExtent {
   /** Tokens kept between steps, at most. */
   readonly kept: number;
   readonly bytes: number;
+  /** Of these, for bounds of keys. */
+  readonly boundsBytes: number;
 }
 
 /** Most bytes that a cache of these layers takes. */
@@ -127,6 +129,17 @@ export function kvCacheBytes(
 ): number {
   const extents = layoutExtents(backend, shapes, kvLayouts(shapes, kind, backend), extent);
   return extents.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** Of these, for bounds of keys where heads choose what they read. */
+export function kvBoundsBytes(
+  backend: Pick<Backend, "kvPageBytes" | "placeOf">,
+  shapes: readonly AttentionShape[],
+  kind: CacheKind,
+  extent: CacheExtent,
+): number {
+  const extents = layoutExtents(backend, shapes, kvLayouts(shapes, kind, backend), extent);
+  return extents.reduce((sum, { boundsBytes }) => sum + boundsBytes, 0);
 }
 
 /** By layout, what a cache of these layers holds at most. */
@@ -147,6 +160,7 @@ export function layoutExtents(
     const blockBytes = choice ? backend.kvPageBytes(boundsLayout({ ...layout, members: choice.members })) : 0;
     const heads = members.reduce((most, one) => Math.max(most, one.heads.length), 0);
     const scratch = rotatesAnew ? backend.kvPageBytes({ ...layout, members: heads }) : 0;
-    return { kept, bytes: pages * (backend.kvPageBytes(layout) + scratch) + blocks * blockBytes };
+    const boundsBytes = blocks * blockBytes;
+    return { kept, bytes: pages * (backend.kvPageBytes(layout) + scratch) + boundsBytes, boundsBytes };
   });
 }

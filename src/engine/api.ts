@@ -80,6 +80,7 @@ export interface MemoryPlan {
   readonly weightBytes: number;
   /** Of the session that was asked for (default: the context of the trained length, f16). */
   readonly cacheBytes: number;
+  /** Tokens that it keeps at most; under `sinks:system` without the system message, whose length only a chat knows. */
   readonly cacheTokens: number;
   /** Of the cache, what heads that keep the same tokens take together: their keys and values. */
   readonly groups: readonly CacheGroup[];
@@ -192,7 +193,10 @@ export interface ChatMessageInput extends Omit<ChatMessage, "content"> {
   readonly content: string | null;
 }
 
-/** Of keys and values, or of each. Any other text is taken by the compiler, so that one can be read from a setting, and refused by the call. */
+/**
+ * How a session's cache is stored: one `KvType` for keys and values, "q8", or one for keys and one for values, "q8/q4". `KvType` alone
+ * is what one of them can be. Any other text is taken by the compiler, so that one can be read from a setting, and refused by the call.
+ */
 export type CacheType = KvType | `${KvType}/${KvType}` | (string & Record<never, never>);
 
 export interface SessionOptions {

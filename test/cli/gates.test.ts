@@ -4,6 +4,8 @@ import { describe, expect, test } from "vitest";
 import { heatMap } from "../../src/cli/plot/heat-map.js";
 import { runCli } from "../../src/cli/program.js";
 import { parseGates } from "../../src/context/gates/index.js";
+import { familyNamed } from "../support/families.js";
+import { randomGguf } from "../support/random-gguf.js";
 import { tinyFile } from "../support/tiny-gguf.js";
 import { cli, FakeIo } from "./support/fake-io.js";
 
@@ -39,6 +41,20 @@ describe("sluice gates", () => {
     expect(document.layers).toEqual(gates.layers);
     expect(document.scores).toHaveLength(6);
     expect(document.scores[4].copy).toHaveLength(4);
+  });
+
+  test("says so where no head retrieves, and keeps the largest score", async () => {
+    const files = { "f.txt": filler };
+    const trained = await cli([...argv, "--json"], { files });
+    const { found, scores } = JSON.parse(trained.out);
+    const all = scores.flatMap(({ copy, passkey }: { copy: number[]; passkey: number[] }) => [...copy, ...passkey]);
+    expect(found.largest).toBeCloseTo(Math.max(...all), 5);
+    expect(trained.err).not.toContain("note:");
+    const llama = familyNamed("llama");
+    const { path } = randomGguf({ ...llama, keys: { ...llama.keys, context_length: 512 } });
+    const random = await cli(["gates", path, ...argv.slice(2), "--json"], { files });
+    expect(JSON.parse(random.out).found.largest).toBeLessThan(0.1);
+    expect(random.err).toMatch(/note: No head retrieves: the best gives \d\.\d% of its attention to what is sought/);
   });
 
   test("with the gates on standard output the table goes to standard error", async () => {

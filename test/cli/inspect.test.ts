@@ -250,6 +250,45 @@ describe("sluice inspect of each family", () => {
     });
   });
 
+  test("what is read of what is held is told, and what bounds of keys take", async () => {
+    const question = ["inspect", "m.gguf", "--context", "full,read=quest:128"];
+    const setup = () => ({ checkpoint: familyCheckpoint("gptneox") });
+    const { cache } = JSON.parse((await cli([...question, "--json"], setup())).out).memory;
+    // Two layers read everything. Bounds of 32 pages in the others: of 2 KV heads x 32 numbers, twice 2 bytes, in two blocks.
+    expect(cache).toMatchObject({
+      reads: { tokens: 128, layers: 2, denseLayers: 2 },
+      boundsBytes: 2 * 32 * 2 * 32 * 4,
+    });
+    expect((await memory("gptneox")).boundsBytes).toBe(0);
+    expect((await memory("gptneox")).bytes).toBe(cache.bytes - cache.boundsBytes);
+    const { out } = await cli(question, setup());
+    expect(out).toMatch(
+      /^reads +128 tokens at most for a token that it writes, in 2 layers; the first 2 with attention read everything$/m,
+    );
+    expect(out).toMatch(/, 16\.4 kB for bounds of keys\)$/m);
+    const one = (await cli(["inspect", "m.gguf", "--context", "full,read=quest:128,dense=1"], setup())).out;
+    expect(one).toMatch(/^reads .* in 3 layers; the first one with attention reads everything$/m);
+    const pattern = (await cli(["inspect", "m.gguf", "--context", "bigbird:32"], setup())).out;
+    expect(pattern).toMatch(/^reads +224 tokens at most for a token that it writes, in 4 layers$/m);
+    const all = (await cli(["inspect", "m.gguf", "--context", "full"], setup())).out;
+    expect(all).not.toMatch(/^reads|bounds of keys/m);
+  });
+
+  test("a system message comes on top of what is planned, and is for chats", async () => {
+    const flags = ["--context", "sinks:system,recent:600"];
+    expect(await memory("gptneox", ...flags)).toMatchObject({ tokens: 604, systemMessage: true });
+    expect(await memory("gptneox", "--context", "sinks:4,recent:600")).toMatchObject({
+      tokens: 604,
+      systemMessage: false,
+    });
+    const { out } = await cli(["inspect", "m.gguf", ...flags], { checkpoint: familyCheckpoint("gptneox") });
+    expect(out).toMatch(/^cache .* for 604 tokens and the system message and 256 being read/m);
+    expect(out).toMatch(/^note +In a chat its system message is kept beside these tokens/m);
+    expect(out).toContain(
+      "lets the model see the system message and 600 tokens beside it at once; it was trained for 512",
+    );
+  });
+
   test("states have one size; of a mixed model only the attention layers keep tokens", async () => {
     // Per layer 3 inputs and a state of 16 for each of 128 channels, f32, twice: before and after a step.
     const state = 2 * 4 * 128 * (3 + 16);

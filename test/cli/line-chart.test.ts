@@ -65,6 +65,20 @@ describe("lineChart", () => {
     expect(held.numbers[3]).toBeGreaterThan(held.numbers[1]);
   });
 
+  test("sixteen lines differ, in their colour or in their dashes", async () => {
+    const points: [number, number][] = [
+      [0, 1],
+      [5, 2],
+    ];
+    const series = Array.from({ length: 16 }, (_, i) => ({ name: `line ${i}`, points }));
+    const svg = await lineChart(chart({ series }));
+    const drawn = (svg.match(/<path [^>]*fill="none"[^>]*>/g) ?? []).map((path) => {
+      const of = (name: string) => new RegExp(`${name}="([^"]*)"`).exec(path)?.[1];
+      return `${of("stroke")} ${of("stroke-dasharray")}`;
+    });
+    expect(new Set(drawn).size).toBe(16);
+  });
+
   test("on logarithmic axes a straight line is a power law; what has no place is left out", async () => {
     const points = [
       [1, 1024],

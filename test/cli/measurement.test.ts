@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Measurement } from "../../src/cli/stream/measurement.js";
 import { trailingPerplexity } from "../../src/cli/stream/perplexity-plot.js";
+import { resultTable } from "../../src/cli/stream/report.js";
 import type { Usage } from "../../src/engine/api.js";
 
 const USAGE: Usage = {
@@ -89,6 +90,26 @@ describe("Measurement", () => {
       perplexityLastQuarter: Number.NaN,
       curve: [],
     });
+  });
+
+  test("groups of heads are told at the end, what was read all along", () => {
+    const run = new Measurement("duo:g", 2);
+    const groups = [
+      { keeps: "everything", layers: [0, 1], heads: 3, kept: 40, bytes: 4000 },
+      { keeps: "the newest 9 tokens", layers: [1], heads: 1, kept: 9, bytes: 900 },
+    ];
+    for (const [start, read] of [7, 5].entries()) {
+      const usage = { ...USAGE, kept: 40, read, groups };
+      run.add({ start, count: 1, logprobs: Float32Array.of(-1), elapsedMs: 1, usage });
+    }
+    const result = run.result({ complete: true, error: null });
+    expect(result.groups).toEqual(groups);
+    expect(result.curve.map(({ read }) => read)).toEqual([7, 5]);
+    expect(resultTable([{ ...result, notes: [], lateNotes: ["late"] }]).slice(-3)).toEqual([
+      "duo:g: 4.00 kB for 3 KV heads of layers 0, 1, which keep everything",
+      "duo:g: 900 B for 1 KV head of layer 1, which keeps the newest 9 tokens",
+      "duo:g: late",
+    ]);
   });
 
   test("a last part without a score changes the state at the end, not the costs", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { runCli } from "../../src/cli/program.js";
 import { describeRun } from "../../src/cli/usage-line.js";
-import { ContextFullError, SluiceError } from "../../src/util/errors.js";
+import { ContextFullError, NotFoundError, SluiceError, SnapshotError } from "../../src/util/errors.js";
 import { cli, FakeIo } from "./support/fake-io.js";
 import { FakeModel } from "./support/fake-model.js";
 
@@ -424,7 +424,7 @@ describe("sluice run", () => {
     const { usage } = JSON.parse((await cli([...argv, "--json"])).out);
     expect([usage.kept > 32, usage.read]).toEqual([true, 32]);
     const { err } = await cli([...argv, "--stats"]);
-    expect(err).toContain(`kept ${usage.kept} and read 32 of them, evicted 0, recalls all of it`);
+    expect(err).toContain(`kept ${usage.kept} and read 32 of them, evicted 0, each token recalls what it reads`);
     const { out: help } = await cli(["run", "--help"]);
     expect(help).toMatch(/read=quest:N .*\n.*dense=L /);
   });
@@ -465,6 +465,22 @@ describe("sluice run", () => {
       expect(err).toBe("error: The context is full.\n");
     },
   );
+
+  test("hints where gates are missing speak of gates, or leave it to the message", async () => {
+    const told = async (error: Error) => {
+      const beforePart = () => {
+        throw error;
+      };
+      return (await cli(["run", "m.gguf", "--prompt", "Hi"], { model: new FakeModel({ beforePart }) })).err;
+    };
+    const option = "gates";
+    expect(await told(new NotFoundError("Nothing at g.json.", { option }))).toMatch(
+      /hint: .*sluice gates MODEL --out FILE/,
+    );
+    expect(await told(new NotFoundError("Nothing at g.json."))).toMatch(/hint: check the name; a model/);
+    expect(await told(new SnapshotError("Other gates.", { option }))).toBe("error: Other gates.\n");
+    expect(await told(new SnapshotError("Damaged."))).toMatch(/hint: a saved session/);
+  });
 
   test("the first Ctrl-C cancels with exit code 130, the second kills", async () => {
     const setup = {

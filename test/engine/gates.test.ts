@@ -76,6 +76,12 @@ describe.each(MODES)("gates of a model %s", (mode) => {
     expect(texts.at(-1)).not.toEqual(texts[0]);
   });
 
+  it("whose file is not there are told as gates", async () => {
+    const gates = { x: join(tmpdir(), "sluice-no-gates.json") };
+    const error = { code: "not_found", details: { option: "gates" } };
+    await expect(loadAs(mode, file, { threads: 1, gates })).rejects.toMatchObject(error);
+  });
+
   it("that are not there are told at their place in the policy, with those that are", () => {
     const open = () => model.session({ context: "recent:4,duo:more" });
     expect(open).toThrow(PolicyError);

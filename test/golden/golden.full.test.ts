@@ -13,9 +13,9 @@ import { folder, type GoldenRun, goldens, mean, nextLogprobs, options, worst } f
  * Largest mean Kullback-Leibler divergence of the next-token probabilities with a smaller cache from those with f32, in
  * nats: about twice what the worst of these models (gemma2, gpt-oss) has.
  */
-const CACHE_KL = { f16: 5e-6, q8: 3e-3 } as const;
+const CACHE_KL = { f16: 5e-6, q8: 3e-3, "q8/q4": 0.3, q4: 0.6 } as const;
 /** The same with quantised weights on wasm: activations are rounded too, and what moves a little may move by a step. */
-const ROUNDED_CACHE_KL = { f16: 7e-4, q8: 3e-3 } as const;
+const ROUNDED_CACHE_KL = { ...CACHE_KL, f16: 7e-4 } as const;
 
 /** Log-probability of every token after the input's first `count` tokens. */
 async function logprobsAfter(model: Model, run: GoldenRun, count: number, kv?: string): Promise<Map<number, number>> {
@@ -93,7 +93,7 @@ describe.each(["reference", "wasm"] as const)("on %s", (backend) => {
           }
         });
         const limits = backend === "wasm" && mean_logprob !== undefined ? ROUNDED_CACHE_KL : CACHE_KL;
-        it.each(["f16", "q8"] as const)(`${run.tokens.length} tokens with a cache of %s`, async (kv) => {
+        it.each(["f16", "q8", "q8/q4", "q4"] as const)(`${run.tokens.length} tokens with a cache of %s`, async (kv) => {
           expect(await cacheDivergence(model, run, kv)).toBeLessThanOrEqual(limits[kv]);
         });
         it(`${run.tokens.length} tokens, then greedily`, () =>

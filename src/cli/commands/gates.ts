@@ -4,7 +4,7 @@ import { gatesJson } from "../../context/gates/index.js";
 import type { FoundGates } from "../../eval/gates/find-gates.js";
 import { EXIT, UsageError } from "../exit.js";
 import { counted } from "../figures.js";
-import { bestHeads, gatesMap } from "../gates/found-gates.js";
+import { bestHeads, gatesMap, gatesNote } from "../gates/found-gates.js";
 import { untilInterrupted } from "../interrupt.js";
 import type { Io } from "../io.js";
 import { progressLine } from "../load-progress.js";
@@ -68,6 +68,8 @@ export async function gates(args: GatesArguments, io: Io): Promise<number> {
   return untilInterrupted(io, async (signal) => {
     const found = await find(args, filler, io, signal);
     const { model } = found.gates;
+    const note = gatesNote(found);
+    if (note !== undefined) await io.stderr.write(`note: ${note}\n`);
     const map = () => gatesMap(found, model?.name ?? args.model);
     await saveTexts(io, [
       [out, () => gatesJson(found.gates)],

@@ -6,6 +6,8 @@ import { heatMap } from "../plot/heat-map.js";
 import { tableLines } from "../table.js";
 
 const SHOWN = 12;
+/** A head with a smaller score finds nothing: trained models that copy have 0.5 to 1, random weights at most 0.02 (docs/gates.md). */
+const RETRIEVES = 0.1;
 
 /** A table of the KV heads with the largest gates, and how many keep everything. */
 export function bestHeads({ gates, scores }: FoundGates, emphasise: (header: string) => string): string[] {
@@ -34,6 +36,19 @@ export function bestHeads({ gates, scores }: FoundGates, emphasise: (header: str
     ...tableLines(columns, rows, emphasise),
     `${formatCount(keep)} of ${counted(heads.length, "KV head")} ${keep === 1 ? "has a gate" : "have gates"} of at least 0.5, with which duo:NAME keeps everything; duo:NAME@SHARE lets that share stream.`,
   ];
+}
+
+/**
+ * What a model's gates are worth, in a sentence; undefined: its best head finds what it must. A gate is a share of the best
+ * score, so where no head retrieves, gates tell what little there is by chance from less.
+ */
+export function gatesNote({ gates: { found } }: FoundGates): string | undefined {
+  const largest = Number(found?.largest);
+  if (largest >= RETRIEVES) return undefined;
+  return (
+    `No head retrieves: the best gives ${share(largest)} of its attention to what is sought, and a head that does gives half or more. ` +
+    "These gates are not worth much; full,read=quest:N or a window suits such a model better."
+  );
 }
 
 /** Of a head's attention. */

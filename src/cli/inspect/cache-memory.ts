@@ -6,7 +6,7 @@
 import { pageBytes } from "../../backends/wasm/kv-layout.js";
 import { type CacheGroup, plannedGroups } from "../../context/cache-groups.js";
 import { fitAllGates, type HeadGates } from "../../context/gates/index.js";
-import { kvLayouts } from "../../context/kv-layout.js";
+import { kvBoundsBytes, kvLayouts } from "../../context/kv-layout.js";
 import type { AttentionShape } from "../../context/mixer-state.js";
 import { recurrentBytes } from "../../context/recurrent-memory.js";
 import { sequenceBytes, wholeBytes } from "../../context/sequence-memory.js";
@@ -25,10 +25,16 @@ export interface CacheMemory {
   readonly kv: string;
   /** Tokens held at most. */
   readonly tokens: number;
+  /** Whether a chat's system message is held beside these, which counts only where it is longer than the sinks among them. */
+  readonly systemMessage: boolean;
   /** Tokens that may stand beside those while they are read; 0 where nothing is freed. */
   readonly chunk: number;
   /** All of the following, at most. */
   readonly bytes: number;
+  /** Of these, for bounds of keys, by which heads choose what they read. */
+  readonly boundsBytes: number;
+  /** What of the tokens held is read for a token that the model writes; null: all that heads keep. */
+  readonly reads: CacheReads | null;
   /** Of keys and values, what heads that keep the same tokens take together. */
   readonly groups: readonly CacheGroup[];
   /** Keys and values, of a token that every attention layer still sees, and of one beyond the windows that layers have. */
@@ -43,6 +49,14 @@ export interface CacheMemory {
   readonly notes: readonly string[];
 }
 
+export interface CacheReads {
+  /** Most tokens that a head reads. */
+  readonly tokens: number;
+  /** Layers with attention that read so few, and those before them that read everything. */
+  readonly layers: number;
+  readonly denseLayers: number;
+}
+
 export interface CacheQuestion {
   readonly context: string;
   readonly kv: string;
@@ -51,6 +65,11 @@ export interface CacheQuestion {
   /** Gates that the context may name. */
   readonly gates?: Readonly<Record<string, HeadGates>>;
 }
+
+/** Of a policy that goes by the messages of a chat. */
+const OF_MESSAGES =
+  "In a chat its system message is kept beside these tokens, however long it is; a text without messages (run, stream, score) is kept " +
+  "as by sinks:4 and the newest tokens.";
 
 /** One memory of any size. */
 const PLACE = { kvPageBytes: pageBytes, placeOf: () => 0 };
@@ -75,16 +94,27 @@ export function cacheMemory(
     context: settings.policy.text,
     kv,
     tokens,
+    systemMessage: settings.policy.byMessages !== undefined,
     chunk: extent.limit === undefined ? extent.chunk : 0,
     bytes: sequenceBytes(PLACE, shapes, settings, extent, spec.contextLength),
+    boundsBytes: kvBoundsBytes(PLACE, shapes.attention, settings, extent),
+    reads: readsOf(settings, shapes.attention),
     groups: plannedGroups(PLACE, shapes.attention, settings, extent),
     bytesPerToken: tokenBytes(shapes.attention, settings),
     bytesPerTokenBeyondWindows: tokenBytes(unlimited, settings),
     stateBytes: recurrentBytes(shapes.recurrent),
     sourceBytes: wholeBytes(PLACE, shapes.cross, settings, spec.contextLength),
     sourceTokens: shapes.cross.length > 0 ? spec.contextLength : 0,
-    notes,
+    notes: settings.policy.byMessages ? [...notes, OF_MESSAGES] : notes,
   };
+}
+
+function readsOf({ policy }: SessionSettings, shapes: readonly AttentionShape[]): CacheReads | null {
+  const { reading, dense = 0, pattern } = policy;
+  if (pattern) return { tokens: pattern.block * pattern.blocks, layers: shapes.length, denseLayers: 0 };
+  if (!reading) return null;
+  const denseLayers = shapes.filter(({ layer }) => layer < dense).length;
+  return { tokens: reading.tokens, layers: shapes.length - denseLayers, denseLayers };
 }
 
 function tokenBytes(shapes: readonly AttentionShape[], settings: SessionSettings): number {

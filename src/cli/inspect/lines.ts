@@ -1,10 +1,9 @@
 /** The sections of `sluice inspect` for people: types of tensors, memory, the list of tensors. */
-import type { CacheGroup } from "../../context/cache-groups.js";
+import { groupText } from "../cache-group.js";
 import { counted, formatBytes, formatCount } from "../figures.js";
 import { oneLine, type Styles } from "../style.js";
 import { pairLines, tableLines } from "../table.js";
-import type { CacheMemory } from "./cache-memory.js";
-import { layerNumbers } from "./layer-groups.js";
+import type { CacheMemory, CacheReads } from "./cache-memory.js";
 import type { MetadataFigures } from "./metadata-figures.js";
 import type { ModelDescription } from "./model-description.js";
 import type { CheckpointSummary, TensorLine } from "./summary.js";
@@ -49,6 +48,7 @@ export function memoryLines({ summary, cache }: Inspection, style: Styles): stri
 function cacheRows(cache: CacheMemory): (readonly string[])[] {
   const { bytes, tokens, chunk, context, kv, bytesPerToken, bytesPerTokenBeyondWindows, stateBytes, sourceBytes } =
     cache;
+  const { boundsBytes, reads } = cache;
   const notes = cache.notes.map((note) => ["note", note]);
   const state = ["state", `${formatBytes(stateBytes)}, whatever the length of the text`];
   if (bytesPerToken === 0) return [state, ...notes];
@@ -58,18 +58,19 @@ function cacheRows(cache: CacheMemory): (readonly string[])[] {
   }
   const pages = bytes - stateBytes - sourceBytes;
   // Tokens of layers with a window, and the rest of pages that are not full.
-  const rest = pages - (tokens + chunk) * bytesPerTokenBeyondWindows;
-  const bounds = context.includes("read=") ? " and for bounds of keys" : "";
-  if (rest > 0 && bytesPerTokenBeyondWindows === bytesPerToken)
-    each.push(`${formatBytes(rest)} to fill pages${bounds}`);
-  else if (rest > 0) each.push(`${formatBytes(rest)} for the windows and to fill pages${bounds}`);
+  const rest = pages - boundsBytes - (tokens + chunk) * bytesPerTokenBeyondWindows;
+  if (rest > 0 && bytesPerTokenBeyondWindows === bytesPerToken) each.push(`${formatBytes(rest)} to fill pages`);
+  else if (rest > 0) each.push(`${formatBytes(rest)} for the windows and to fill pages`);
+  if (boundsBytes > 0) each.push(`${formatBytes(boundsBytes)} for bounds of keys`);
   const source = [
     "source",
     `${formatBytes(sourceBytes)} for ${counted(cache.sourceTokens, "token")} that the encoder reads`,
   ];
-  const held = `${counted(tokens, "token")}${chunk > 0 ? ` and ${formatCount(chunk)} being read` : ""}`;
+  const system = cache.systemMessage ? " and the system message" : "";
+  const held = `${counted(tokens, "token")}${system}${chunk > 0 ? ` and ${formatCount(chunk)} being read` : ""}`;
   return [
     ["cache", `${formatBytes(pages)} for ${held} (${[context, `kv ${kv}`, ...each].join(", ")})`],
+    ...(reads && reads.layers > 0 ? [["reads", readsText(reads)]] : []),
     ...(cache.groups.length > 1 ? cache.groups.map((group) => ["of which", groupText(group)]) : []),
     ...(stateBytes > 0 ? [state] : []),
     ...(sourceBytes > 0 ? [source] : []),
@@ -77,9 +78,11 @@ function cacheRows(cache: CacheMemory): (readonly string[])[] {
   ];
 }
 
-/** "1.31 MB for 6 KV heads of layers 0-2, which keep everything". */
-function groupText({ keeps, layers, heads, bytes }: CacheGroup): string {
-  return `${formatBytes(bytes)} for ${counted(heads, "KV head")} of ${layerNumbers(layers)}, which ${heads === 1 ? "keeps" : "keep"} ${keeps}`;
+/** "1,024 tokens for a token that it writes, in 20 layers; the first 2 with attention read everything". */
+function readsText({ tokens, layers, denseLayers }: CacheReads): string {
+  const few = `${counted(tokens, "token")} at most for a token that it writes, in ${counted(layers, "layer")}`;
+  if (denseLayers === 0) return few;
+  return `${few}; the first ${denseLayers === 1 ? "one" : formatCount(denseLayers)} with attention ${denseLayers === 1 ? "reads" : "read"} everything`;
 }
 
 export function tensorTable(tensors: readonly TensorLine[], style: Styles): string[] {

@@ -10,6 +10,8 @@ import { element, type Svg, short, words } from "./svg.js";
 
 /** Pixels around the lines; what stands at the top follows from the legend. */
 const MARGIN = { left: 70, right: 64, bottom: 58 };
+/** Of the lines that have a colour for the first time, the second time and so on. */
+const DASHES = [undefined, "2 4", "12 4 2 4"];
 /** The name of the upright axis stands above it. */
 const AXIS_NAME_HEIGHT = 26;
 
@@ -55,7 +57,7 @@ function drawnLine({ name, points, dashed, pointsOnly = false }: LineSeries, at:
     colour: COLOURS[at % COLOURS.length],
     // Later lines lie above: where they are narrower, lines that coincide are seen as several.
     strokeWidth: Math.max(1.5, 3.4 - 0.8 * at),
-    dashes: dashed ? "7 5" : undefined,
+    dashes: dashed ? "7 5" : DASHES[Math.floor(at / COLOURS.length) % DASHES.length],
     pointsOnly,
   };
 }

@@ -2,6 +2,7 @@
  * What one policy did on a text: perplexity and cost, gathered part by part from `session.score`. Figures are medians and
  * sums over parts, so a single slow moment (compilation, another process) does not move them.
  */
+import type { CacheGroup } from "../../context/cache-groups.js";
 import type { ScorePart, Usage } from "../../engine/api.js";
 import type { Range } from "../../util/ranges.js";
 
@@ -29,6 +30,8 @@ export interface CurvePoint {
   readonly msPerToken: number;
   readonly cacheBytes: number;
   readonly kept: number;
+  /** Of those kept, by the last token of the stretch. */
+  readonly read: number;
 }
 
 export interface PolicyResult {
@@ -53,6 +56,8 @@ export interface PolicyResult {
   readonly evicted: number;
   readonly horizon: number | null;
   readonly sinks: number;
+  /** At the end, by what heads keep. */
+  readonly groups: readonly CacheGroup[];
   readonly curve: readonly CurvePoint[];
 }
 
@@ -157,6 +162,7 @@ export class Measurement {
       evicted: usage?.evicted ?? 0,
       horizon: usage?.horizon ?? null,
       sinks: usage?.sinks ?? 0,
+      groups: usage?.groups ?? [],
       curve: this.curve(),
     };
   }
@@ -191,6 +197,7 @@ export class Measurement {
         msPerToken: total(parts, "elapsedMs") / stretchCount,
         cacheBytes: last.usage.cacheBytes,
         kept: last.usage.kept,
+        read: last.usage.read,
       });
     }
     return points;

@@ -1,5 +1,6 @@
 /** The results of `sluice stream` side by side: a table for people, JSON (docs/stream-json.md) for programs. */
 import type { ModelInfo } from "../../engine/api.js";
+import { groupText } from "../cache-group.js";
 import { counted, formatBytes, formatCount, formatDuration, formatPerplexity, formatSignificant } from "../figures.js";
 import { type Column, tableLines } from "../table.js";
 import type { PolicyResult } from "./measurement.js";
@@ -55,7 +56,10 @@ export function resultTable(
       return own ? note : `${context}: ${note}`;
     }),
   );
-  return [...tableLines(columns, rows, emphasise), ...notes, ...told];
+  const apart = results.flatMap(({ context, groups }) =>
+    groups.length > 1 ? groups.map((group) => `${context}: ${groupText(group)}`) : [],
+  );
+  return [...tableLines(columns, rows, emphasise), ...notes, ...apart, ...told];
 }
 
 function resultCells(result: PolicyResult): string[] {

@@ -1,6 +1,6 @@
 /** Gates that a caller of `load` gave: checked and copied when the call is made, read from their files before a model is opened. */
 import { gatesOfValue, type HeadGates, MOST_GATES_BYTES, parseGates } from "../../context/gates/index.js";
-import { FormatError } from "../../util/errors.js";
+import { FormatError, NotFoundError } from "../../util/errors.js";
 import { formatBytes } from "../../util/figures.js";
 import { platform } from "../../util/platform.js";
 import type { LoadOptions } from "../api.js";
@@ -34,9 +34,19 @@ export async function readGates(
 ): Promise<Record<string, HeadGates>> {
   const read: Record<string, HeadGates> = {};
   for (const [name, one] of gates) {
-    read[name] = typeof one === "string" ? parseGates(await bytesAt(one, { signal, store }), one) : one;
+    read[name] = typeof one === "string" ? parseGates(await givenBytes(one, { signal, store }), one) : one;
   }
   return read;
+}
+
+/** Where there is no such file, it is told that gates were sought there. */
+async function givenBytes(location: string, options: Pick<LoadOptions, "signal" | "store">): Promise<Uint8Array> {
+  try {
+    return await bytesAt(location, options);
+  } catch (error) {
+    if (!(error instanceof NotFoundError)) throw error;
+    throw new NotFoundError(error.message, { ...error.details, option: "gates" }, { cause: error });
+  }
 }
 
 async function bytesAt(location: string, options: Pick<LoadOptions, "signal" | "store">): Promise<Uint8Array> {

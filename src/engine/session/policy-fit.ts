@@ -77,8 +77,12 @@ function lengthNotes({ policy, contextLength }: SessionSettings, model: FitTrait
   const what = /^full\b/.test(policy.text)
     ? `${policy.text} with a contextLength of ${formatCount(most)}`
     : policy.text;
+  // How long a system message is, only a chat knows.
+  const sees = policy.byMessages
+    ? `the system message and ${counted(most - policy.sinks, "token")} beside it`
+    : counted(most, "token");
   return [
-    `${what} lets the model see ${counted(most, "token")} at once; it was trained for ${formatCount(trainedContext)}, and most ` +
+    `${what} lets the model see ${sees} at once; it was trained for ${formatCount(trainedContext)}, and most ` +
       "models write nonsense beyond that.",
   ];
 }

@@ -114,7 +114,7 @@ function checkGates({ gates: saved }: SnapshotHeader, gates: GatesByName): void 
   throw new SnapshotError(
     `The session was saved with the gates "${name}", and the model was loaded with ${found === undefined ? "none" : "other gates"} of that name. ` +
       `Load it with those that it was saved with: gates: { "${name}": ... }, or --gates ${name}=FILE.`,
-    { name, expected: digest, found: found ?? null },
+    { option: "gates", name, expected: digest, found: found ?? null },
   );
 }
 

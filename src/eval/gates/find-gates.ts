@@ -86,7 +86,8 @@ export async function findGates(model: LocalModel, options: FindGatesOptions): P
     passkey: Array.from(passkey, (sum) => sum / counts.passkey),
   }));
   const { architecture, name, fingerprint } = model.info;
-  const found: GatesOrigin = { method: "retrieval", prompts, lengths, seed };
+  const largest = Number(largestOf(scores).toPrecision(6));
+  const found: GatesOrigin = { method: "retrieval", prompts, lengths, seed, largest };
   const layers = normalised(scores, (layer) => shapes[layer].heads / shapes[layer].kvHeads);
   return { gates: { model: { architecture, name, fingerprint }, layers, threshold: null, found }, scores };
 }
@@ -171,6 +172,11 @@ function addMasses(sums: Float64Array, masses: Float32Array, probes: number): vo
   }
 }
 
+/** Of all query heads, in either kind of text. */
+function largestOf(scores: readonly LayerScores[]): number {
+  return scores.flatMap(({ copy, passkey }) => [...copy, ...passkey]).reduce((most, score) => Math.max(most, score), 0);
+}
+
 /** Gates by layer and KV head, to six digits: where all scores are zero, so are they. */
 function normalised(scores: readonly LayerScores[], groupOf: (layer: number) => number): number[][] {
   const layers = scores.map(({ copy, passkey }, layer) => {
@@ -180,6 +186,6 @@ function normalised(scores: readonly LayerScores[], groupOf: (layer: number) => 
       Math.max(...best.slice(kv * group, (kv + 1) * group)),
     );
   });
-  const most = layers.flat().reduce((a, b) => Math.max(a, b), 0);
+  const most = largestOf(scores);
   return layers.map((row) => row.map((score) => (most === 0 ? 0 : Math.round((1e6 * score) / most) / 1e6)));
 }
