@@ -1,13 +1,11 @@
 /** Gates that were found, for people: the heads that retrieve most, and a map of all. */
-import { streamingHeads } from "../../context/gates/index.js";
+import { noneRetrieves, streamingHeads } from "../../context/gates/index.js";
 import type { FoundGates } from "../../eval/gates/find-gates.js";
 import { counted, formatCount } from "../figures.js";
 import { heatMap } from "../plot/heat-map.js";
 import { tableLines } from "../table.js";
 
 const SHOWN = 12;
-/** A head with a smaller score finds nothing: trained models that copy have 0.5 to 1, random weights at most 0.02 (docs/gates.md). */
-const RETRIEVES = 0.1;
 
 /** A table of the KV heads with the largest gates, and how many keep everything. */
 export function bestHeads({ gates, scores }: FoundGates, emphasise: (header: string) => string): string[] {
@@ -42,11 +40,10 @@ export function bestHeads({ gates, scores }: FoundGates, emphasise: (header: str
  * What a model's gates are worth, in a sentence; undefined: its best head finds what it must. A gate is a share of the best
  * score, so where no head retrieves, gates tell what little there is by chance from less.
  */
-export function gatesNote({ gates: { found } }: FoundGates): string | undefined {
-  const largest = Number(found?.largest);
-  if (largest >= RETRIEVES) return undefined;
+export function gatesNote({ gates }: Pick<FoundGates, "gates">): string | undefined {
+  if (!noneRetrieves(gates)) return undefined;
   return (
-    `No head retrieves: the best gives ${share(largest)} of its attention to what is sought, and a head that does gives half or more. ` +
+    `No head retrieves: the best gives ${share(Number(gates.found?.largest))} of its attention to what is sought, and a head that does gives half or more. ` +
     "These gates are not worth much; full,read=quest:N or a window suits such a model better."
   );
 }

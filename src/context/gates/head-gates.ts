@@ -34,6 +34,17 @@ export interface HeadGates {
   readonly found: GatesOrigin | null;
 }
 
+/**
+ * The largest score from which on a model has a head that retrieves. Random weights reach 0.21 with prompts of 128 tokens and 0.11
+ * with 256 or more, by chance; a model that finds passkeys has 0.98 (docs/gates.md).
+ */
+export const LEAST_RETRIEVING = 0.3;
+
+/** Whether gates were found where no head retrieves: each is a share of the largest score, so they tell chance from chance. */
+export function noneRetrieves({ found }: Pick<HeadGates, "found">): boolean {
+  return typeof found?.largest === "number" && found.largest < LEAST_RETRIEVING;
+}
+
 /** More than any model has: what says so is damaged or hostile. */
 export const MOST_GATED_LAYERS = 4096;
 export const MOST_GATED_HEADS = 4096;
