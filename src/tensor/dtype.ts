@@ -39,4 +39,5 @@ export function rowBytes(dtype: DType, columns: number): number {
 
 /** How keys or values of the cache are stored: q8 and q4 are 8 and 4 bits with one scale for (token, group of at most 32 dims). */
 export const KV_TYPES = ["f32", "f16", "q8", "q4"] as const;
+/** Of keys, or of values: what one of the two can be. The `kv` option takes a `CacheType`, which says it of both. */
 export type KvType = (typeof KV_TYPES)[number];
