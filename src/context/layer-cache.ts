@@ -32,11 +32,12 @@ export class HeadPart implements AppendPart, AttentionPart {
     return this.plan.offset;
   }
 
-  /** For attention: the part cut where its rows see something else. */
-  runs(): readonly AttentionPart[] {
+  /** For attention: the part cut into runs of at most `most` rows (see StepPlan.runs). */
+  runs(most: number): readonly AttentionPart[] {
     const { slice, plan } = this;
     const { first, offset, ranges } = plan;
-    const runs = plan.runs();
+    if (plan.count === 1) return [this];
+    const runs = plan.runs(most);
     if (runs.length === 1) return [this];
     return runs.map(([row, rows]) => ({ slice, first: first + row, rows, ranges, spans: offset + row * ranges }));
   }

@@ -153,15 +153,16 @@ export class StepPlan {
   }
 
   /**
-   * Rows that see the same, as [first, count): what several see together is read once for all, so others should not be among
-   * them.
+   * The rows as attention reads them, as [first, count): at most `most` together, counted from the first, so that a step of fewer
+   * of a prompt's rows, cut at a multiple of that, has the same runs. Where rows that see the same are read once for all,
+   * others are not among them.
    */
-  runs(): readonly (readonly [first: number, count: number])[] {
+  runs(most: number): readonly (readonly [first: number, count: number])[] {
     const { start, count, retention } = this;
     const { alike = Number.POSITIVE_INFINITY } = retention;
     const runs: [number, number][] = [];
     for (let row = 0; row < count; ) {
-      const end = Math.min(count, alike - ((start + row) % alike) + row);
+      const end = Math.min(count, row + most - (row % most), row + alike - ((start + row) % alike));
       runs.push([row, end - row]);
       row = end;
     }

@@ -5,7 +5,7 @@
  */
 
 import { type RopeSpec, writeAngles } from "../position/rope.js";
-import type { Angles, AttentionCall, Backend } from "../tensor/backend.js";
+import { type Angles, type AttentionCall, type Backend, partRows } from "../tensor/backend.js";
 import { PAGE_TOKENS } from "../tensor/kv.js";
 import type { StepInput, Tensor } from "../tensor/tensor.js";
 import { InternalError } from "../util/errors.js";
@@ -177,19 +177,21 @@ function samePlans(some: readonly LayerPlans[], others: readonly LayerPlans[]): 
 class StepLayer implements AttentionState {
   // Of the step's sequences; they stay while the sequences do.
   private parts: readonly HeadPart[] = [];
-  /** Whether rows of some part see different blocks. */
-  private cuts = false;
   /** Whether some part may choose what it reads. */
   private bounded = false;
   private plans: readonly LayerPlans[] = [];
   private collectedAt = 0;
   private readonly queries: Tensor[] = [];
+  /** Rows that attention reads together. */
+  private readonly most: number;
 
   constructor(
     private readonly step: Step,
     private readonly inputs: StepInputs,
     private readonly shape: AttentionShape,
-  ) {}
+  ) {
+    this.most = partRows(shape.heads / shape.kvHeads);
+  }
 
   attend(ops: Backend, call: AttendCall): void {
     const { rope } = this.shape;
@@ -216,12 +218,14 @@ class StepLayer implements AttentionState {
   private selected(ops: Backend, call: AttentionCall): AttentionCall {
     const { parts } = this;
     if (!(this.bounded && parts.some(({ chooses }) => chooses)))
-      return this.cuts ? { ...call, parts: parts.flatMap((part) => part.runs()) } : call;
+      return parts.every(({ rows }) => rows === 1)
+        ? call
+        : { ...call, parts: parts.flatMap((part) => part.runs(this.most)) };
     const lists = ops.select({ ...call, parts: parts.flatMap(({ selecting }) => selecting ?? []) });
     let next = 0;
     return {
       ...call,
-      parts: parts.flatMap((part) => (part.chooses ? part.reading(lists[next++]) : part.runs())),
+      parts: parts.flatMap((part) => (part.chooses ? part.reading(lists[next++]) : part.runs(this.most))),
     };
   }
 
@@ -232,7 +236,6 @@ class StepLayer implements AttentionState {
     this.collectedAt = step.changes;
     const layers = step.segments.map(({ state }) => state.layer(shape.layer));
     this.parts = layers.flatMap(({ parts }) => parts);
-    this.cuts = this.parts.some(({ plan }) => plan.retention.alike !== undefined);
     this.bounded = this.parts.some(({ ownBounds }) => ownBounds !== undefined);
     this.plans = layers.map(({ plans }) => plans);
   }

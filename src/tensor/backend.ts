@@ -199,6 +199,22 @@ export interface AppendCall {
 /** A sequence that has fewer rows than this in a step reads few: from here on, activations of 8 bits are faster. */
 export const FEW_ROWS = 8;
 
+/** Smaller parts than this cost more than they give. */
+export const LEAST_PART_ROWS = 16;
+/** Rows of all query heads of a KV head that attention works on at once. */
+const TILE_ROWS = 64;
+
+/**
+ * Rows of a prompt that make one part of a call of attention, with so many query heads for each KV head: the fewest that fill
+ * whole tiles. A part's numbers follow from the part alone, so a prompt that is cut at multiples of this has the same
+ * numbers however large the pieces are.
+ */
+export function partRows(group: number): number {
+  let rows = TILE_ROWS;
+  while (rows > LEAST_PART_ROWS && ((rows / 2) * group) % TILE_ROWS === 0) rows /= 2;
+  return rows;
+}
+
 /**
  * Of a step's tensors with so many rows the first `few` belong to sequences that read few rows in it, the others to sequences
  * that read many. A backend may compute few rows in another way than many, but the result of a row must not depend on what

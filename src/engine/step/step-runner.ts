@@ -10,7 +10,7 @@ import type { SequenceMemory } from "../../context/sequence-memory.js";
 import { Step } from "../../context/step.js";
 import type { Decoder } from "../../nn/decoder.js";
 import { firstNonFiniteNumber } from "../../quant/non-finite.js";
-import type { Backend } from "../../tensor/backend.js";
+import { type Backend, LEAST_PART_ROWS, partRows } from "../../tensor/backend.js";
 import { misfitError } from "../../tensor/misfits.js";
 import { CancelledError, InternalError, NumericError } from "../../util/errors.js";
 import { Breath } from "./breath.js";
@@ -21,6 +21,11 @@ export type Outcome<R> = PromiseSettledResult<R>;
 
 export class StepRunner {
   private tail: Promise<unknown> = Promise.resolve();
+  /**
+   * At multiples of so many rows from its beginning a prompt may be cut into steps: its numbers are those of one step, if each
+   * step reads as the whole does (Want.many).
+   */
+  readonly pieceRows: number;
   /** What the sequences of the running step remember. */
   private readonly states: Step;
 
@@ -29,6 +34,8 @@ export class StepRunner {
     readonly decoder: Decoder,
   ) {
     this.states = new Step(backend, decoder.shapes);
+    const parts = decoder.shapes.attention.map(({ heads, kvHeads }) => partRows(heads / kvHeads));
+    this.pieceRows = Math.max(LEAST_PART_ROWS, ...parts);
   }
 
   /**

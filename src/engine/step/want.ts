@@ -13,6 +13,8 @@ export interface Want<R> {
   readonly wanted: Wanted;
   /** Sees the logits of the last or of all rows, [n, V], valid during the call only. */
   readonly use: (logits: Float32Array) => R;
+  /** Whether it reads as one that reads many rows in a step; default: by its rows. Of a piece of a prompt, by those of the whole. */
+  readonly many?: boolean | undefined;
   /** Default: they were given. */
   readonly origin?: Origin | undefined;
   /** Looked at before the step begins. */
@@ -46,7 +48,8 @@ export function outputsOf({ ids, wanted }: Want<unknown>): number {
  */
 export function layOut<R>(wants: readonly Want<R>[]): StepLayout<R> {
   const many = (count: number) => (count < FEW_ROWS ? 0 : 1);
-  const rank = (want: Want<R>) => many(want.ids.length) + many(outputsOf(want));
+  const reads = (want: Want<R>) => (want.many === undefined ? many(want.ids.length) : Number(want.many));
+  const rank = (want: Want<R>) => reads(want) + many(outputsOf(want));
   const sorted = wants.length === 1 ? wants : [...wants].sort((a, b) => rank(a) - rank(b));
   const placed: PlacedWant<R>[] = [];
   let [rows, outputs, few, fewOutputs] = [0, 0, 0, 0];
@@ -55,7 +58,7 @@ export function layOut<R>(wants: readonly Want<R>[]): StepLayout<R> {
     placed.push({ want, start: rows, outputStart: outputs, outputs: count });
     rows += want.ids.length;
     outputs += count;
-    if (!many(want.ids.length)) few = rows;
+    if (!reads(want)) few = rows;
     if (!many(count)) fewOutputs = outputs;
   }
   const splits = [{ rows, few }];

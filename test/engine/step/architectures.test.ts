@@ -1,4 +1,4 @@
-/** A step of several sequences of every architecture: each gets the bits that it gets alone. */
+/** Steps of every architecture: each of several sequences gets the bits that it gets alone, and a prompt in pieces those of the whole. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parsePolicy } from "../../../src/context/policy-text.js";
 import { SequenceMemory } from "../../../src/context/sequence-memory.js";
@@ -13,6 +13,10 @@ const VOCABULARY = FAMILY_TOKENS.length;
 /** Rows of the prompts, then of a step in which most write and one reads on. */
 const PROMPTS = [1, 11, 3, 24, 8, 7];
 const NEXT = [1, 1, 9, 1, 2, 1];
+/** Rows of a text that is long enough that attention cuts what it reads. */
+const CHUNKS = [700, 500, 75, 1, 20, 1];
+/** Where there are positions for a short one only. */
+const FEWER = [75, 1, 20, 1];
 
 describe.each(FAMILIES)("$name", (family) => {
   let model: LocalModel;
@@ -59,6 +63,48 @@ describe.each(FAMILIES)("$name", (family) => {
         expect(together[step][index], `sequence ${index} in step ${step}`).toEqual(alone);
       }
       memory.dispose();
+    }
+  });
+
+  it("reads a prompt in pieces as it does at once", async () => {
+    const { backend, decoder, pieceRows } = model.runner;
+    const distance = model.info.fixedPositions ? ",distance=text" : "";
+    const policies =
+      model.info.attentionLayers === 0 ? ["full"] : ["full", `sinks:2,recent:90${distance}`, "bigbird:64"];
+    const chunks = model.info.fixedPositions ? FEWER : CHUNKS;
+    const limit = chunks.reduce((sum, rows) => sum + rows);
+    for (const [index, policy] of policies.entries()) {
+      const read = async (cut: (left: number) => number): Promise<Float32Array[]> => {
+        const type = KV_TYPES[index % KV_TYPES.length];
+        const options = { policy: parsePolicy(policy), keyType: type, valueType: type, limit };
+        const memory = new SequenceMemory(backend, decoder.shapes, options);
+        if (model.info.encoderDecoder) await model.runner.encode(memory, randomIds(9, VOCABULARY, index), () => {});
+        const found: Float32Array[] = [];
+        for (const [number, whole] of chunks.entries()) {
+          const ids = randomIds(whole, VOCABULARY, number);
+          for (let done = 0; done < whole; ) {
+            const count = Math.min(whole - done, cut(whole - done));
+            const use = (logits: Float32Array) => logits.slice();
+            const want = {
+              state: memory,
+              ids: ids.subarray(done, done + count),
+              wanted: "last" as const,
+              use,
+              many: whole >= 8,
+            };
+            const [outcome] = await model.runner.step([want]);
+            if (outcome.status === "rejected") throw outcome.reason;
+            done += count;
+            if (done === whole) found.push(outcome.value);
+          }
+        }
+        memory.dispose();
+        return found;
+      };
+      const whole = await read((left) => left);
+      let turn = 0;
+      const pieces = await read(() => pieceRows * (1 + (turn++ % 3)));
+      expect(pieces, policy).toEqual(whole);
     }
   });
 });

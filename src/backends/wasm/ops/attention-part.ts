@@ -56,8 +56,9 @@ export function writePart(
   const slots = slotsSeen(machine, part, spans);
   const tiles = Math.ceil((rows * call.group) / TILE_ROWS);
   const cut = tiles * heads < FEW_ITEMS && slots >= 2 * CHUNK_SLOTS;
-  const chunkList = cut ? allocateChunks(machine, slots, ranges) : 0;
-  const chunks = cut ? writeChunks(machine, part, spans, slots, chunkList) : 0;
+  const size = cut ? chunkSize(slots, rows === 1 ? MOST_CHUNKS : Math.ceil(FEW_ITEMS / (tiles * heads))) : 0;
+  const chunkList = cut ? allocateChunks(machine, slots, ranges, size) : 0;
+  const chunks = cut ? writeChunks(machine, part, spans, size, chunkList) : 0;
   const record = list + totals.parts * at.PART_BYTES;
   writeSlice(machine, record, slice, words);
   writeSelection(machine, record, part);
@@ -169,28 +170,31 @@ function extentOf(i32: Int32Array, spans: number, rows: number, ranges: number, 
   return { low, high };
 }
 
-function chunkSize(slots: number): number {
-  return Math.ceil(slots / MOST_CHUNKS / CHUNK_SLOTS) * CHUNK_SLOTS;
+/** Partial results of many rows are large, so these have no more chunks than give all threads work. */
+function chunkSize(slots: number, most: number): number {
+  return Math.ceil(slots / most / CHUNK_SLOTS) * CHUNK_SLOTS;
 }
 
-function allocateChunks(machine: Machine, slots: number, ranges: number): number {
-  return machine.allocateInput((Math.ceil(slots / chunkSize(slots)) + 2 * ranges) * at.CHUNK_BYTES);
+function allocateChunks(machine: Machine, slots: number, ranges: number, size: number): number {
+  return machine.allocateInput((Math.ceil(slots / size) + 2 * ranges) * at.CHUNK_BYTES);
 }
 
-/** Cuts the ranges at multiples of the chunk size; returns how many pieces there are. */
+/**
+ * Cuts the ranges, each from the page on that its first slot lies in, whatever is held before it; returns how many pieces there
+ * are.
+ */
 function writeChunks(
   machine: Machine,
   { rows, ranges }: AttentionPart,
   spans: number,
-  slots: number,
+  size: number,
   list: number,
 ): number {
-  const size = chunkSize(slots);
   const { i32 } = machine.space;
   let count = 0;
   for (let range = 0; range < ranges; range++) {
     const { low, high } = extentOf(i32, spans, rows, ranges, range);
-    for (let start = low - (low % size); start < high; start += size) {
+    for (let start = low - (low % PAGE_TOKENS); start < high; start += size) {
       const chunk = list + count++ * at.CHUNK_BYTES;
       i32[(chunk + at.CHUNK_RANGE) >>> 2] = range;
       i32[(chunk + at.CHUNK_START) >>> 2] = start;

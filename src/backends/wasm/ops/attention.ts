@@ -2,6 +2,7 @@
 import * as abi from "../../../../kernels/abi.js";
 import * as at from "../../../../kernels/attention/attention-record.js";
 import type { AttentionCall } from "../../../tensor/backend.js";
+import type { KvSlice } from "../../../tensor/kv.js";
 import type { Machine } from "../machine.js";
 import { WasmPageTable } from "../page-table.js";
 import { WasmPages } from "../selected-pages.js";
@@ -69,8 +70,11 @@ function writeCall(machine: Machine, call: AttentionCall, record: number, totals
 }
 
 function touchParts(machine: Machine, { parts, queries, out }: AttentionCall): void {
+  let touched: KvSlice | undefined;
   for (const { rows, slice, selection } of parts) {
-    if (rows > 0) touchPages(machine, own(WasmPageTable, slice.table), false);
+    // A prompt's parts follow one another.
+    if (rows > 0 && slice !== touched) touchPages(machine, own(WasmPageTable, slice.table), false);
+    touched = slice;
     if (selection) touchLists(machine, own(WasmPages, selection));
   }
   const rows = rowsOf(parts);
