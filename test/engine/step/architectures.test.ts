@@ -70,7 +70,9 @@ describe.each(FAMILIES)("$name", (family) => {
     const { backend, decoder, pieceRows } = model.runner;
     const distance = model.info.fixedPositions ? ",distance=text" : "";
     const policies =
-      model.info.attentionLayers === 0 ? ["full"] : ["full", `sinks:2,recent:90${distance}`, "bigbird:64"];
+      model.info.attentionLayers === 0
+        ? ["full"]
+        : ["full", `sinks:2,recent:90${distance}`, `sinks:2,recent:1060${distance}`, "bigbird:64"];
     const chunks = model.info.fixedPositions ? FEWER : CHUNKS;
     const limit = chunks.reduce((sum, rows) => sum + rows);
     for (const [index, policy] of policies.entries()) {
