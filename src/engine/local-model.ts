@@ -28,7 +28,7 @@ import {
   renderOptions,
 } from "./calls/index.js";
 import { freeingPolicy, LocalSession, openAgain, openSaved, type SessionModel, settingsFor } from "./session/index.js";
-import { MemoryLedger, memoryPlan, type PlannedModel, type StepRunner } from "./step/index.js";
+import { MemoryLedger, memoryPlan, type PlannedModel, Scheduler, type StepRunner } from "./step/index.js";
 
 /** Of a policy that a message names, where the model was trained for as many. */
 const ADVISED_TOKENS = 2048;
@@ -54,6 +54,7 @@ export class LocalModel implements Model, SessionModel {
   /** Ids that end an answer. */
   readonly endIds: ReadonlySet<number>;
   readonly runner: StepRunner;
+  readonly scheduler: Scheduler;
   /** What its sessions were promised of the memory. */
   readonly ledger: MemoryLedger;
   private disposing: Promise<void> | undefined;
@@ -65,6 +66,7 @@ export class LocalModel implements Model, SessionModel {
     this.tokenizer = parts.tokenizer;
     this.endIds = parts.endIds;
     this.runner = parts.runner;
+    this.scheduler = new Scheduler(parts.runner);
     const policy = freeingPolicy(ADVISED_TOKENS, this.info);
     const advice = `Choose a smaller contextLength, a policy with a budget such as ${policy}, or the cache type q8.`;
     this.ledger = new MemoryLedger(this.planned, { limitBytes: parts.memoryLimitBytes, advice });

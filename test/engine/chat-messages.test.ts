@@ -40,12 +40,12 @@ class Watched {
   constructor(readonly session: LocalSession) {
     const { text } = session;
     const read = text.read.bind(text);
-    text.read = (ids, wanted, use, origin) => {
-      const seen = (logits: Float32Array) => {
-        this.ids.push(...ids);
-        return use(logits);
+    text.read = (ids, wanted, use, options) => {
+      const used: typeof use = (logits, count) => {
+        this.ids.push(...ids.subarray(0, count));
+        return use(logits, count);
       };
-      return read(ids, wanted, seen, origin);
+      return read(ids, wanted, used, options);
     };
     const forget = text.forget.bind(text);
     text.forget = () => {

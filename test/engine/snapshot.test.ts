@@ -122,13 +122,13 @@ describe.each(["reference", "wasm"] as const)("a session on %s", (backend) => {
     const session = model.session({ context: "full", kv: "f32" });
     await write(session, PROMPT, { maxTokens: 1 });
     const before = await session.save();
-    const { run } = model.runner;
-    model.runner.run = (state) => {
+    const { step } = model.runner;
+    model.runner.step = ([{ state }]) => {
       state.begin(40);
       throw new MemoryError("none left", {});
     };
     await expect(write(session, PROMPT)).rejects.toThrow(MemoryError);
-    model.runner.run = run;
+    model.runner.step = step;
     expect(await session.save()).toEqual(before);
   });
 

@@ -104,21 +104,24 @@ export class Generation {
     const origin = prompt.length === 0 ? "written" : "given";
     let drawn: Drawn | undefined;
     for (let done = 0; done < ids.length; ) {
-      this.cancel.check();
-      const count = state.reader.limit(Math.min(state.settings.chunk, ids.length - done));
-      const last = done + count === ids.length;
-      const started = performance.now();
-      const use = (logits: Float32Array) => {
-        state.prompted(ids.subarray(Math.max(done, before), done + count));
-        if (last && draws) drawn = this.draw(logits);
-        else state.keepLogits(logits);
-      };
-      await state.read(ids.subarray(done, done + count), "last", use, origin);
-      state.prefillSpeed.add(count, performance.now() - started);
-      state.countPrompt(count - (done === 0 ? before : 0));
-      done += count;
-      this.options.onPrefill?.(done, ids.length);
-      await state.breath.take();
+      const chunk = state.reader.limit(Math.min(state.settings.chunk, ids.length - done));
+      for (const end = done + chunk; done < end; ) {
+        this.cancel.check();
+        const started = performance.now();
+        const use = (logits: Float32Array, count: number) => {
+          state.prompted(ids.subarray(Math.max(done, before), done + count));
+          if (done + count === ids.length && draws) drawn = this.draw(logits);
+          else state.keepLogits(logits);
+          return count;
+        };
+        const prompt = origin === "given" ? { chunk, left: ids.length - done } : undefined;
+        const count = await state.read(ids.subarray(done, end), "last", use, { origin, prompt, cancel: this.cancel });
+        state.prefillSpeed.add(count, performance.now() - started);
+        state.countPrompt(count - (done === 0 ? before : 0));
+        done += count;
+        this.options.onPrefill?.(done, ids.length);
+        await state.breath.take();
+      }
     }
     return drawn;
   }
@@ -141,7 +144,9 @@ export class Generation {
     const { state } = this;
     const started = performance.now();
     state.reader.admit(1, 0);
-    const drawn = await state.read(Int32Array.of(id), "last", (logits) => this.draw(logits), "written");
+    const drawn = await state.read(Int32Array.of(id), "last", (logits) => this.draw(logits), {
+      origin: "written",
+    });
     state.decodeSpeed.add(1, performance.now() - started);
     await state.breath.take();
     return drawn;

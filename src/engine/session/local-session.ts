@@ -147,7 +147,10 @@ export class LocalSession implements Session {
     } catch (error) {
       throw caller.tell(this.disposing && error instanceof SluiceError ? this.gone() : error);
     } finally {
-      if (began) this.busy = false;
+      if (began) {
+        this.busy = false;
+        this.text.rests();
+      }
     }
   }
 
@@ -199,8 +202,15 @@ export class LocalSession implements Session {
   dispose(): Promise<void> {
     // From here on a generation that is under way ends with a typed error at its next step.
     this.text.end(() => this.gone());
-    this.disposing ??= this.model.runner.idle().then(() => this.abandon());
+    this.disposing ??= this.leave();
     return this.disposing;
+  }
+
+  private async leave(): Promise<void> {
+    const memory = this.text.existing?.memory;
+    if (memory) this.model.scheduler.leave(memory, this.gone());
+    await this.model.runner.idle();
+    this.abandon();
   }
 
   [ASYNC_DISPOSE](): Promise<void> {

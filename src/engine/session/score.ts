@@ -51,7 +51,7 @@ export async function* scoreText(
         }
         state.keepLogits(rowOf(logits, count - 1));
       };
-      await state.read(ids.subarray(at, at + count), "all", use, origin);
+      await state.read(ids.subarray(at, at + count), "all", use, { origin });
     }
     at += count;
     state.countPrompt(count);
@@ -106,5 +106,5 @@ async function logitsBefore(state: TextState, ids: Int32Array): Promise<Float32A
   if (ids.length === 0) return undefined;
   if (waiting === undefined) return nextLogits;
   state.reader.admit(1, 0);
-  return state.read(Int32Array.of(waiting), "last", (logits) => state.keepLogits(logits), "written");
+  return state.read(Int32Array.of(waiting), "last", (logits) => state.keepLogits(logits), { origin: "written" });
 }

@@ -3,6 +3,7 @@ import type { ModelSpec } from "../../nn/spec.js";
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
 import type { ModelInfo, Session } from "../api.js";
 import type { MemoryLedger } from "../step/memory-ledger.js";
+import type { Scheduler } from "../step/scheduler.js";
 import type { StepRunner } from "../step/step-runner.js";
 
 export interface SessionModel {
@@ -12,6 +13,8 @@ export interface SessionModel {
   /** Ids that end an answer. */
   readonly endIds: ReadonlySet<number>;
   readonly runner: StepRunner;
+  /** What its sessions read goes through it. */
+  readonly scheduler: Scheduler;
   readonly ledger: MemoryLedger;
   readonly isDisposed: boolean;
   /** It was disposed of. */

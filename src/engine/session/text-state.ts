@@ -3,7 +3,6 @@
  * logits that predict the next one, the newest ids, and what was counted. Generation, scores, conversations and snapshots work
  * on it; nobody else changes it.
  */
-import type { Origin } from "../../context/mixer-state.js";
 import { policyForMessages } from "../../context/policy.js";
 import { NO_MESSAGES, type TextMessages } from "../../context/text-messages.js";
 import type { SluiceError } from "../../util/errors.js";
@@ -11,7 +10,7 @@ import type { Usage } from "../api.js";
 
 import { RecentIds, SAMPLING_RANGES } from "../sampling/index.js";
 import { Breath } from "../step/breath.js";
-import { type ContextReader, contextReader } from "../step/context-reader.js";
+import { type ContextReader, contextReader, type ReadOptions, type UseLogits } from "../step/context-reader.js";
 import type { Wanted } from "../step/want.js";
 import { freeingPolicy, mayRaise } from "./default-context.js";
 import type { SessionModel } from "./session-model.js";
@@ -72,7 +71,7 @@ export class TextState {
     const options = { policy, keyType, valueType, limit, chunk, positions: positions ?? undefined, advice };
     model.ledger.admit(this, settings);
     try {
-      this.opened = contextReader(model.runner, options);
+      this.opened = contextReader(model.scheduler, options);
     } catch (error) {
       model.ledger.release(this);
       throw error;
@@ -124,17 +123,17 @@ export class TextState {
   }
 
   /**
-   * Reads ids, with which a token that waited is read; `use` sees the logits of the last or of all, during the call only.
-   * @param origin default: they were given
+   * Reads ids, with which a token that waited is read; of a prompt's chunk maybe the first of them only. `use` sees the logits
+   * of the last or of all that were read, during the call only.
    */
-  read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R, origin?: Origin): Promise<R> {
+  read<R>(ids: Int32Array, wanted: Wanted, use: UseLogits<R>, options?: ReadOptions): Promise<R> {
     const { reader } = this;
-    const used = (logits: Float32Array) => {
+    const used: UseLogits<R> = (logits, count) => {
       this.waitingId = undefined;
       this.newestRead = reader.newestRead;
-      return use(logits);
+      return use(logits, count);
     };
-    return reader.read(ids, wanted, used, origin);
+    return reader.read(ids, wanted, used, options);
   }
 
   /** That steps with the logits of so many rows fit. @throws MemoryError with figures */
@@ -237,6 +236,11 @@ export class TextState {
   /** Whether a generation's next token can be taken back as if it had never been. */
   canTakeBack(): boolean {
     return this.heldBack !== undefined && this.opened?.canTakeBack() === true;
+  }
+
+  /** Nothing is read for now: steps of other texts need not wait for this one. */
+  rests(): void {
+    if (this.opened) this.model.scheduler.rests(this.opened.memory);
   }
 
   /** Where it stands, to be taken back to there. */

@@ -7,8 +7,16 @@ import type { KvCacheOptions } from "../../context/kv-cache.js";
 import type { Origin } from "../../context/mixer-state.js";
 import { SequenceMemory } from "../../context/sequence-memory.js";
 import { InternalError } from "../../util/errors.js";
-import type { StepRunner } from "./step-runner.js";
+import type { Reading, Scheduler } from "./scheduler.js";
 import type { Wanted } from "./want.js";
+
+/** `count`: how many of the ids were read. */
+export type UseLogits<R> = (logits: Float32Array, count: number) => R;
+
+export interface ReadOptions extends Pick<Reading<unknown>, "prompt" | "cancel"> {
+  /** Default: they were given. */
+  readonly origin?: Origin;
+}
 
 export interface ContextReader {
   readonly seen: number;
@@ -34,10 +42,10 @@ export interface ContextReader {
    */
   admit(count: number, given?: number): void;
   /**
-   * Reads ids; `use` sees the logits of the last or of all, [n, V], valid during the call only.
-   * @param origin default: they were given
+   * Reads ids, of a prompt's chunk maybe the first of them only; `use` sees the logits of the last or of all that were read,
+   * [n, V], valid during the call only.
    */
-  read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R, origin?: Origin): Promise<R>;
+  read<R>(ids: Int32Array, wanted: Wanted, use: UseLogits<R>, options?: ReadOptions): Promise<R>;
   /** Where it keeps things. */
   readonly memory: SequenceMemory;
   /** The tokens that are read again for every token; empty where a cache is kept. */
@@ -58,8 +66,8 @@ export interface ReaderOptions extends KvCacheOptions {
   readonly chunk: number;
 }
 
-export function contextReader(runner: StepRunner, options: ReaderOptions): ContextReader {
-  return options.policy.recompute ? new RecomputeReader(runner, options) : new CacheReader(runner, options);
+export function contextReader(scheduler: Scheduler, options: ReaderOptions): ContextReader {
+  return options.policy.recompute ? new RecomputeReader(scheduler, options) : new CacheReader(scheduler, options);
 }
 
 /** Keys and values are kept as the policy says. */
@@ -68,9 +76,10 @@ class CacheReader implements ContextReader {
   readonly newest = new Int32Array(0);
 
   constructor(
-    private readonly runner: StepRunner,
-    options: KvCacheOptions,
+    private readonly scheduler: Scheduler,
+    private readonly options: ReaderOptions,
   ) {
+    const { runner } = scheduler;
     this.memory = new SequenceMemory(runner.backend, runner.decoder.shapes, options);
   }
 
@@ -97,7 +106,7 @@ class CacheReader implements ContextReader {
   }
 
   encode(ids: Int32Array, check: () => void): Promise<void> {
-    return this.runner.encode(this.memory, ids, check);
+    return this.scheduler.runner.encode(this.memory, ids, check);
   }
 
   limit(wanted: number): number {
@@ -108,8 +117,8 @@ class CacheReader implements ContextReader {
     this.memory.admit(count, given);
   }
 
-  read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R, origin?: Origin): Promise<R> {
-    return this.runner.run(this.memory, ids, wanted, use, origin);
+  read<R>(ids: Int32Array, wanted: Wanted, use: UseLogits<R>, options: ReadOptions = {}): Promise<R> {
+    return this.scheduler.read({ state: this.memory, ids, wanted, use, most: this.options.chunk, ...options });
   }
 
   settle(): void {
@@ -143,9 +152,10 @@ class RecomputeReader implements ContextReader {
   newest = new Int32Array(0);
 
   constructor(
-    private readonly runner: StepRunner,
+    private readonly scheduler: Scheduler,
     options: ReaderOptions,
   ) {
+    const { runner } = scheduler;
     this.window = options.policy.budget ?? 1;
     this.chunk = options.chunk;
     this.memory = new SequenceMemory(runner.backend, runner.decoder.shapes, options);
@@ -159,7 +169,7 @@ class RecomputeReader implements ContextReader {
   }
 
   encode(ids: Int32Array, check: () => void): Promise<void> {
-    return this.runner.encode(this.memory, ids, check);
+    return this.scheduler.runner.encode(this.memory, ids, check);
   }
 
   get kept(): number {
@@ -179,14 +189,14 @@ class RecomputeReader implements ContextReader {
 
   admit(): void {}
 
-  async read<R>(ids: Int32Array, wanted: Wanted, use: (logits: Float32Array) => R): Promise<R> {
-    if (wanted === "last") return this.append(ids, use);
-    const vocabulary = this.runner.decoder.spec.vocabulary;
+  async read<R>(ids: Int32Array, wanted: Wanted, use: UseLogits<R>): Promise<R> {
+    if (wanted === "last") return this.append(ids, (logits) => use(logits, ids.length));
+    const vocabulary = this.scheduler.runner.decoder.spec.vocabulary;
     const all = new Float32Array(ids.length * vocabulary);
     for (let row = 0; row < ids.length; row++) {
       await this.append(ids.subarray(row, row + 1), (logits) => all.set(logits, row * vocabulary));
     }
-    return use(all);
+    return use(all, ids.length);
   }
 
   /** Reads the window that ends with `ids` from an empty cache. A failed run leaves the text as it was. */
@@ -202,13 +212,17 @@ class RecomputeReader implements ContextReader {
       const rows = window.subarray(at, at + count);
       at += count;
       if (at === window.length) {
-        const result = await this.runner.run(this.memory, rows, "last", use);
+        const result = await this.readRows(rows, use);
         this.newest = window;
         this.seen += ids.length;
         return result;
       }
-      await this.runner.run(this.memory, rows, "last", () => undefined);
+      await this.readRows(rows, () => undefined);
     }
+  }
+
+  private readRows<R>(ids: Int32Array, use: (logits: Float32Array) => R): Promise<R> {
+    return this.scheduler.read({ state: this.memory, ids, wanted: "last", use, most: this.chunk });
   }
 
   settle(): void {
