@@ -382,6 +382,16 @@ export interface Session {
    * little more. @throws ArgumentError while something is being written
    */
   save(): Promise<Uint8Array>;
+  /**
+   * A second session that holds the same text and conversation and goes on by itself, each as if the other were not there: for
+   * several answers to one question, or an agent that tries several ways. Keys and values are shared, not copied: it takes the
+   * memory of one page for each retention group, and of the states of state-space layers, until it reads or writes on.
+   * @throws ArgumentError while something is being written, MemoryError where a second cache does not fit
+   * @example
+   * const other = await session.fork();
+   * const [a, b] = await Promise.all([text(session.chat("Shorter, please.")), text(other.chat("In French, please."))]);
+   */
+  fork(): Promise<Session>;
   /** Empties it; options stay. */
   reset(): Promise<void>;
   /** Gives its memory back; never rejects, and may be called again. Later calls are ArgumentErrors. */

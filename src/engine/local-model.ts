@@ -79,7 +79,7 @@ export class LocalModel implements Model, SessionModel {
   session(options?: SessionOptions): LocalSession {
     this.requireLive();
     const session = new LocalSession(this, settingsFor(this, options));
-    this.sessions.add(session);
+    this.keepSession(session);
     return session;
   }
 
@@ -104,6 +104,10 @@ export class LocalModel implements Model, SessionModel {
       session.abandon();
       throw error;
     }
+  }
+
+  keepSession(session: Session): void {
+    this.sessions.add(session);
   }
 
   forgetSession(session: Session): void {

@@ -137,6 +137,13 @@ class FakeSession implements Session {
     this.context = sessionSettings(options).policy.text;
   }
 
+  async fork(): Promise<FakeSession> {
+    const made = new FakeSession({ context: this.context }, this.log);
+    made.usage = this.usage;
+    made.messages = [...this.messages];
+    return made;
+  }
+
   /** The prompt is a script: "prefill:N", "fail", "crash", or a text that is written back letter by letter. */
   async *generate(
     prompt: string | ArrayLike<number>,

@@ -169,6 +169,17 @@ export class LocalSession implements Session {
     return this.alone(new Caller(this.save), () => saveSession(this.text, this.conversation));
   }
 
+  fork(): Promise<LocalSession> {
+    return this.alone(new Caller(this.fork), async () => {
+      const { model, settings, conversation } = this;
+      const made = new LocalSession(model, settings);
+      made.text.follow(this.text);
+      made.conversation.resume(conversation.messages, conversation.held);
+      model.keepSession(made);
+      return made;
+    });
+  }
+
   /** Takes over what was saved. The session is empty, and no step may be running. @throws SnapshotError, MemoryError */
   fill(saved: SavedSession): void {
     restoreInto(this.text, this.conversation, saved);

@@ -17,6 +17,8 @@ export interface SessionModel {
   readonly scheduler: Scheduler;
   readonly ledger: MemoryLedger;
   readonly isDisposed: boolean;
+  /** It was made, and ends with the model. */
+  keepSession(session: Session): void;
   /** It was disposed of. */
   forgetSession(session: Session): void;
 }

@@ -230,6 +230,28 @@ export class TextState {
     this.counts = { promptTokens, generatedTokens };
   }
 
+  /** Goes on where another text stands, between two steps; nothing was read here. @throws MemoryError */
+  follow(other: TextState): void {
+    const { model, settings, messages: own } = other;
+    if (other.opened) {
+      model.ledger.admit(
+        this,
+        own.system ? { ...settings, policy: policyForMessages(settings.policy, own) } : settings,
+      );
+      try {
+        this.opened = other.opened.fork();
+      } catch (error) {
+        model.ledger.release(this);
+        throw error;
+      }
+    }
+    this.prompted(Int32Array.from(other.history));
+    if (other.logits) this.keepLogits(other.logits);
+    this.waitingId = other.waitingId;
+    this.newestRead = other.newestRead;
+    this.counts = { ...other.counts };
+  }
+
   /** Text that a generation holds back for a whole character or a stop string; undefined while none runs. */
   heldBack: (() => string) | undefined;
 

@@ -56,6 +56,8 @@ export interface ContextReader {
   canTakeBack(): boolean;
   /** Forgets the newest tokens, which `canTakeBack` was asked of before each; `seen` are left. */
   takeBack(seen: number): void;
+  /** Another that has read the same and goes on by itself, between two steps. @throws MemoryError */
+  fork(): ContextReader;
   /** The memory was filled: goes on with a text of `seen` tokens. False where that cannot be. */
   resume(seen: number, newest: Int32Array): boolean;
   dispose(): void;
@@ -78,9 +80,10 @@ class CacheReader implements ContextReader {
   constructor(
     private readonly scheduler: Scheduler,
     private readonly options: ReaderOptions,
+    forked?: SequenceMemory,
   ) {
     const { runner } = scheduler;
-    this.memory = new SequenceMemory(runner.backend, runner.decoder.shapes, options);
+    this.memory = forked ?? new SequenceMemory(runner.backend, runner.decoder.shapes, options);
   }
 
   get seen(): number {
@@ -133,6 +136,10 @@ class CacheReader implements ContextReader {
     this.memory.takeBack(seen);
   }
 
+  fork(): CacheReader {
+    return new CacheReader(this.scheduler, this.options, this.memory.fork());
+  }
+
   resume(seen: number, newest: Int32Array): boolean {
     return seen === this.memory.seen && newest.length === 0;
   }
@@ -153,12 +160,13 @@ class RecomputeReader implements ContextReader {
 
   constructor(
     private readonly scheduler: Scheduler,
-    options: ReaderOptions,
+    private readonly options: ReaderOptions,
+    forked?: SequenceMemory,
   ) {
     const { runner } = scheduler;
     this.window = options.policy.budget ?? 1;
     this.chunk = options.chunk;
-    this.memory = new SequenceMemory(runner.backend, runner.decoder.shapes, options);
+    this.memory = forked ?? new SequenceMemory(runner.backend, runner.decoder.shapes, options);
   }
 
   get cacheBytes(): number {
@@ -236,6 +244,13 @@ class RecomputeReader implements ContextReader {
 
   takeBack(): never {
     throw new InternalError("A text that is read again for every token goes on only.");
+  }
+
+  fork(): RecomputeReader {
+    const made = new RecomputeReader(this.scheduler, this.options, this.memory.fork());
+    made.seen = this.seen;
+    made.newest = this.newest;
+    return made;
   }
 
   resume(seen: number, newest: Int32Array): boolean {

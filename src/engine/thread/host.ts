@@ -113,7 +113,7 @@ class Host {
   }
 
   private async serveSession(
-    request: Extract<Request, { readonly type: "open" | "restore" | "save" | "start" | "reset" | "close" }>,
+    request: Extract<Request, { readonly type: "open" | "restore" | "fork" | "save" | "start" | "reset" | "close" }>,
   ): Promise<ReplyBody> {
     if (request.type === "open") {
       const session = this.loaded().session(request.options);
@@ -125,6 +125,7 @@ class Host {
       this.sessions.set(request.session, new HostedSession(request.session, session));
       return { type: "restored", context: session.context, notes: session.notes };
     }
+    if (request.type === "fork") return this.fork(request);
     const hosted = this.sessions.get(request.session);
     // Calls that were on their way when it was disposed of.
     if (!hosted) throw sessionDisposed();
@@ -138,6 +139,14 @@ class Host {
     this.forgetWorks(request.session);
     await hosted.session.dispose();
     return { type: "done" };
+  }
+
+  private async fork({ session, from }: Extract<Request, { readonly type: "fork" }>): Promise<ReplyBody> {
+    const hosted = this.sessions.get(from);
+    if (!hosted) throw sessionDisposed();
+    const made = await hosted.session.fork();
+    this.sessions.set(session, new HostedSession(session, made));
+    return { type: "restored", context: made.context, notes: made.notes };
   }
 
   private async start(

@@ -88,6 +88,7 @@ class RemoteModel implements Model {
   /** Raised when the model is disposed of: what the thread is at then ends by itself. */
   private readonly ended: CancelFlag | undefined;
   private sessions = 0;
+  private readonly nextId = () => ++this.sessions;
   private disposed: Promise<void> | undefined;
 
   constructor(
@@ -104,14 +105,14 @@ class RemoteModel implements Model {
     this.line.check();
     const settings = settingsFor(this, options);
     const opening = { settings, info: this.info, notes: fitNotes(settings, this.info) };
-    return RemoteSession.open(this.line, ++this.sessions, opening);
+    return RemoteSession.open(this.line, this.nextId, opening);
   }
 
   async restore(saved: ArrayBufferView | ArrayBufferLike): Promise<Session> {
     const caller = new Caller(this.restore);
     this.line.check(caller);
     const bytes = copyBytes(saved, "A saved session");
-    return RemoteSession.restore(this.line, ++this.sessions, { bytes, info: this.info, caller });
+    return RemoteSession.restore(this.line, this.nextId, { bytes, info: this.info, caller });
   }
 
   async encode(text: string, options?: EncodeTextOptions): Promise<Int32Array> {

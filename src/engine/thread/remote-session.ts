@@ -25,7 +25,7 @@ import type { SessionSettings } from "../session/session-settings.js";
 import { cancelFlag, raise } from "./cancel-flag.js";
 import type { EngineLine } from "./line.js";
 import { PART_CREDIT, PartStream } from "./part-stream.js";
-import { expectReply, type Notice, type SessionView, type WireWork } from "./wire.js";
+import { expectReply, type Notice, type Reply, type SessionView, type WireWork } from "./wire.js";
 
 /** Work ready to be sent. */
 interface Outgoing<P> {
@@ -43,6 +43,7 @@ interface Opening {
   readonly context: string;
   readonly notes: readonly string[];
   readonly opened: Promise<unknown>;
+  readonly nextId: () => number;
   readonly usage: Usage;
   readonly messages: readonly ChatMessage[];
 }
@@ -52,6 +53,8 @@ export class RemoteSession implements Session {
   private readonly info: ModelInfo;
   private readonly line: EngineLine;
   private readonly id: number;
+  /** A number for a further session. */
+  private readonly nextId: () => number;
   /** Whether the other side has the session; rejects with why not. */
   private readonly opened: Promise<unknown>;
   private readonly stopMirror: () => void;
@@ -60,12 +63,13 @@ export class RemoteSession implements Session {
   private lastMessages: readonly ChatMessage[];
   private disposed: Promise<void> | undefined;
 
-  constructor(line: EngineLine, id: number, { info, context, notes, opened, usage, messages }: Opening) {
+  constructor(line: EngineLine, id: number, { info, context, notes, opened, nextId, usage, messages }: Opening) {
     this.context = context;
     this.info = info;
     this.lastNotes = notes;
     this.line = line;
     this.id = id;
+    this.nextId = nextId;
     this.lastUsage = usage;
     this.lastMessages = messages;
     this.stopMirror = line.onView(id, (view) => this.show(view));
@@ -77,7 +81,7 @@ export class RemoteSession implements Session {
   /** Asks the other side for a session with settings that the caller has checked, and what is to be said of them. */
   static open(
     line: EngineLine,
-    id: number,
+    nextId: () => number,
     {
       settings,
       notes,
@@ -85,25 +89,37 @@ export class RemoteSession implements Session {
     }: { readonly settings: SessionSettings; readonly notes: readonly string[]; readonly info: ModelInfo },
   ): RemoteSession {
     const { policy } = settings;
+    const id = nextId();
     const opened = line.request({ type: "open", session: id, options: sentOptions(settings) });
     const usage = { ...UNUSED, sinks: policy.sinks };
-    return new RemoteSession(line, id, { info, context: policy.text, notes, opened, usage, messages: [] });
+    return new RemoteSession(line, id, { info, context: policy.text, notes, opened, nextId, usage, messages: [] });
   }
 
   /** Lets the other side restore a session. @throws SnapshotError, MemoryError */
-  static async restore(
+  static restore(
     line: EngineLine,
-    id: number,
+    nextId: () => number,
     {
       bytes,
       info,
       caller,
     }: { readonly bytes: Uint8Array<ArrayBuffer>; readonly info: ModelInfo; readonly caller: Caller },
   ): Promise<RemoteSession> {
+    const id = nextId();
     const request = line.request({ type: "restore", session: id, saved: bytes }, { transfer: [bytes.buffer], caller });
-    const reply = expectReply(await request, "restored");
-    const { usage = UNUSED, messages = [] } = reply.view ?? {};
-    return new RemoteSession(line, id, { ...reply, info, opened: Promise.resolve(), usage, messages });
+    return RemoteSession.begun(line, id, request, { info, nextId });
+  }
+
+  /** The session that the other side has made of what it holds. */
+  private static async begun(
+    line: EngineLine,
+    id: number,
+    request: Promise<Reply>,
+    own: Pick<Opening, "info" | "nextId">,
+  ): Promise<RemoteSession> {
+    const { context, notes, view } = expectReply(await request, "restored");
+    const { usage = UNUSED, messages = [] } = view ?? {};
+    return new RemoteSession(line, id, { ...own, context, notes, opened: Promise.resolve(), usage, messages });
   }
 
   private show({ usage, messages, notes }: SessionView): void {
@@ -156,6 +172,15 @@ export class RemoteSession implements Session {
     const caller = new Caller(this.save);
     await this.ready(caller);
     return expectReply(await this.line.request({ type: "save", session: this.id }, { caller }), "saved").saved;
+  }
+
+  async fork(): Promise<RemoteSession> {
+    const caller = new Caller(this.fork);
+    await this.ready(caller);
+    const { line, info, nextId } = this;
+    const id = nextId();
+    const request = line.request({ type: "fork", session: id, from: this.id }, { caller });
+    return RemoteSession.begun(line, id, request, { info, nextId });
   }
 
   async reset(): Promise<void> {

@@ -59,6 +59,8 @@ export type RequestBody =
   | { readonly type: "open"; readonly session: number; readonly options: SessionOptions }
   /** Opens a session from what `save` gave. */
   | { readonly type: "restore"; readonly session: number; readonly saved: Uint8Array }
+  /** Opens a session that goes on where the session `from` stands. */
+  | { readonly type: "fork"; readonly session: number; readonly from: number }
   | { readonly type: "save"; readonly session: number }
   /** Begins work and asks for its first part. The reply comes when the work has ended. */
   | {
@@ -151,6 +153,7 @@ const TO_HOST: ReadonlySet<string> = new Set<ToHost["type"]>([
   "plan",
   "open",
   "restore",
+  "fork",
   "save",
   "start",
   "next",

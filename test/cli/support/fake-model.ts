@@ -169,6 +169,12 @@ export class FakeSession implements Session {
     };
   }
 
+  async fork(): Promise<FakeSession> {
+    const made = new FakeSession(this.model, this.options);
+    made.seen = this.seen;
+    return made;
+  }
+
   async *generate(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): AsyncGenerator<Part, void> {
     this.prompts.push(typeof prompt === "string" ? prompt : Array.from(prompt));
     yield* this.answer(typeof prompt === "string" ? prompt.length + 1 : prompt.length, options);
