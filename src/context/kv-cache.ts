@@ -216,6 +216,11 @@ export class KvCache {
     this.pending = 0;
   }
 
+  /** How many of the first `most` tokens that were read are held by all groups, up to the first that is not. */
+  beginning(most: number): number {
+    return this.groups.reduce((least, group) => Math.min(least, group.beginning), Math.min(most, this.seen));
+  }
+
   /** Forgets everything; the memory stays for the next text. */
   clear(): void {
     for (const group of this.groups) group.truncate(0);

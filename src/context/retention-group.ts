@@ -240,6 +240,13 @@ export class RetentionGroup {
     this.textPages.splice(start, count);
   }
 
+  /** Tokens from the first on whose pages are all held. */
+  get beginning(): number {
+    let pages = 0;
+    while (pages < this.textPages.length && this.textPages[pages] === pages) pages++;
+    return pages * PAGE_TOKENS;
+  }
+
   /** The slot of a text position whose page is held. */
   slotOf(position: number): number {
     const page = Math.floor(position / PAGE_TOKENS);

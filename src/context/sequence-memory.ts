@@ -99,6 +99,20 @@ export class SequenceMemory implements SequenceState {
     }
   }
 
+  /**
+   * How many of the first `most` tokens a fork may go on from: all, or those whose pages are all held. States are those of all.
+   */
+  beginning(most: number): number {
+    if (this.source.usedBytes > 0) return 0;
+    if (most >= this.seen) return this.seen;
+    return this.states.usedBytes > 0 ? 0 : this.cache.beginning(most);
+  }
+
+  /** Whether with so many tokens it stands for all of them together only: there are states, or some token is let go. */
+  isWhole(tokens: number): boolean {
+    return this.states.usedBytes > 0 || this.cache.groups.some((group) => group.kept(tokens) < tokens);
+  }
+
   /** Whether the next token can be read and then be taken back. States of state-space layers cannot. */
   canTakeBack(): boolean {
     return this.states.usedBytes === 0 && this.cache.canTakeBack();

@@ -48,6 +48,12 @@ export interface LoadOptions {
    */
   readonly memoryLimitBytes?: number | undefined;
   /**
+   * Most bytes of caches that are kept for sessions to come: one that begins like a text that was read before, with the same
+   * options, takes its keys and values over. Given up when a session needs the memory. Default: an eighth of what is available
+   * beside the weights, at most 1 GiB; 0: none.
+   */
+  readonly prefixBytes?: number | undefined;
+  /**
    * Keep a model that is read from a URL in the browser's storage, so that the next visit does not fetch it again; default
    * true where there is such storage. `storedModels` lists what is kept, `deleteStored` removes it. Node keeps none.
    */
@@ -314,6 +320,11 @@ export interface Usage {
    * tokens; without an encoder's source. Since the session began or was reset, and counted on through `save` and `restore`.
    */
   readonly promptTokens: number;
+  /**
+   * Of `promptTokens`, those that were not read here: another session of the same options had read a text that begins alike,
+   * and its keys and values were taken over. Since the session began, was reset or was restored.
+   */
+  readonly cachedTokens: number;
   /** Tokens that the model wrote, with those that end an answer; counted on like `promptTokens`. */
   readonly generatedTokens: number;
   /**

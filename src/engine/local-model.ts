@@ -27,11 +27,23 @@ import {
   ownText,
   renderOptions,
 } from "./calls/index.js";
-import { freeingPolicy, LocalSession, openAgain, openSaved, type SessionModel, settingsFor } from "./session/index.js";
+import {
+  freeingPolicy,
+  LocalSession,
+  openAgain,
+  openSaved,
+  Prefixes,
+  type SessionModel,
+  settingsFor,
+} from "./session/index.js";
 import { MemoryLedger, memoryPlan, type PlannedModel, Scheduler, type StepRunner } from "./step/index.js";
 
 /** Of a policy that a message names, where the model was trained for as many. */
 const ADVISED_TOKENS = 2048;
+
+/** Of the memory beside the weights, what is kept for texts that begin like one that was read; and at most so many bytes. */
+const PREFIX_SHARE = 1 / 8;
+const MOST_PREFIX_BYTES = 2 ** 30;
 
 export interface LocalModelParts {
   readonly decoder: Decoder;
@@ -43,6 +55,8 @@ export interface LocalModelParts {
   readonly gates: GatesByName;
   /** Most bytes for weights and caches. */
   readonly memoryLimitBytes: number;
+  /** Most bytes of texts that are kept for others; undefined: as much as seems well. */
+  readonly prefixBytes?: number | undefined;
   /** See PlannedModel. */
   readonly machineBytes: number;
 }
@@ -55,6 +69,7 @@ export class LocalModel implements Model, SessionModel {
   readonly endIds: ReadonlySet<number>;
   readonly runner: StepRunner;
   readonly scheduler: Scheduler;
+  readonly prefixes: Prefixes;
   /** What its sessions were promised of the memory. */
   readonly ledger: MemoryLedger;
   private disposing: Promise<void> | undefined;
@@ -69,7 +84,10 @@ export class LocalModel implements Model, SessionModel {
     this.scheduler = new Scheduler(parts.runner);
     const policy = freeingPolicy(ADVISED_TOKENS, this.info);
     const advice = `Choose a smaller contextLength, a policy with a budget such as ${policy}, or the cache type q8.`;
-    this.ledger = new MemoryLedger(this.planned, { limitBytes: parts.memoryLimitBytes, advice });
+    const spareBytes = Math.max(0, parts.memoryLimitBytes - this.info.weightBytes) * PREFIX_SHARE;
+    const mostBytes = parts.prefixBytes ?? Math.min(spareBytes, MOST_PREFIX_BYTES);
+    this.prefixes = new Prefixes({ mostBytes, pieceRows: this.runner.pieceRows });
+    this.ledger = new MemoryLedger(this.planned, { limitBytes: parts.memoryLimitBytes, advice, spare: this.prefixes });
   }
 
   get spec(): ModelSpec {
@@ -188,6 +206,7 @@ export class LocalModel implements Model, SessionModel {
     await undefined;
     await Promise.all([...this.sessions].map((session) => session.dispose()));
     await this.runner.idle();
+    this.prefixes.clear();
     await this.runner.backend.dispose();
   }
 }

@@ -15,6 +15,7 @@ const USAGE: Usage = {
   cacheBytes: 0,
   groups: [],
   promptTokens: 0,
+  cachedTokens: 0,
   generatedTokens: 0,
   prefillTokensPerSecond: null,
   decodeTokensPerSecond: null,

@@ -363,6 +363,7 @@ describe("sluice run", () => {
       cacheBytes: 10,
       groups: [],
       promptTokens: 5,
+      cachedTokens: 0,
     };
     const rates = { prefillTokensPerSecond: null, decodeTokensPerSecond: null };
     const none = { ...usage, ...rates, seen: 0, promptTokens: 0, generatedTokens: 0 };

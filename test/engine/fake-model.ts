@@ -70,6 +70,7 @@ const ZERO: Usage = {
   cacheBytes: 0,
   groups: [],
   promptTokens: 0,
+  cachedTokens: 0,
   generatedTokens: 0,
   prefillTokensPerSecond: null,
   decodeTokensPerSecond: null,

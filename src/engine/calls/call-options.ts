@@ -70,6 +70,7 @@ const LOAD: Kinds<LoadOptions> = {
   store: isSwitch,
   gates: isGates,
   memoryLimitBytes: isPositive,
+  prefixBytes: isCount,
   onProgress: isFunction,
   signal: isSignal,
 };

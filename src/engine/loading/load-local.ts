@@ -142,6 +142,7 @@ async function loadCheckpoint(
       tokenizer,
       info,
       gates: fitted,
+      prefixBytes: options.prefixBytes,
       memoryLimitBytes: Math.min(limitBytes, backend.memoryLimitBytes),
       machineBytes: model.machineBytes,
     });

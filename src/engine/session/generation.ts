@@ -103,9 +103,14 @@ export class Generation {
     // A token that waited and is read alone goes on as it would have before.
     const origin = prompt.length === 0 ? "written" : "given";
     let drawn: Drawn | undefined;
-    for (let done = 0; done < ids.length; ) {
-      const chunk = state.reader.limit(Math.min(state.settings.chunk, ids.length - done));
-      for (const end = done + chunk; done < end; ) {
+    let done = await state.takeBeginning(ids);
+    if (done > 0) this.options.onPrefill?.(done, ids.length);
+    const keeps = state.keptAfter(ids.length, done);
+    // What was taken over lies in the chunk as if it had been read.
+    let into = done % state.settings.chunk;
+    while (done < ids.length) {
+      const chunk = state.reader.limit(Math.min(state.settings.chunk - into, ids.length - done)) + into;
+      for (const end = done - into + chunk; done < end; ) {
         this.cancel.check();
         const started = performance.now();
         const use = (logits: Float32Array, count: number) => {
@@ -115,13 +120,16 @@ export class Generation {
           return count;
         };
         const prompt = origin === "given" ? { chunk, left: ids.length - done } : undefined;
-        const count = await state.read(ids.subarray(done, end), "last", use, { origin, prompt, cancel: this.cancel });
+        const next = done < keeps ? Math.min(end, keeps) : end;
+        const count = await state.read(ids.subarray(done, next), "last", use, { origin, prompt, cancel: this.cancel });
         state.prefillSpeed.add(count, performance.now() - started);
         state.countPrompt(count - (done === 0 ? before : 0));
         done += count;
+        if (done === keeps) await state.keepBeginning();
         this.options.onPrefill?.(done, ids.length);
         await state.breath.take();
       }
+      into = 0;
     }
     return drawn;
   }

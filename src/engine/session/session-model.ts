@@ -5,6 +5,7 @@ import type { ModelInfo, Session } from "../api.js";
 import type { MemoryLedger } from "../step/memory-ledger.js";
 import type { Scheduler } from "../step/scheduler.js";
 import type { StepRunner } from "../step/step-runner.js";
+import type { Prefixes } from "./prefixes.js";
 
 export interface SessionModel {
   readonly info: ModelInfo;
@@ -16,6 +17,8 @@ export interface SessionModel {
   /** What its sessions read goes through it. */
   readonly scheduler: Scheduler;
   readonly ledger: MemoryLedger;
+  /** What its sessions have read, for others. */
+  readonly prefixes: Prefixes;
   readonly isDisposed: boolean;
   /** It was made, and ends with the model. */
   keepSession(session: Session): void;

@@ -21,6 +21,8 @@ import { Speed, type SpeedSums } from "./speed.js";
 export interface TokenCounts {
   readonly promptTokens: number;
   readonly generatedTokens: number;
+  /** Not saved: what a restored session holds was not taken over from another. */
+  readonly cachedTokens?: number;
 }
 
 /** A token of a generation, as the last thing that was drawn. Its prompt was read before, so what that took is none of it. */
@@ -29,7 +31,7 @@ export interface TextMark {
   readonly waiting: number | undefined;
   readonly pushed: number;
   readonly newestRead: number;
-  readonly counts: TokenCounts;
+  readonly counts: Required<TokenCounts>;
   readonly decode: SpeedSums;
 }
 
@@ -44,7 +46,9 @@ export class TextState {
   private logits: Float32Array | undefined;
   private logitsBuffer = new Float32Array(0);
   private readonly recent = new RecentIds(SAMPLING_RANGES.penaltyWindow.most);
-  private counts = { promptTokens: 0, generatedTokens: 0 };
+  private counts = { promptTokens: 0, generatedTokens: 0, cachedTokens: 0 };
+  /** All ids that were read, while all are known. */
+  private ids: number[] | undefined = [];
   /** Tokens that the newest step's last row has read. */
   private newestRead = 0;
   private divided: TextMessages = NO_MESSAGES;
@@ -131,6 +135,7 @@ export class TextState {
     const used: UseLogits<R> = (logits, count) => {
       this.waitingId = undefined;
       this.newestRead = reader.newestRead;
+      if (this.ids) for (let i = 0; i < count; i++) this.ids.push(ids[i]);
       return use(logits, count);
     };
     return reader.read(ids, wanted, used, options);
@@ -227,7 +232,8 @@ export class TextState {
     this.waitingId = saved.waiting;
     this.newestRead = saved.read;
     const { promptTokens, generatedTokens } = saved.counts;
-    this.counts = { promptTokens, generatedTokens };
+    this.counts = { promptTokens, generatedTokens, cachedTokens: 0 };
+    this.ids = undefined;
   }
 
   /** Goes on where another text stands, between two steps; nothing was read here. @throws MemoryError */
@@ -250,6 +256,7 @@ export class TextState {
     this.waitingId = other.waitingId;
     this.newestRead = other.newestRead;
     this.counts = { ...other.counts };
+    this.ids = other.ids?.slice();
   }
 
   /** Text that a generation holds back for a whole character or a stop string; undefined while none runs. */
@@ -258,6 +265,50 @@ export class TextState {
   /** Whether a generation's next token can be taken back as if it had never been. */
   canTakeBack(): boolean {
     return this.heldBack !== undefined && this.opened?.canTakeBack() === true;
+  }
+
+  /**
+   * Takes over what another text that begins like this prompt has read, where nothing was read here yet; returns how many tokens
+   * need not be read.
+   */
+  async takeBeginning(prompt: Int32Array): Promise<number> {
+    const { model, reader } = this;
+    if (!this.isEmpty || this.settings.source !== undefined || prompt.length === 0) return 0;
+    return model.runner.inTurn(async () => {
+      const taken = model.prefixes.take(this.kind, prompt, this.settings.chunk);
+      if (!taken) return 0;
+      if (!reader.adopt(taken.memory)) {
+        taken.memory.dispose();
+        return 0;
+      }
+      const ids = prompt.subarray(0, taken.tokens);
+      this.prompted(ids);
+      this.ids = Array.from(ids);
+      this.counts.promptTokens += taken.tokens;
+      this.counts.cachedTokens += taken.tokens;
+      return taken.tokens;
+    });
+  }
+
+  /** Of a prompt of so many tokens, of which some were taken over, after how many the text is kept for others. */
+  keptAfter(tokens: number, taken: number): number {
+    const { model, reader, settings } = this;
+    return reader.memory.isWhole(reader.seen + tokens - taken)
+      ? model.prefixes.cut(tokens - 1, settings.chunk)
+      : tokens;
+  }
+
+  /** What was read is kept for texts that begin alike. */
+  async keepBeginning(): Promise<void> {
+    const { model, ids, opened } = this;
+    if (!ids || !opened || opened.seen !== ids.length) return;
+    await model.runner.inTurn(async () => model.prefixes.keep(this.kind, Int32Array.from(ids), opened.memory));
+  }
+
+  /** Texts of one kind can go on from each other. */
+  private get kind(): string {
+    const { policy, keyType, valueType, contextLength, chunk } = this.settings;
+    return JSON.stringify([policy.text, keyType, valueType, contextLength, chunk]);
   }
 
   /** Nothing is read for now: steps of other texts need not wait for this one. */
@@ -285,6 +336,7 @@ export class TextState {
     this.recent.takeBack(pushed);
     this.newestRead = newestRead;
     this.counts = { ...counts };
+    if (this.ids && this.ids.length > seen) this.ids.length = seen;
     this.decodeSpeed.back(decode);
   }
 
@@ -298,12 +350,13 @@ export class TextState {
     this.newestRead = 0;
     this.logits = undefined;
     this.waitingId = undefined;
+    this.ids = [];
   }
 
   /** Begins anew. */
   reset(): void {
     this.forget();
-    this.counts = { promptTokens: 0, generatedTokens: 0 };
+    this.counts = { promptTokens: 0, generatedTokens: 0, cachedTokens: 0 };
     this.prefillSpeed.clear();
     this.decodeSpeed.clear();
   }

@@ -56,6 +56,8 @@ export interface ContextReader {
   canTakeBack(): boolean;
   /** Forgets the newest tokens, which `canTakeBack` was asked of before each; `seen` are left. */
   takeBack(seen: number): void;
+  /** Goes on with a memory that has read the beginning of the text, of which nothing was read here. False where that cannot be. */
+  adopt(memory: SequenceMemory): boolean;
   /** Another that has read the same and goes on by itself, between two steps. @throws MemoryError */
   fork(): ContextReader;
   /** The memory was filled: goes on with a text of `seen` tokens. False where that cannot be. */
@@ -74,7 +76,7 @@ export function contextReader(scheduler: Scheduler, options: ReaderOptions): Con
 
 /** Keys and values are kept as the policy says. */
 class CacheReader implements ContextReader {
-  readonly memory: SequenceMemory;
+  memory: SequenceMemory;
   readonly newest = new Int32Array(0);
 
   constructor(
@@ -134,6 +136,13 @@ class CacheReader implements ContextReader {
 
   takeBack(seen: number): void {
     this.memory.takeBack(seen);
+  }
+
+  adopt(memory: SequenceMemory): boolean {
+    memory.cache.messages = this.memory.cache.messages;
+    this.memory.dispose();
+    this.memory = memory;
+    return true;
   }
 
   fork(): CacheReader {
@@ -244,6 +253,10 @@ class RecomputeReader implements ContextReader {
 
   takeBack(): never {
     throw new InternalError("A text that is read again for every token goes on only.");
+  }
+
+  adopt(): boolean {
+    return false;
   }
 
   fork(): RecomputeReader {

@@ -3,6 +3,7 @@
  * the activations of the largest step. So sessions that are admitted never take more together than there is.
  */
 import type { ModelSpec } from "../../nn/spec.js";
+import { MemoryError } from "../../util/errors.js";
 import { counted, formatBytes } from "../../util/figures.js";
 import type { SessionSettings } from "../session/session-settings.js";
 import {
@@ -30,6 +31,8 @@ export interface LedgerOptions {
   readonly limitBytes: number;
   /** What to do where a session does not fit. */
   readonly advice: string;
+  /** What is kept beside sessions and given up for them, piece by piece until `drop` is false. */
+  readonly spare?: { readonly bytes: number; drop(): boolean } | undefined;
 }
 
 export class MemoryLedger {
@@ -47,6 +50,17 @@ export class MemoryLedger {
 
   /** Promises a session its cache and its steps. @throws MemoryError where they do not fit beside what was promised */
   admit(holder: object, settings: SessionSettings): void {
+    for (;;) {
+      try {
+        this.promise(holder, settings);
+        return;
+      } catch (error) {
+        if (!(error instanceof MemoryError && this.options.spare?.drop())) throw error;
+      }
+    }
+  }
+
+  private promise(holder: object, settings: SessionSettings): void {
     const { model } = this;
     this.promises.delete(holder);
     const ownStepBytes = stepBytesOf(model, settings);
@@ -119,6 +133,6 @@ export class MemoryLedger {
 
   private left(bytes: number, of: (promised: Promised) => number) {
     const promised = { bytes: this.promisedBytes(of), sessions: this.promises.size };
-    return { availableBytes: bytes - promised.bytes, promised };
+    return { availableBytes: bytes - promised.bytes - (this.options.spare?.bytes ?? 0), promised };
   }
 }

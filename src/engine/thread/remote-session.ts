@@ -307,6 +307,7 @@ const UNUSED: Usage = {
   cacheBytes: 0,
   groups: [],
   promptTokens: 0,
+  cachedTokens: 0,
   generatedTokens: 0,
   prefillTokensPerSecond: null,
   decodeTokensPerSecond: null,

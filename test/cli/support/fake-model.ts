@@ -163,6 +163,7 @@ export class FakeSession implements Session {
       cacheBytes: kept * 10,
       groups: [],
       promptTokens: this.seen - this.generated,
+      cachedTokens: 0,
       generatedTokens: this.generated,
       prefillTokensPerSecond: 1000,
       decodeTokensPerSecond: 50,
