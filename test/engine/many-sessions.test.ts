@@ -89,7 +89,10 @@ describe.each(NAMES)("%s", (name) => {
     steps.mockRestore();
     expect(widest).toBeGreaterThan(SESSIONS / 2);
     for (const [index, script] of scripts.entries()) {
-      expect(together[index], JSON.stringify(script.options)).toEqual(await play(model, script));
+      expect(
+        together[index],
+        `${index} ${script.turns.map(({ prompt }) => prompt.length)} ${JSON.stringify(script.options)}`,
+      ).toEqual(await play(model, script));
     }
     expect(model.runner.backend.memoryBytes).toBeGreaterThanOrEqual(before);
   });

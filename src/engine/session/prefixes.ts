@@ -60,8 +60,8 @@ export class Prefixes {
     let most = LEAST_TOKENS - 1;
     for (const kept of this.kept) {
       if (kept.options !== options) continue;
-      // One token is read at least, for its logits.
-      const common = this.cut(Math.min(commonLength(kept.ids, ids), ids.length - 1), chunk);
+      // Tokens are read for the logits of the last; see Want.many for why there are two.
+      const common = this.cut(Math.min(commonLength(kept.ids, ids), ids.length - 2), chunk);
       const tokens = kept.memory.beginning(common);
       if (tokens <= most || tokens !== this.cut(tokens, chunk)) continue;
       best = kept;

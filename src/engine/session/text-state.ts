@@ -294,7 +294,7 @@ export class TextState {
   keptAfter(tokens: number, taken: number): number {
     const { model, reader, settings } = this;
     return reader.memory.isWhole(reader.seen + tokens - taken)
-      ? model.prefixes.cut(tokens - 1, settings.chunk)
+      ? model.prefixes.cut(tokens - 2, settings.chunk)
       : tokens;
   }
 

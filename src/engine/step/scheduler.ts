@@ -129,10 +129,11 @@ export class Scheduler {
       rows += ids.length;
     }
     const { pieceRows } = this.runner;
-    let room = rows === 0 ? most : Math.min(most - rows, this.budget.pieces * pieceRows);
+    let room = rows === 0 ? most : Math.max(pieceRows, Math.min(most - rows, this.budget.pieces * pieceRows));
     for (const waiting of this.prompts()) {
       const { length } = waiting.reading.ids;
-      const count = length <= room ? length : room - (room % pieceRows);
+      // One row alone is not left (see Want.many).
+      const count = length <= room + 1 ? length : room - (room % pieceRows);
       if (count === 0) break;
       chosen.push({ waiting, count });
       room -= count;

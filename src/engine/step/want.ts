@@ -2,6 +2,7 @@
 import type { Origin } from "../../context/mixer-state.js";
 import type { SequenceMemory } from "../../context/sequence-memory.js";
 import { FEW_ROWS, type RowSplit } from "../../tensor/backend.js";
+import { InternalError } from "../../util/errors.js";
 
 /** Which rows' logits are wanted. */
 export type Wanted = "last" | "all";
@@ -13,7 +14,10 @@ export interface Want<R> {
   readonly wanted: Wanted;
   /** Sees the logits of the last or of all rows, [n, V], valid during the call only. */
   readonly use: (logits: Float32Array) => R;
-  /** Whether it reads as one that reads many rows in a step; default: by its rows. Of a piece of a prompt, by those of the whole. */
+  /**
+   * Whether it reads as one that reads many rows in a step; default: by its rows. Of a piece of a prompt, by those of the whole. One
+   * that reads many has two rows at least: what a row alone would be to the head, it would be to the layers.
+   */
   readonly many?: boolean | undefined;
   /** Default: they were given. */
   readonly origin?: Origin | undefined;
@@ -50,6 +54,8 @@ export function layOut<R>(wants: readonly Want<R>[]): StepLayout<R> {
   const many = (count: number) => (count < FEW_ROWS ? 0 : 1);
   const reads = (want: Want<R>) => (want.many === undefined ? many(want.ids.length) : Number(want.many));
   const rank = (want: Want<R>) => reads(want) + many(outputsOf(want));
+  if (wants.some((want) => want.many && want.ids.length === 1))
+    throw new InternalError("A piece of a prompt has two rows at least.");
   const sorted = wants.length === 1 ? wants : [...wants].sort((a, b) => rank(a) - rank(b));
   const placed: PlacedWant<R>[] = [];
   let [rows, outputs, few, fewOutputs] = [0, 0, 0, 0];
