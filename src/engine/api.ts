@@ -161,6 +161,8 @@ export interface Model {
   renderChat(messages: readonly ChatMessageInput[], options?: RenderChatOptions): Promise<string>;
   /** Bytes that a session with these options takes at most, and the weights. */
   plan(options?: SessionOptions): Promise<MemoryPlan>;
+  /** Figures for a server's operator: queue, steps, tokens, caches. */
+  metrics(): Promise<ModelMetrics>;
   /**
    * Frees weights, sessions and threads; never rejects, and may be called again. Calls that are under way end with an
    * ArgumentError ("The model was disposed of"), as do all later ones. A thread that is busy and does not answer is ended after
@@ -187,6 +189,28 @@ export interface DecodeTextOptions {
    * before a text is taken away.
    */
   readonly continues?: boolean | undefined;
+}
+
+/** What a model's sessions have done since it was loaded, and what they are at. */
+export interface ModelMetrics {
+  /** Sessions that were made and not disposed of. */
+  readonly sessions: number;
+  /** Sessions in the newest step, and those that wait for one. */
+  readonly running: number;
+  readonly waiting: number;
+  /** Steps so far, their mean time in milliseconds (null before the first), and that of the newest. */
+  readonly steps: number;
+  readonly meanStepMs: number | null;
+  readonly lastStepMs: number;
+  /** Tokens that were read: of prompts and scored texts, and such as the model had written. */
+  readonly promptTokens: number;
+  readonly generatedTokens: number;
+  /** Bytes of the caches of all sessions; pages that several share count for each. */
+  readonly cacheBytes: number;
+  /** Bytes of what is kept for sessions to come, how often it was taken over, and the tokens that were not read for that. */
+  readonly prefixBytes: number;
+  readonly prefixHits: number;
+  readonly prefixTokens: number;
 }
 
 export interface RenderChatOptions {

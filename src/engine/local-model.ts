@@ -11,6 +11,7 @@ import type {
   MemoryPlan,
   Model,
   ModelInfo,
+  ModelMetrics,
   RenderChatOptions,
   Session,
   SessionOptions,
@@ -184,6 +185,28 @@ export class LocalModel implements Model, SessionModel {
       const settings = settingsFor(this, options, "plan");
       const { weightBytes } = this.info;
       return memoryPlan(this.planned, { settings, weightBytes, availableBytes: this.parts.memoryLimitBytes });
+    });
+  }
+
+  metrics(): Promise<ModelMetrics> {
+    return this.call(new Caller(this.metrics), () => {
+      const { steps, stepMs, lastStepMs, texts, waiting, givenTokens, writtenTokens } = this.scheduler.counts;
+      const { bytes: prefixBytes, hits: prefixHits, hitTokens: prefixTokens } = this.prefixes;
+      const sessions = [...this.sessions];
+      return {
+        sessions: sessions.length,
+        running: texts,
+        waiting,
+        steps,
+        meanStepMs: steps > 0 ? stepMs / steps : null,
+        lastStepMs,
+        promptTokens: givenTokens,
+        generatedTokens: writtenTokens,
+        cacheBytes: sessions.reduce((sum, { usage }) => sum + usage.cacheBytes, 0),
+        prefixBytes,
+        prefixHits,
+        prefixTokens,
+      };
     });
   }
 

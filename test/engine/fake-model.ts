@@ -7,6 +7,7 @@ import type {
   GenerateOptions,
   LoadOptions,
   ModelInfo,
+  ModelMetrics,
   Part,
   ScoreOptions,
   ScorePart,
@@ -60,6 +61,21 @@ export const INFO: ModelInfo = {
   notes: [],
 };
 
+const METRICS: ModelMetrics = {
+  sessions: 2,
+  running: 1,
+  waiting: 0,
+  steps: 3,
+  meanStepMs: 4,
+  lastStepMs: 5,
+  promptTokens: 6,
+  generatedTokens: 7,
+  cacheBytes: 8,
+  prefixBytes: 9,
+  prefixHits: 10,
+  prefixTokens: 11,
+};
+
 const ZERO: Usage = {
   seen: 0,
   kept: 0,
@@ -109,6 +125,7 @@ function fakeModel(log: FakeLog): ServedModel {
       `${Array.from(ids).join(",")}${options?.special ? "!" : ""}${options?.continues ? "…" : ""}`,
     tokenTexts: async (ids) => Array.from(ids, String),
     renderChat: async (messages) => messages.map(({ role, content }) => `${role}:${content}`).join("|"),
+    metrics: async () => METRICS,
     plan: async () => ({
       weightBytes: 1,
       cacheBytes: 2,

@@ -81,19 +81,24 @@ describe.each(NAMES)("%s", (name) => {
   afterAll(() => model.dispose());
 
   it("gives each session what it has alone", { timeout: 60_000 }, async () => {
-    const before = model.runner.backend.memoryBytes;
+    const before = await model.metrics();
     const scripts = Array.from({ length: SESSIONS }, (_, index) => scriptOf(model, index));
-    const steps = vi.spyOn(model.runner, "step");
+    const spy = vi.spyOn(model.runner, "step");
     const together = await Promise.all(scripts.map((script) => play(model, script)));
-    const widest = Math.max(...steps.mock.calls.map(([wants]) => wants.length));
-    steps.mockRestore();
+    const widest = Math.max(...spy.mock.calls.map(([wants]) => wants.length));
+    spy.mockRestore();
     expect(widest).toBeGreaterThan(SESSIONS / 2);
+    const { steps, promptTokens, generatedTokens, ...now } = await model.metrics();
+    expect(now).toMatchObject({ sessions: 0, waiting: 0, cacheBytes: 0, running: 0 });
+    // What each wrote but the newest, and what it was given but what it took over.
+    expect([before.steps, before.promptTokens]).toEqual([0, 0]);
+    expect(steps).toBeLessThan(generatedTokens);
+    expect(promptTokens + now.prefixTokens).toBeGreaterThan(SESSIONS);
     for (const [index, script] of scripts.entries()) {
       expect(
         together[index],
         `${index} ${script.turns.map(({ prompt }) => prompt.length)} ${JSON.stringify(script.options)}`,
       ).toEqual(await play(model, script));
     }
-    expect(model.runner.backend.memoryBytes).toBeGreaterThanOrEqual(before);
   });
 });

@@ -378,6 +378,28 @@ describe("a session in a thread", () => {
     await expect(model.restore(Uint8Array.of(1))).rejects.toThrow(SnapshotError);
   });
 
+  it("forks a session, which goes on by itself", async () => {
+    const { model } = await start();
+    const session = model.session();
+    await textOf(session.generate("hello"));
+    const other = await session.fork();
+    expect(other).toMatchObject({ context: session.context, usage: { seen: 5 } });
+    expect(await textOf(other.generate("abc"))).toBe("abc");
+    expect([other.usage.seen, session.usage.seen]).toEqual([8, 5]);
+    const third = await other.fork();
+    await other.dispose();
+    await expect(other.fork()).rejects.toThrow(ArgumentError);
+    expect(await textOf(third.generate("d"))).toBe("d");
+    expect(third.usage.seen).toBe(9);
+  });
+
+  it("tells a model's metrics", async () => {
+    const { model } = await start();
+    expect(await model.metrics()).toMatchObject({ sessions: 2, meanStepMs: 4, prefixTokens: 11 });
+    await model.dispose();
+    await expect(model.metrics()).rejects.toThrow(ArgumentError);
+  });
+
   it("scores, with numbers that share no memory", async () => {
     const { model, log } = await start();
     const parts = [];

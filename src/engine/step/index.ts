@@ -15,6 +15,6 @@ export {
   requireMemory,
   weightPlan,
 } from "./memory-plan.js";
-export { Scheduler } from "./scheduler.js";
+export { Scheduler, type StepCounts } from "./scheduler.js";
 export { type Outcome, StepRunner } from "./step-runner.js";
 export type { Want, Wanted } from "./want.js";

@@ -40,6 +40,20 @@ export interface PromptPiece {
   readonly left: number;
 }
 
+/** What all texts of a model have read so far. */
+export interface StepCounts {
+  /** Steps, their milliseconds in all, and those of the newest. */
+  readonly steps: number;
+  readonly stepMs: number;
+  readonly lastStepMs: number;
+  /** Texts in the newest step, and wishes that wait for one. */
+  readonly texts: number;
+  readonly waiting: number;
+  /** Tokens of prompts and scores, and tokens that the model had written, that steps have read. */
+  readonly givenTokens: number;
+  readonly writtenTokens: number;
+}
+
 interface Waiting {
   readonly reading: Reading<unknown>;
   readonly settle: (outcome: Outcome<unknown>) => void;
@@ -60,6 +74,7 @@ export class Scheduler {
   private last: readonly SequenceMemory[] = [];
   private lastMs = 0;
   private readonly budget = new PieceBudget(TARGET_MS);
+  private readonly sums = { steps: 0, stepMs: 0, givenTokens: 0, writtenTokens: 0 };
 
   constructor(readonly runner: StepRunner) {}
 
@@ -76,6 +91,10 @@ export class Scheduler {
       this.waiting.push({ reading, settle, left: 0 });
       if (!this.isRunning) void this.run();
     });
+  }
+
+  get counts(): StepCounts {
+    return { ...this.sums, lastStepMs: this.lastMs, texts: this.last.length, waiting: this.waiting.length };
   }
 
   /** A text wants nothing for now: no step waits for it. */
@@ -157,13 +176,24 @@ export class Scheduler {
     const outcomes = await this.outcomes(chosen);
     this.lastMs = performance.now() - started;
     this.last = chosen.map(({ waiting }) => waiting.reading.state);
+    this.count(chosen);
     const pieces = chosen.reduce(
       (sum, { waiting, count }) => sum + (waiting.reading.prompt ? Math.ceil(count / this.runner.pieceRows) : 0),
       0,
     );
     const areAlone = chosen.every(({ waiting }) => waiting.reading.prompt);
     if (pieces > 0 && !areAlone) this.budget.learn(pieces, this.lastMs);
-    chosen.forEach(({ waiting }, i) => waiting.settle(outcomes[i]));
+    for (const [i, { waiting }] of chosen.entries()) waiting.settle(outcomes[i]);
+  }
+
+  private count(chosen: readonly Chosen[]): void {
+    const { sums } = this;
+    sums.steps++;
+    sums.stepMs += this.lastMs;
+    for (const { waiting, count } of chosen) {
+      if (waiting.reading.origin === "written") sums.writtenTokens += count;
+      else sums.givenTokens += count;
+    }
   }
 
   private async outcomes(chosen: readonly Chosen[]): Promise<readonly Outcome<unknown>[]> {

@@ -89,6 +89,8 @@ class Host {
         }));
       case "plan":
         return { type: "plan", plan: await this.loaded().plan(request.options) };
+      case "metrics":
+        return { type: "metrics", metrics: await this.loaded().metrics() };
       case "dispose":
         return this.dispose();
       case "stop":

@@ -13,6 +13,7 @@ import type {
   MemoryPlan,
   Model,
   ModelInfo,
+  ModelMetrics,
   RenderChatOptions,
   Session,
   SessionOptions,
@@ -153,6 +154,12 @@ class RemoteModel implements Model {
     this.line.check(caller);
     const own = sentOptions(settingsFor(this, options, "plan"));
     return expectReply(await this.line.request({ type: "plan", options: own }, { caller }), "plan").plan;
+  }
+
+  async metrics(): Promise<ModelMetrics> {
+    const caller = new Caller(this.metrics);
+    this.line.check(caller);
+    return expectReply(await this.line.request({ type: "metrics" }, { caller }), "metrics").metrics;
   }
 
   /** A request that a signal ends, also while the thread is at it. */

@@ -13,6 +13,7 @@ import type {
   LoadOptions,
   LoadProgress,
   MemoryPlan,
+  ModelMetrics,
   ModelInfo,
   Part,
   ScoreOptions,
@@ -62,6 +63,7 @@ export type RequestBody =
   /** Opens a session that goes on where the session `from` stands. */
   | { readonly type: "fork"; readonly session: number; readonly from: number }
   | { readonly type: "save"; readonly session: number }
+  | { readonly type: "metrics" }
   /** Begins work and asks for its first part. The reply comes when the work has ended. */
   | {
       readonly type: "start";
@@ -121,6 +123,7 @@ export type ReplyBody =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "texts"; readonly texts: string[] }
   | { readonly type: "plan"; readonly plan: MemoryPlan }
+  | { readonly type: "metrics"; readonly metrics: ModelMetrics }
   | { readonly type: "saved"; readonly saved: Uint8Array<ArrayBuffer> }
   | { readonly type: "restored"; readonly context: string; readonly notes: readonly string[] }
   /** The work has ended, or there was nothing to tell. */
@@ -154,6 +157,7 @@ const TO_HOST: ReadonlySet<string> = new Set<ToHost["type"]>([
   "open",
   "restore",
   "fork",
+  "metrics",
   "save",
   "start",
   "next",
@@ -169,6 +173,7 @@ const FROM_HOST: ReadonlySet<string> = new Set<FromHost["type"]>([
   "text",
   "texts",
   "plan",
+  "metrics",
   "saved",
   "restored",
   "parts",

@@ -109,6 +109,9 @@ export class FakeModel implements Model {
       availableBytes: null,
     };
   }
+  async metrics(): Promise<never> {
+    throw new Error("No command asks for metrics.");
+  }
   async dispose(): Promise<void> {
     this.disposed = true;
   }
