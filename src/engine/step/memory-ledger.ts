@@ -67,9 +67,7 @@ export class MemoryLedger {
     const places = cacheBytesByPlace(model, settings);
     const cacheBytes = places.reduce((sum, place) => sum + place.cacheBytes, 0);
     if (this.promises.size === 0) this.lookAround(places.map(({ place }) => place));
-    // A step may have the logits of one row of each session.
-    const outputBytes = logitBytes(model.spec, this.promises.size + 1) - logitBytes(model.spec, 1);
-    const stepBytes = Math.max(this.stepBytes, ownStepBytes + outputBytes);
+    const stepBytes = Math.max(this.stepBytes, ownStepBytes);
     const what =
       `A cache of ${counted(cacheTokens(model.spec, settings), "token")} (${formatBytes(cacheBytes)}) and steps of up to ` +
       `${counted(settings.chunk, "token")} (${formatBytes(stepBytes)}) need`;
