@@ -95,6 +95,7 @@ class MassSums {
     for (let row = this.from; row < out.rows; row++) {
       this.queries++;
       for (const part of parts) {
+        if (row < part.first || row >= part.first + part.rows) continue;
         part.slice.heads.forEach((kvHead, index) => {
           for (let g = 0; g < group; g++) this.addHead(call, part, row, index, kvHead * group + g);
         });

@@ -30,20 +30,17 @@ async function expected(path: string, ids: Int32Array): Promise<number[][]> {
       const { parts, group } = call;
       const masses: number[] = [];
       for (let probe = 0; probe < MARKS.length; probe++) {
-        for (const part of parts) {
+        const row = LENGTH - MARKS.length + probe;
+        // A prompt's rows are in several parts.
+        const own = parts.filter(({ first, rows }) => first <= row && row < first + rows);
+        const heads = own.reduce((sum, { slice }) => sum + slice.heads.length, 0) * group;
+        for (const part of own) {
           for (const [index, kvHead] of part.slice.heads.entries()) {
             for (let g = 0; g < group; g++) {
               const head = kvHead * group + g;
-              const { slots, weights, total } = attentionWeights(
-                call,
-                part,
-                LENGTH - MARKS.length + probe,
-                index,
-                head,
-              );
+              const { slots, weights, total } = attentionWeights(call, part, row, index, head);
               const mass = weights.reduce((sum, weight, j) => sum + (MARKS[probe].includes(slots[j]) ? weight : 0), 0);
-              masses[probe * parts.reduce((sum, { slice }) => sum + slice.heads.length, 0) * group + head] =
-                mass / total;
+              masses[probe * heads + head] = mass / total;
             }
           }
         }

@@ -8,6 +8,7 @@
  */
 import type { SequenceMemory } from "../../context/sequence-memory.js";
 import { FEW_ROWS } from "../../tensor/backend.js";
+import { CancelledError } from "../../util/errors.js";
 import { platform } from "../../util/platform.js";
 import { PieceBudget } from "./piece-budget.js";
 import type { Outcome, StepRunner } from "./step-runner.js";
@@ -115,12 +116,21 @@ export class Scheduler {
     try {
       while (this.waiting.length > 0) {
         if (this.isMissing()) await this.gather();
+        this.tellCancelled();
         const chosen = this.choose();
         if (chosen.length > 0) await this.step(chosen);
       }
     } finally {
       this.isRunning = false;
     }
+  }
+
+  /** What was cancelled while it waited need not wait for its turn to hear so. */
+  private tellCancelled(): void {
+    const gone = this.waiting.filter(({ reading }) => reading.cancel?.aborted);
+    if (gone.length === 0) return;
+    this.waiting = this.waiting.filter((one) => !gone.includes(one));
+    for (const { settle } of gone) settle({ status: "rejected", reason: new CancelledError() });
   }
 
   /** Whether a text that was in the last step wants nothing yet. */
