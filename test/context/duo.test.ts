@@ -46,6 +46,10 @@ describe("the text of duo", () => {
     [" recent:8 , duo:mixed@.25", "duo:mixed@0.25,sinks:64,recent:8"],
     ["duo:zero,sinks:0", "duo:zero,sinks:0,recent:256"],
     ["duo:one@1,sinks:2,recent:3", "duo:one@1,sinks:2,recent:3"],
+    ["duo:one@0", "duo:one@0,sinks:64,recent:256"],
+    ["duo:one@0.0000001", "duo:one@0.0000001,sinks:64,recent:256"],
+    ["duo:one@.000000000000001", "duo:one@0.000000000000001,sinks:64,recent:256"],
+    ["duo:one@0.100000000000000", "duo:one@0.1,sinks:64,recent:256"],
   ])("%j is read", (text, canonical) => {
     const policy = parsePolicy(text, { gates });
     expect(policy.text).toBe(canonical);

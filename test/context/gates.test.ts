@@ -44,6 +44,15 @@ describe("files of gates", () => {
     expect(gatesOfValue(JSON.parse(gatesJson(WHOLE)))).toEqual(WHOLE);
   });
 
+  it("that a caller gives with holes are refused", () => {
+    const holed = (length: number): number[] => new Array(length);
+    expect(() => gatesOfValue({ ...WHOLE, layers: holed(2) })).toThrow(FormatError);
+    expect(() => gatesOfValue({ ...WHOLE, layers: holed(2) })).toThrow(
+      /row 0 must have a gate for each KV head.*no list/,
+    );
+    expect(() => gatesOfValue({ ...WHOLE, layers: [[0, 1], holed(2)] })).toThrow(/row 1, KV head 0 must be a number/);
+  });
+
   it("of the authors are rows of numbers, cut to [0, 1]", () => {
     const text = "9.999999776482582092e-01\t0.000000000000000000e+00\n\n1.000002\t-3e-7\r\n.5\t1.\n";
     expect(parseGates(bytes(text))).toEqual(

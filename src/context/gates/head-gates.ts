@@ -55,7 +55,8 @@ export const MOST_GATED_HEADS = 4096;
  */
 export function checkedLayers(rows: readonly unknown[], name: string, clip: boolean): number[][] {
   checkRowCount(rows.length, name);
-  return rows.map((row, layer) => {
+  // Lists of a caller's own may have holes, which `map` passes by.
+  return Array.from(rows, (row, layer) => {
     const gates: readonly unknown[] = Array.isArray(row) ? row : [];
     if (gates.length === 0 || gates.length > MOST_GATED_HEADS) {
       throw new FormatError(
@@ -63,7 +64,7 @@ export function checkedLayers(rows: readonly unknown[], name: string, clip: bool
         { row: layer },
       );
     }
-    return gates.map((gate, head) => {
+    return Array.from(gates, (gate, head) => {
       if (typeof gate === "number" && Number.isFinite(gate)) {
         if (gate >= 0 && gate <= 1) return gate;
         if (clip) return Math.min(1, Math.max(0, gate));

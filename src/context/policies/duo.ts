@@ -36,6 +36,9 @@ function parts(text: string): { readonly name: string; readonly share: number | 
   };
 }
 
+/** Without an exponent, which a share does not have: 0.0000001. */
+const decimal = (share: number) => share.toFixed(15).replace(/\.?0+$/, "");
+
 export const duo: PolicyDefinition = {
   items: [
     { name: "duo", value: gatesWord },
@@ -48,7 +51,7 @@ export const duo: PolicyDefinition = {
     const { name, share } = parts(values.word("duo"));
     const [sinks, recent] = [values.number("sinks"), values.number("recent")];
     const gates = gatesOf(name, given);
-    const text = `duo:${name}${share === undefined ? "" : `@${share}`},sinks:${sinks},recent:${recent}`;
+    const text = `duo:${name}${share === undefined ? "" : `@${decimal(share)}`},sinks:${sinks},recent:${recent}`;
     const beside = sinks > 0 ? `the first ${formatCount(sinks)} and ` : "";
     const policy = {
       text,
