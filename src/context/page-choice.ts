@@ -4,7 +4,7 @@
  * goes by what the query asks for.
  */
 import { PAGE_TOKENS } from "../tensor/kv.js";
-import type { Range } from "../util/ranges.js";
+import { type Range, totalLength } from "../util/ranges.js";
 import { LEAST_CHOICE, type PageReading, pagesRead } from "./page-reading.js";
 
 /** Of the newest range's pages; its first is none of them where the range has only a part of it. */
@@ -23,6 +23,8 @@ const NEWEST = 4;
 
 /** @param visible what a row sees; undefined: it reads all of that, since it is no more than the budget */
 export function choosePages(visible: readonly Range[], reading: PageReading): PageChoice | undefined {
+  // Pages round the budget down, which must not leave out what is no more than it.
+  if (totalLength(visible) <= reading.tokens) return undefined;
   const newest = visible[visible.length - 1];
   const left = pagesLeft(visible.slice(0, -1), reading);
   if (pagesTouched(newest) <= left || left < LEAST_CHOICE) return undefined;

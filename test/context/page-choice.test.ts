@@ -22,6 +22,10 @@ describe("choosePages", () => {
   it("reads what it sees where that is no more pages than the budget has", () => {
     expect(choosePages(of([0, 256]), quest(256))).toBeUndefined();
     expect(choosePages(of([0, 257]), quest(256))).toMatchObject({ pages: 16 });
+    // A budget that is not whole pages reads what is no more than it, too.
+    expect(choosePages(of([0, 271]), quest(271))).toBeUndefined();
+    expect(choosePages(of([0, 272]), quest(271))).toMatchObject({ pages: 16 });
+    expect(choosePages(of([0, 4], [25, 71]), quest(50))).toBeUndefined();
   });
 
   it("takes earlier ranges whole out of the budget, and chooses among whole pages of the newest", () => {
