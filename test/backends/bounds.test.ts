@@ -88,6 +88,19 @@ describe.each(DEVICES)("bounds of pages on $label", ({ create }) => {
     expect(same(found, await expectedBounds(cache, 48))).toBe(false);
   });
 
+  test("at any place of a page, what stands behind the text counts for nothing", async () => {
+    ops.beginStep();
+    const [cache] = writeAll(ops, drawRows(shape, [{ ...row, tokens: 48 }], 3));
+    const other = drawRows(shape, [{ ...row, tokens: 48 }], 4);
+    // What is stale is larger than all of the text.
+    for (const key of other.keys) for (const d of key.keys()) key[d] *= 1 / 8;
+    for (let slot = 32; slot < 48; slot++) {
+      writeBounded(ops, other, 0, cache, slot, 1);
+      const found = await allBounds(cache, slot + 1);
+      expect(same(found, await expectedBounds(cache, slot + 1)), `${slot + 1} tokens`).toBe(true);
+    }
+  });
+
   test("a write to one page leaves the bounds of the others alone", async () => {
     ops.beginStep();
     const drawn = drawRows(shape, [{ ...row, tokens: 64 }], 5);
