@@ -72,7 +72,11 @@ function checkItems(text: string, items: readonly Item[]): void {
       throw fail(text, item.position, `"${item.name}" is an option: write ${item.name}=VALUE`);
     }
     if (!isOption && item.sign === "=") throw fail(text, item.position, `unknown option "${item.name}"`);
-    if (!isOption && !known.has(item.name)) throw fail(text, item.position, `unknown item "${item.name}"`);
+    if (!isOption && !known.has(item.name)) {
+      const meant =
+        item.name === "quest" ? ": it is a way of reading, written behind a policy, such as full,read=quest:1024" : "";
+      throw fail(text, item.position, `unknown item "${item.name}"${meant}`);
+    }
     if (seen.has(item.name)) throw fail(text, item.position, `"${item.name}" stands twice`);
     seen.add(item.name);
   }

@@ -274,6 +274,16 @@ describe("sluice inspect of each family", () => {
     expect(all).not.toMatch(/^reads|bounds of keys/m);
   });
 
+  test("under duo a token costs what the heads take that keep everything, beyond the windows of the others", async () => {
+    const files = { "g.tsv": "1\t0\t1\t0\n".repeat(4) };
+    const argv = ["inspect", "m.gguf", "--gates", "g.tsv", "--context", "duo:g.tsv,sinks:16,recent:32"];
+    const setup = () => ({ checkpoint: familyCheckpoint("gptneox"), files });
+    const { cache } = JSON.parse((await cli([...argv, "--json"], setup())).out).memory;
+    const each = (await memory("gptneox")).bytesPerToken;
+    expect(cache).toMatchObject({ bytesPerToken: each, bytesPerTokenBeyondWindows: each / 2 });
+    expect((await cli(argv, setup())).out).toMatch(/1\.02 kB a token, 512 B beyond the windows/);
+  });
+
   test("a system message comes on top of what is planned, and is for chats", async () => {
     const flags = ["--context", "sinks:system,recent:600"];
     expect(await memory("gptneox", ...flags)).toMatchObject({ tokens: 604, systemMessage: true });

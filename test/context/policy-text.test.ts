@@ -37,6 +37,11 @@ const TEXTS: readonly (readonly [string, string, number | undefined])[] = [
 const WRONG: readonly (readonly [string, number, string])[] = [
   ["", 0, "missing"],
   ["fulll", 0, 'unknown item "fulll"'],
+  [
+    "quest:1024",
+    0,
+    'unknown item "quest": it is a way of reading, written behind a policy, such as full,read=quest:1024',
+  ],
   ["recent:256,", 11, "missing"],
   ["recent", 6, "needs a number"],
   ["recent:", 7, "whole number"],

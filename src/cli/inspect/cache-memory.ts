@@ -6,7 +6,7 @@
 import { pageBytes } from "../../backends/wasm/kv-layout.js";
 import { type CacheGroup, plannedGroups } from "../../context/cache-groups.js";
 import { fitAllGates, type HeadGates } from "../../context/gates/index.js";
-import { kvBoundsBytes, kvLayouts } from "../../context/kv-layout.js";
+import { type GroupLayout, kvBoundsBytes, kvLayouts } from "../../context/kv-layout.js";
 import type { AttentionShape } from "../../context/mixer-state.js";
 import { recurrentBytes } from "../../context/recurrent-memory.js";
 import { sequenceBytes, wholeBytes } from "../../context/sequence-memory.js";
@@ -37,7 +37,7 @@ export interface CacheMemory {
   readonly reads: CacheReads | null;
   /** Of keys and values, what heads that keep the same tokens take together. */
   readonly groups: readonly CacheGroup[];
-  /** Keys and values, of a token that every attention layer still sees, and of one beyond the windows that layers have. */
+  /** Keys and values, of a token that all heads still see, and of one beyond the windows that layers and heads have. */
   readonly bytesPerToken: number;
   readonly bytesPerTokenBeyondWindows: number;
   /** State-space layers, whatever the length of the text. */
@@ -89,7 +89,11 @@ export function cacheMemory(
   const notes = fitNotes(settings, traits);
   const tokens = cacheTokens(spec, settings);
   const extent = cacheExtent(settings, tokens);
-  const unlimited = shapes.attention.filter(({ window }) => window === undefined);
+  const layouts = kvLayouts(shapes.attention, settings);
+  // Windows of the model's own, and of heads that keep less than others.
+  const unlimited = layouts.filter(
+    ({ window, retention }) => window === undefined && (retention.budget ?? tokens) >= tokens,
+  );
   return {
     context: settings.policy.text,
     kv,
@@ -100,8 +104,8 @@ export function cacheMemory(
     boundsBytes: kvBoundsBytes(PLACE, shapes.attention, settings, extent),
     reads: readsOf(settings, shapes.attention),
     groups: plannedGroups(PLACE, shapes.attention, settings, extent),
-    bytesPerToken: tokenBytes(shapes.attention, settings),
-    bytesPerTokenBeyondWindows: tokenBytes(unlimited, settings),
+    bytesPerToken: tokenBytes(layouts),
+    bytesPerTokenBeyondWindows: tokenBytes(unlimited),
     stateBytes: recurrentBytes(shapes.recurrent),
     sourceBytes: wholeBytes(PLACE, shapes.cross, settings, spec.contextLength),
     sourceTokens: shapes.cross.length > 0 ? spec.contextLength : 0,
@@ -117,6 +121,6 @@ function readsOf({ policy }: SessionSettings, shapes: readonly AttentionShape[])
   return { tokens: reading.tokens, layers: shapes.length - denseLayers, denseLayers };
 }
 
-function tokenBytes(shapes: readonly AttentionShape[], settings: SessionSettings): number {
-  return kvLayouts(shapes, settings).reduce((sum, { layout }) => sum + pageBytes(layout) / PAGE_TOKENS, 0);
+function tokenBytes(layouts: readonly GroupLayout[]): number {
+  return layouts.reduce((sum, { layout }) => sum + pageBytes(layout) / PAGE_TOKENS, 0);
 }

@@ -26,7 +26,8 @@ export interface GatedShapes {
 /** @throws ArgumentError for gates of other sizes */
 export function fitGates(gates: HeadGates, name: string, { architecture, attention }: GatedShapes): ModelGates {
   const { layers } = gates;
-  const found = gates.model ? ` They were found for ${modelText(gates.model)}.` : "";
+  const origin = gates.model ? ` They were found for ${modelText(gates.model)}.` : "";
+  const found = `${origin} \`sluice gates MODEL --out FILE\` finds those of a model.`;
   if (layers.length !== attention.length) {
     throw new ArgumentError(
       `The gates "${name}" are of ${counted(layers.length, "layer")} with attention; this ${architecture} model has ${attention.length}.${found}`,

@@ -73,7 +73,7 @@ function gatesOf(name: string, { gates }: PolicyGiven): ModelGates | undefined {
   const names = [...gates.keys()].map((one) => `"${one}"`).join(", ");
   throw wrongValue(
     "duo",
-    `there are no gates "${name}"; ${names === "" ? 'none were given when the model was loaded (gates: { NAME: "gates.json" }, or --gates FILE)' : `there are ${names}`}`,
+    `there are no gates "${name}"; ${names === "" ? 'none were given when the model was loaded (gates: { NAME: "gates.json" }, or --gates FILE, which `sluice gates MODEL --out FILE` makes)' : `there are ${names}`}`,
   );
 }
 
