@@ -66,7 +66,12 @@ async function decode({ session, place }) {
 
 const { load } = await importSluice();
 const path = makeModel(SHAPE, "q4_0");
-const model = await load(path, { threads, thread: false, ...(await gatesOption(load, path, options.gates)) });
+const model = await load(path, {
+  threads,
+  thread: false,
+  prefixBytes: 0,
+  ...(await gatesOption(load, path, options.gates)),
+});
 const places = [];
 for (const name of ["near", "far"]) places.push(await open(model, wholeNumber(name, options[name])));
 for (let round = 0; round <= rounds; round++) {

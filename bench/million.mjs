@@ -193,7 +193,7 @@ async function measure() {
   const { load } = await importSluice();
   const threads = wholeNumber("threads", options.threads);
   const gates = await gatesOption(load, modelPath, options.gates);
-  const model = await load(modelPath, { threads, thread: false, ...gates });
+  const model = await load(modelPath, { threads, thread: false, prefixBytes: 0, ...gates });
   const encodeStart = performance.now();
   const ids = await encodeBooks(model, tenth * 10);
   process.stderr.write(`Encoded ${ids.length} tokens in ${((performance.now() - encodeStart) / 1000).toFixed(1)} s\n`);

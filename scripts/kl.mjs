@@ -63,10 +63,10 @@ async function measure(file) {
   const golden = JSON.parse(readFileSync(join(options.models, file.replace(/\.gguf$/, ".json")), "utf8"));
   const run = golden.runs[0];
   const path = join(options.models, file);
-  const reference = await load(path, { backend: "reference", thread: false });
+  const reference = await load(path, { backend: "reference", thread: false, prefixBytes: 0 });
   const exact = await distributions(reference, run.tokens, "f32");
   await reference.dispose();
-  const wasm = await load(path, { thread: false });
+  const wasm = await load(path, { thread: false, prefixBytes: 0 });
   const next = following(run.tokens, exact);
   const errorOf = (rows) => meanError(following(run.tokens, rows), next);
   const tokenByToken = errorOf(await distributions(wasm, run.tokens, "f32", 1));

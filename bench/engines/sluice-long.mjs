@@ -14,7 +14,7 @@ async function* idsOf(parts) {
 }
 
 async function open({ model: path, threads, contextSize, context, kv, gates }) {
-  const model = await load(path, { backend: "wasm", threads, thread: false, ...(gates && { gates }) });
+  const model = await load(path, { backend: "wasm", threads, thread: false, prefixBytes: 0, ...(gates && { gates }) });
   try {
     return { model, session: model.session({ context, kv, contextLength: contextSize }) };
   } catch (error) {

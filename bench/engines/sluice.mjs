@@ -17,7 +17,7 @@ async function* idsOf(parts, onTop) {
 
 serveEngine(async ({ model: path, threads, contextSize }) => {
   const start = performance.now();
-  const model = await load(path, { backend: "wasm", threads, thread: false });
+  const model = await load(path, { backend: "wasm", threads, thread: false, prefixBytes: 0 });
   const session = model.session({ context: "full", kv: "f16", contextLength: contextSize });
   const loadMs = performance.now() - start;
   if (model.info.threads !== threads) throw new Error(`asked for ${threads} threads, got ${model.info.threads}`);
