@@ -136,6 +136,27 @@ describe("what is kept", () => {
     expect(await cachedOf(2)).toBe(0);
   });
 
+  it("is nothing of a session that goes meanwhile", async () => {
+    await model.dispose();
+    model = await loadLocal(tinyFile(), { threads: 1 });
+    const options: SessionOptions = { context: "full", contextLength: 500 };
+    const before = model.session(options);
+    await write(before, prompt, 1);
+    model.prefixes.clear();
+    const keeping = before.text.keepBeginning();
+    before.abandon();
+    await keeping;
+    expect(model.prefixes.bytes).toBe(0);
+    const after = model.session(options);
+    await write(after, prompt, 1);
+    expect(after.usage.cachedTokens).toBe(0);
+    const late = model.session(options);
+    expect(late.text.reader.seen).toBe(0);
+    const taking = late.text.takeBeginning(prompt);
+    late.abandon();
+    await expect(taking).rejects.toThrow("disposed");
+  });
+
   it("is given up for a session that needs the memory", async () => {
     await model.dispose();
     model = await loadLocal(tinyFile(), { threads: 1, memoryLimitBytes: 256e6, prefixBytes: 200e6 });

@@ -275,6 +275,8 @@ export class TextState {
     const { model, reader } = this;
     if (!this.isEmpty || this.settings.source !== undefined || prompt.length === 0) return 0;
     return model.runner.inTurn(async () => {
+      // It may have gone meanwhile.
+      this.requireLive();
       const taken = model.prefixes.take(this.kind, prompt, this.settings.chunk);
       if (!taken) return 0;
       if (!reader.adopt(taken.memory)) {
@@ -302,7 +304,9 @@ export class TextState {
   async keepBeginning(): Promise<void> {
     const { model, ids, opened } = this;
     if (!ids || !opened || opened.seen !== ids.length) return;
-    await model.runner.inTurn(async () => model.prefixes.keep(this.kind, Int32Array.from(ids), opened.memory));
+    await model.runner.inTurn(async () => {
+      if (this.opened === opened) model.prefixes.keep(this.kind, Int32Array.from(ids), opened.memory);
+    });
   }
 
   /** Texts of one kind can go on from each other. */
